@@ -1,0 +1,78 @@
+"""How events, channels and tenants are named, and what they are called in Kafka."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from platform_events.errors import ConfigurationError, UsageError
+
+_SPACE = re.compile(r"[a-z0-9-]+")
+_BASE = r"[A-Za-z](?:_?[A-Za-z0-9])*"
+EVENT_NAME = re.compile(rf"{_BASE}__e")
+CHANNEL_NAME = re.compile(rf"{_BASE}__chn")
+MAX_NAME_LENGTH = 80
+"""Characters of an event or channel name; leaves room for prefix and tenant in Kafka's 249."""
+
+NAME_RULE = (
+    "letters, digits and single underscores, beginning with a letter, then __e for an event or "
+    f"__chn for a channel, at most {MAX_NAME_LENGTH} characters, such as Order_Placed__e"
+)
+_STREAM_PREFIX = "/event/"
+
+
+def is_event_name(name: str) -> bool:
+    """Whether `name` may name an event definition."""
+    return len(name) <= MAX_NAME_LENGTH and EVENT_NAME.fullmatch(name) is not None
+
+
+def is_channel_name(name: str) -> bool:
+    """Whether `name` may name a custom channel."""
+    return len(name) <= MAX_NAME_LENGTH and CHANNEL_NAME.fullmatch(name) is not None
+
+
+def stream_name(stream: str) -> str:
+    """Return the bare name of a stream given as `/event/Name` or `Name`.
+
+    Raises:
+        UsageError: it is neither an event's nor a channel's name.
+    """
+    name = stream.removeprefix(_STREAM_PREFIX)
+    if not (is_event_name(name) or is_channel_name(name)):
+        raise UsageError(f"{stream!r} does not name a stream: {NAME_RULE}")
+    return name
+
+
+def stream_path(name: str) -> str:
+    """Return `/event/Name`, the form in which streams are shown."""
+    return _STREAM_PREFIX + name
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """The Kafka names of one tenant: topics, groups and transactional ids share one prefix.
+
+    Raises:
+        ConfigurationError: prefix or tenant has other characters than `a-z`, `0-9`, `-`.
+            Kafka refuses topics that differ only in `.` and `_`, so neither may appear here.
+    """
+
+    prefix: str = "platform-events"
+    tenant: str = "default"
+
+    def __post_init__(self) -> None:
+        for label, value in (("prefix", self.prefix), ("tenant", self.tenant)):
+            if not _SPACE.fullmatch(value) or len(value) > MAX_NAME_LENGTH:
+                raise ConfigurationError(
+                    f"{label} {value!r} is not allowed: use a-z, 0-9 and -, "
+                    f"at most {MAX_NAME_LENGTH} characters"
+                )
+
+    def topic(self, name: str) -> str:
+        """Return the topic of an event or channel."""
+        return f"{self.prefix}.{self.tenant}.{name}"
+
+    @property
+    def catalog(self) -> str:
+        """The catalog's topic, and the transactional id of its writers."""
+        return self.topic("catalog")
