@@ -3,8 +3,8 @@
 ```
 PlatformEventsError
 ├── UsageError                   USAGE                 the call itself is wrong
-├── ConfigurationError           CONFIGURATION         a setting is missing, malformed or contradictory
-├── DefinitionsError             INVALID_DEFINITIONS   files under schemas/ are wrong: all problems at once
+├── ConfigurationError           CONFIGURATION         a setting is missing or malformed
+├── DefinitionsError             INVALID_DEFINITIONS   all problems of the definition files
 ├── UnknownStreamError           UNKNOWN_STREAM        no such event or channel in this tenant
 ├── UnknownSchemaError           UNKNOWN_SCHEMA        no such schema ID in this tenant
 ├── ClosedError                  CLOSED                the bus or subscription was closed
