@@ -48,6 +48,42 @@ if TYPE_CHECKING:
 
     from platform_events.replay import ReplayId
 
+__all__ = [
+    "ApplyConflictError",
+    "AuthenticationError",
+    "AuthorizationError",
+    "BrokerError",
+    "BrokerTimeoutError",
+    "BrokerUnreachableError",
+    "CatalogCorruptError",
+    "CatalogError",
+    "ClosedError",
+    "ConfigurationError",
+    "DefinitionsError",
+    "EventTooLargeError",
+    "ForkedError",
+    "KafkaFaultError",
+    "LocalBrokerError",
+    "PayloadError",
+    "PlanRefusedError",
+    "PlatformEventsError",
+    "Problem",
+    "PublishError",
+    "RecordRejectedError",
+    "ReplayCorruptedError",
+    "ReplayError",
+    "ReplayExpiredError",
+    "ReplayFutureError",
+    "ReplayRecreatedError",
+    "ReplayWrongStreamError",
+    "StreamDeletedError",
+    "StreamRecreatedError",
+    "UndecodableRecordError",
+    "UnknownSchemaError",
+    "UnknownStreamError",
+    "UsageError",
+]
+
 
 class PlatformEventsError(Exception):
     """Root of the tree. `str(error)` is one line: what was wrong and what to do."""

@@ -1,0 +1,1 @@
+"""An event bus on Apache Kafka: event definitions, ordered streams, replay IDs."""

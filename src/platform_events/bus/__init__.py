@@ -1,0 +1,1 @@
+"""The SDK: publish events, subscribe to streams."""

@@ -1,0 +1,208 @@
+"""AsyncEventBus: the same surface for asyncio, as a thin layer over the same core.
+
+Events are handed to the core on the loop when that cannot wait, otherwise in a thread; whole
+batches come back from a thread. Nothing here knows Kafka.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+
+from platform_events.bus.bus import EventBus
+from platform_events.bus.values import Event, EventMessage, Payload, PublishResult, PublishStatus
+from platform_events.errors import PublishError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+
+    from platform_events.bus.starts import OnExpired, StartPoint
+    from platform_events.bus.subscription import OnUndecodable, Subscription
+    from platform_events.replay import ReplayId
+    from platform_events.settings import Settings
+
+Model = TypeVar("Model")
+_BATCH = 500
+_SLICE = 0.2
+"""Seconds a thread waits for events at a time, so that none outlives its loop for long."""
+
+
+class AsyncSubscription(AsyncIterator[Event[Payload]], Generic[Payload]):
+    """An asynchronous iterator over one stream; raises as `Subscription` does."""
+
+    def __init__(self, subscription: Subscription[Payload]) -> None:
+        self._subscription = subscription
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="platform-events-subscription")
+        self._ready: deque[Event[Payload]] = deque()
+        self._taking: asyncio.Future[list[Event[Payload]]] | None = None
+        self._position = subscription.position
+
+    @property
+    def position(self) -> ReplayId:
+        """Subscribing with it as start goes on behind the last event handed out."""
+        return self._position
+
+    def __aiter__(self) -> AsyncSubscription[Payload]:
+        return self
+
+    async def __anext__(self) -> Event[Payload]:
+        while not self._ready:
+            await self._receive(_BATCH)
+            if self._subscription.ended and not self._ready:
+                raise StopAsyncIteration
+        event = self._ready.popleft()
+        self._position = event.replay_id
+        return event
+
+    async def batches(self, size: int) -> AsyncIterator[list[Event[Payload]]]:
+        """Yield lists of 1 to `size` events; each waits for its first event only."""
+        if size < 1:
+            raise UsageError(f"a batch has at least 1 event, not {size}")
+        while True:
+            if not self._ready:
+                if self._subscription.ended:
+                    return
+                await self._receive(size)
+                continue
+            batch = [self._ready.popleft() for _ in range(min(size, len(self._ready)))]
+            self._position = batch[-1].replay_id
+            yield batch
+
+    async def close(self) -> None:
+        """Stop reading."""
+        await asyncio.to_thread(self._subscription.close)
+        self._thread.shutdown(wait=False)
+
+    async def __aenter__(self) -> AsyncSubscription[Payload]:
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _receive(self, size: int) -> None:
+        if self._taking is None:
+            loop = asyncio.get_running_loop()
+            self._taking = loop.run_in_executor(self._thread, self._subscription.take, size, _SLICE)
+        # A cancelled caller must not lose the batch: the next call takes it up.
+        await asyncio.wait([self._taking])
+        taken, self._taking = self._taking, None
+        self._ready.extend(taken.result())
+
+
+class AsyncEventBus:
+    """One tenant's event bus for asyncio; takes and raises what `EventBus` does."""
+
+    def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
+        self._bus = EventBus(settings, **overrides)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._bus.settings
+
+    async def publish(
+        self,
+        event: str,
+        payload: Any,
+        *,
+        headers: Mapping[str, str | bytes] | None = None,
+        event_id: str | None = None,
+    ) -> PublishResult:
+        """Publish one event and wait until it is stored; see `EventBus.publish`."""
+        message = EventMessage(payload, event_id, headers)
+        result = await (await self._submit(event, message, urgent=True))
+        if result.status is not PublishStatus.PERSISTED:
+            raise PublishError(f"{result.status.value}: {result.error}", result) from result.error
+        return result
+
+    async def publish_many(
+        self,
+        event: str,
+        payloads: Iterable[Any],
+        *,
+        headers: Mapping[str, str | bytes] | None = None,
+    ) -> list[PublishResult]:
+        """Publish events in order and wait for all; see `EventBus.publish_many`."""
+        return await asyncio.to_thread(self._bus.publish_many, event, payloads, headers=headers)
+
+    async def submit(
+        self,
+        event: str,
+        payload: Any,
+        *,
+        headers: Mapping[str, str | bytes] | None = None,
+        event_id: str | None = None,
+    ) -> asyncio.Future[PublishResult]:
+        """Wait for room in the buffer, queue one event, return an awaitable of its outcome."""
+        return await self._submit(event, EventMessage(payload, event_id, headers), urgent=False)
+
+    @overload
+    async def subscribe(
+        self,
+        stream: str,
+        start: StartPoint = None,
+        follow: bool = True,
+        on_expired: OnExpired = "fail",
+        on_undecodable: OnUndecodable = "fail",
+    ) -> AsyncSubscription[dict[str, Any]]: ...
+
+    @overload
+    async def subscribe(
+        self,
+        stream: str,
+        start: StartPoint = None,
+        follow: bool = True,
+        on_expired: OnExpired = "fail",
+        on_undecodable: OnUndecodable = "fail",
+        *,
+        model: type[Model],
+    ) -> AsyncSubscription[Model]: ...
+
+    async def subscribe(
+        self,
+        stream: str,
+        start: StartPoint = None,
+        follow: bool = True,
+        on_expired: OnExpired = "fail",
+        on_undecodable: OnUndecodable = "fail",
+        *,
+        model: type[Any] | None = None,
+    ) -> AsyncSubscription[Any]:
+        """Read a stream; see `EventBus.subscribe`."""
+        subscribe: Any = partial(self._bus.subscribe, model=model) if model else self._bus.subscribe
+        return AsyncSubscription(
+            await asyncio.to_thread(subscribe, stream, start, follow, on_expired, on_undecodable)
+        )
+
+    async def close(self) -> None:
+        """Wait for events on their way, then end all clients; see `EventBus.close`."""
+        await asyncio.to_thread(self._bus.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _submit(
+        self, event: str, message: EventMessage, *, urgent: bool
+    ) -> asyncio.Future[PublishResult]:
+        publisher = self._bus.publishing()
+        submit = partial(publisher.submit, event, message, urgent=urgent)
+        future = submit() if publisher.is_ready(event) else await asyncio.to_thread(submit)
+        return asyncio.wrap_future(future)

@@ -1,0 +1,305 @@
+"""EventBus: the entry to everything that a program does with events."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+
+from platform_events.bus import lifetime
+from platform_events.bus.decoding import EventDecoder
+from platform_events.bus.models import compile_model
+from platform_events.bus.publisher import Publisher
+from platform_events.bus.starts import OnExpired, StartPoint, find_stream, resolve_start
+from platform_events.bus.subscription import OnUndecodable, Subscription, subscription_ends
+from platform_events.bus.values import EventMessage, PublishResult, PublishStatus, Start
+from platform_events.catalog.live import Catalog
+from platform_events.errors import (
+    ClosedError,
+    ForkedError,
+    PlatformEventsError,
+    PublishError,
+    UsageError,
+)
+from platform_events.kafka.admin import Admin
+from platform_events.kafka.watch import TopicWatch
+from platform_events.names import stream_name
+from platform_events.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from concurrent.futures import Future
+    from types import TracebackType
+
+Model = TypeVar("Model")
+_TICK = 0.5
+"""Seconds between two looks at the catalog."""
+_ON_EXPIRED = ("fail", "earliest", "latest")
+_ON_UNDECODABLE = ("fail", "skip")
+_logger = logging.getLogger("platform_events")
+
+
+class EventBus:
+    """One tenant's event bus. Thread-safe; make one for a process and close it at the end.
+
+    Nothing is connected before the first use. A bus does not survive a fork: the child makes its
+    own. A bus that was never closed is closed at exit.
+
+    Args:
+        settings: all settings; None reads them from the environment.
+        overrides: single settings by name, such as `tenant="shop"`, instead of the environment's.
+
+    Raises:
+        ConfigurationError: a setting is not allowed.
+    """
+
+    def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
+        if settings is not None and overrides:
+            raise UsageError("give EventBus either settings or single values, not both")
+        self.settings = settings or load_settings(**overrides)
+        self._starting = threading.Lock()
+        self._forked = False
+        self._closed = threading.Event()
+        self._admin: Admin | None = None
+        self._publisher: Publisher | None = None
+        lifetime.register(self)
+
+    def publish(
+        self,
+        event: str,
+        payload: Any,
+        *,
+        headers: Mapping[str, str | bytes] | None = None,
+        event_id: str | None = None,
+    ) -> PublishResult:
+        """Publish one event and wait until it is stored.
+
+        Args:
+            event: name of the event definition.
+            payload: a mapping, a dataclass or a pydantic model.
+            headers: of the publisher's own.
+            event_id: at most 36 characters; None makes a UUID. Give the same one when publishing
+                again what became UNKNOWN.
+
+        Raises:
+            PublishError: it was not, or may not have been; `result` has the details.
+            UnknownStreamError: there is no such event.
+            UsageError: `event` is no event's name, or a header or the event ID is not allowed.
+            BrokerError: the cluster cannot be asked about the event; nothing was sent.
+            ClosedError, ForkedError: this bus is not usable.
+        """
+        result = self.publishing().publish(event, EventMessage(payload, event_id, headers))
+        if result.status is not PublishStatus.PERSISTED:
+            raise PublishError(f"{result.status.value}: {result.error}", result) from result.error
+        return result
+
+    def publish_many(
+        self,
+        event: str,
+        payloads: Iterable[Any],
+        *,
+        headers: Mapping[str, str | bytes] | None = None,
+    ) -> list[PublishResult]:
+        """Publish events in order and wait for all of them.
+
+        Args:
+            event: name of the event definition.
+            payloads: payloads as `publish` takes them, or `EventMessage`s.
+            headers: added to every event.
+
+        Returns:
+            One result for each payload, in order. A payload that fails does not stop the others.
+
+        Raises:
+            UnknownStreamError, UsageError, BrokerError, ClosedError, ForkedError: before anything
+                is sent, as for `publish`.
+        """
+        return self.publishing().publish_many(event, payloads, headers)
+
+    def submit(
+        self,
+        event: str,
+        payload: Any,
+        *,
+        headers: Mapping[str, str | bytes] | None = None,
+        event_id: str | None = None,
+    ) -> Future[PublishResult]:
+        """Publish one event without waiting for its outcome.
+
+        It waits only while the buffer of events on their way is full. The future's result is a
+        `PublishResult` of whatever status; it never raises one payload's failure.
+
+        Raises:
+            UnknownStreamError, UsageError, BrokerError, ClosedError, ForkedError: before anything
+                is sent, as for `publish`.
+        """
+        return self.publishing().submit(
+            event, EventMessage(payload, event_id, headers), urgent=False
+        )
+
+    @overload
+    def subscribe(
+        self,
+        stream: str,
+        start: StartPoint = None,
+        follow: bool = True,
+        on_expired: OnExpired = "fail",
+        on_undecodable: OnUndecodable = "fail",
+    ) -> Subscription[dict[str, Any]]: ...
+
+    @overload
+    def subscribe(
+        self,
+        stream: str,
+        start: StartPoint = None,
+        follow: bool = True,
+        on_expired: OnExpired = "fail",
+        on_undecodable: OnUndecodable = "fail",
+        *,
+        model: type[Model],
+    ) -> Subscription[Model]: ...
+
+    def subscribe(
+        self,
+        stream: str,
+        start: StartPoint = None,
+        follow: bool = True,
+        on_expired: OnExpired = "fail",
+        on_undecodable: OnUndecodable = "fail",
+        *,
+        model: type[Any] | None = None,
+    ) -> Subscription[Any]:
+        """Read a stream. What is published after this returns is seen.
+
+        Args:
+            stream: `/event/Name`, or `Name`.
+            start: `Start.LATEST`, `Start.EARLIEST`, a replay ID (object, text or bytes) to go on
+                behind, or a zoned `datetime` for the first event stored at or after it. None is
+                the latest when following, otherwise the earliest.
+            follow: wait for new events; otherwise stop at the end as it is now.
+            on_expired: what to do when events behind the start are past retention: `fail`, or go
+                on from the `earliest` still there or the `latest`.
+            on_undecodable: `fail` raises for a record that cannot be decoded, `skip` logs it.
+            model: a dataclass or pydantic model for payloads; None gives dicts.
+
+        Raises:
+            UnknownStreamError: there is no such stream.
+            ReplayError: the verdict on a replay ID.
+            UsageError: an argument is none of the above.
+            BrokerError: the cluster cannot be asked.
+            ClosedError, ForkedError: this bus is not usable.
+        """
+        if on_expired not in _ON_EXPIRED:
+            raise UsageError(f"on_expired is one of {', '.join(_ON_EXPIRED)}, not {on_expired!r}")
+        if on_undecodable not in _ON_UNDECODABLE:
+            raise UsageError(
+                f"on_undecodable is one of {', '.join(_ON_UNDECODABLE)}, not {on_undecodable!r}"
+            )
+        name = stream_name(stream)
+        convert = compile_model(model) if model is not None else None
+        admin = self._connected()
+        found = find_stream(self.catalog.entry(name), self.settings.namespace.topic(name), admin)
+        if start is None:
+            start = Start.LATEST if follow else Start.EARLIEST
+        ends = subscription_ends(admin, found, follow=follow)
+        offsets, time_ms = resolve_start(start, found, admin, on_expired)
+        return Subscription(
+            self.settings,
+            self.catalog,
+            admin,
+            self._watch,
+            found,
+            EventDecoder(found.path, self.catalog, convert),
+            offsets,
+            time_ms,
+            ends,
+            on_expired,
+            on_undecodable,
+            self._check_usable,
+        )
+
+    @property
+    def catalog(self) -> Catalog:
+        """Definitions and schemas of the tenant, as they are now."""
+        self._connected()
+        return self._catalog
+
+    @property
+    def admin(self) -> Admin:
+        """Topics of the cluster."""
+        return self._connected()
+
+    def close(self) -> None:
+        """Wait up to `close_timeout` for events on their way, then end all clients.
+
+        What is still on its way then becomes UNKNOWN. Closing again does nothing.
+        """
+        if self._forked:
+            return
+        with self._starting:
+            if self._closed.is_set():
+                return
+            self._closed.set()
+        if self._publisher is not None:
+            self._publisher.close(self.settings.close_timeout)
+        if self._admin is not None:
+            self._ticker.join()
+            self._catalog.close()
+
+    def abandon(self) -> Iterable[object]:
+        """Note that this process is a fork; return what must not be ended here."""
+        self._forked = True
+        return [self]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _check_usable(self) -> None:
+        if self._forked:
+            raise ForkedError("this EventBus was made before the fork; make one in this process")
+        if self._closed.is_set():
+            raise ClosedError("the bus is closed; make a new EventBus")
+
+    def _connected(self) -> Admin:
+        self._check_usable()
+        if self._admin is None:
+            with self._starting:
+                self._check_usable()
+                if self._admin is None:
+                    admin = Admin(self.settings)
+                    self._catalog = Catalog(self.settings, admin)
+                    self._watch = TopicWatch(admin)
+                    self._ticker = threading.Thread(
+                        target=self._tick, args=(admin,), name="platform-events", daemon=True
+                    )
+                    self._ticker.start()
+                    self._admin = admin
+        return self._admin
+
+    def publishing(self) -> Publisher:
+        """Return the publisher that all calls share."""
+        admin = self._connected()
+        if self._publisher is None:
+            with self._starting:
+                self._check_usable()
+                if self._publisher is None:
+                    self._publisher = Publisher(self.settings, self._catalog, admin, self._watch)
+        return self._publisher
+
+    def _tick(self, admin: Admin) -> None:
+        """Follow the catalog and watch topics until closed."""
+        while not self._closed.wait(_TICK):
+            try:
+                self._catalog.follow()
+                self._watch.tick()
+                admin.serve()
+            except PlatformEventsError as error:
+                _logger.warning("%s", error)

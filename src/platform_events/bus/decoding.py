@@ -1,0 +1,107 @@
+"""From a record to an event."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, Generic
+
+from platform_events.bus import headers as names
+from platform_events.bus.values import Event, Payload
+from platform_events.definitions.codec import PayloadDecoder
+from platform_events.definitions.schema import schema_id_from_guid
+from platform_events.errors import UndecodableRecordError, UnknownSchemaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from platform_events.catalog.live import Catalog
+    from platform_events.kafka.reader import Record
+    from platform_events.replay import StreamIdentity
+
+
+class EventDecoder(Generic[Payload]):
+    """Decodes the records of one stream, each with the schema that it was written with."""
+
+    def __init__(
+        self, stream: str, catalog: Catalog, convert: Callable[[dict[str, Any]], Payload] | None
+    ) -> None:
+        self._stream = stream
+        self._catalog = catalog
+        self._convert = convert
+        self._writers: dict[bytes | None, tuple[str, str, Callable[[bytes], Any]]] = {}
+
+    def decode(
+        self,
+        record: Record,
+        identity: StreamIdentity,
+        offsets: tuple[int, ...],
+        time_ms: int,
+    ) -> Event[Payload]:
+        """Return the event.
+
+        Args:
+            record: as it was read.
+            identity: of the stream that it was read from.
+            offsets: of each partition, the one to read after this record.
+            time_ms: the stream's low-water mark, for the replay ID.
+
+        Raises:
+            UndecodableRecordError: it is not an event, or its schema is not in the catalog.
+        """
+        headers = dict(record.headers() or ())
+        writer = self._writers.get(headers.get(names.SCHEMA))
+        if writer is None:
+            writer = self._find_writer(record, headers)
+        schema_id, type_, decode = writer
+        body = record.value()
+        if body is None:
+            raise self._undecodable(record, "it has no body (a tombstone)")
+        try:
+            payload = decode(body)
+            if self._convert is not None:
+                payload = self._convert(payload)
+        except ValueError as error:
+            raise self._undecodable(record, str(error)) from error
+        event_id = headers.get(names.ID)
+        type_header = headers.get(names.TYPE)
+        return Event(
+            self._stream,
+            payload,
+            event_id.decode(errors="replace") if event_id else _position_uuid(record, identity),
+            type_header.decode(errors="replace") if type_header else type_,
+            schema_id,
+            headers,
+            record.timestamp()[1],
+            identity,
+            offsets,
+            time_ms,
+        )
+
+    def _find_writer(
+        self, record: Record, headers: dict[str, bytes | None]
+    ) -> tuple[str, str, Callable[[bytes], Any]]:
+        header = headers.get(names.SCHEMA)
+        guid = names.schema_guid(header)
+        if guid is None:
+            raise self._undecodable(
+                record, f"no header {names.SCHEMA} names the schema it was written with"
+            )
+        try:
+            schema = self._catalog.schema(schema_id_from_guid(guid))
+        except UnknownSchemaError as error:
+            raise self._undecodable(record, str(error)) from error
+        writer = (schema.id, schema.name, PayloadDecoder(schema.parsed).decode)
+        self._writers[header] = writer
+        return writer
+
+    def _undecodable(self, record: Record, reason: str) -> UndecodableRecordError:
+        return UndecodableRecordError(self._stream, record.partition(), record.offset(), reason)
+
+
+def _position_uuid(record: Record, identity: StreamIdentity) -> str:
+    """Return the event ID of a record that other software wrote without one.
+
+    It follows from the position, so that reading the record again gives the same.
+    """
+    position = f"{identity.cluster_id}/{identity.topic_id}/{record.partition()}/{record.offset()}"
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, position))

@@ -1,0 +1,80 @@
+"""Record headers: CloudEvents' Kafka binary mode, and the schema ID as Confluent's clients read it.
+
+Sources: CloudEvents Kafka protocol binding 1.0, section 3.2; Confluent's header schema ID format
+(the byte 1, then the 16 bytes of a schema GUID).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from platform_events.definitions.schema import guid_from_schema_id
+from platform_events.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ID = "ce_id"
+TYPE = "ce_type"
+SCHEMA = "__value_schema_id"
+_SCHEMA_MAGIC = b"\x01"
+_GUID_BYTES = 16
+_RESERVED_PREFIX = "ce_"
+_RESERVED = frozenset({"content-type", SCHEMA, "__key_schema_id"})
+
+Headers = list[tuple[str, bytes]]
+
+
+def fixed_headers(event_name: str, source: str, schema_id: str) -> Headers:
+    """Return the headers that all events of one definition share; `ce_id` is left out."""
+    return [
+        ("ce_specversion", b"1.0"),
+        (TYPE, event_name.encode()),
+        ("ce_source", source.encode()),
+        ("content-type", b"application/avro"),
+        (SCHEMA, _SCHEMA_MAGIC + guid_from_schema_id(schema_id)),
+    ]
+
+
+def schema_guid(header: bytes | None) -> bytes | None:
+    """Return the 16 bytes of the writer's schema, None if the header is not of that form."""
+    if header is None or len(header) != _GUID_BYTES + 1 or header[:1] != _SCHEMA_MAGIC:
+        return None
+    return header[1:]
+
+
+def user_headers(headers: Mapping[str, str | bytes] | None) -> Headers:
+    """Return the publisher's own headers as Kafka takes them.
+
+    Raises:
+        UsageError: a name is not text or is taken, or a value is neither text nor bytes.
+    """
+    if not headers:
+        return []
+    result = []
+    for name, value in headers.items():
+        if not isinstance(name, str) or not name:
+            raise UsageError(f"header name {name!r} must be text")
+        if name.startswith(_RESERVED_PREFIX) or name in _RESERVED:
+            raise UsageError(f"header {name!r} is set by the bus; choose another name")
+        if isinstance(value, str):
+            result.append((name, value.encode()))
+        elif isinstance(value, bytes):
+            result.append((name, value))
+        else:
+            raise UsageError(f"header {name!r} must be text or bytes, not {type(value).__name__}")
+    return result
+
+
+def header_bytes(headers: Headers) -> int:
+    """Return how many bytes the headers have."""
+    return sum(len(name) + len(value) for name, value in headers)
+
+
+def without_reserved(headers: Mapping[str, bytes | None]) -> dict[str, bytes]:
+    """Return the publisher's own headers of a record."""
+    return {
+        name: value or b""
+        for name, value in headers.items()
+        if not name.startswith(_RESERVED_PREFIX) and name not in _RESERVED
+    }

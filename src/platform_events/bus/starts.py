@@ -1,0 +1,134 @@
+"""Where a subscription begins: the one place where a start becomes offsets, or a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from platform_events.bus.values import Start
+from platform_events.errors import ReplayExpiredError, UnknownStreamError, UsageError
+from platform_events.names import stream_path
+from platform_events.replay import (
+    OffsetPosition,
+    ReplayId,
+    StreamIdentity,
+    TimePosition,
+    check_retained,
+    locate,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from platform_events.catalog.state import Entry
+    from platform_events.kafka.admin import Admin, Topic
+
+OnExpired: TypeAlias = Literal["fail", "earliest", "latest"]
+StartPoint: TypeAlias = "Start | ReplayId | bytes | str | datetime | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream as it is at one moment."""
+
+    name: str
+    topic: Topic
+    identity: StreamIdentity
+
+    @property
+    def path(self) -> str:
+        """`/event/Name`."""
+        return stream_path(self.name)
+
+
+def identify(entry: Entry, topic: Topic, cluster_id: str) -> Stream:
+    """Return the stream whose topic is `topic` now."""
+    former = tuple(known for known in entry.topic_ids if known != topic.topic_id)
+    return Stream(
+        entry.name,
+        topic,
+        StreamIdentity(cluster_id, topic.topic_id, topic.partitions, former),
+    )
+
+
+def find_stream(entry: Entry, topic_name: str, admin: Admin) -> Stream:
+    """Return the stream of an active entry.
+
+    Raises:
+        UnknownStreamError: its topic is gone.
+        BrokerError: the cluster cannot be asked.
+    """
+    topic = admin.describe_one(topic_name)
+    if topic is None:
+        raise UnknownStreamError(
+            stream_path(entry.name),
+            f"{entry.name} is in the catalog but its topic {topic_name} is gone; "
+            "platform-events apply makes it anew",
+        )
+    return identify(entry, topic, admin.cluster_id())
+
+
+def resolve_start(
+    start: StartPoint, stream: Stream, admin: Admin, on_expired: OnExpired
+) -> tuple[list[int], int]:
+    """Return the offset of each partition to begin with, and the low-water time known for it.
+
+    Raises:
+        ReplayError: the verdict on a replay ID, unless `on_expired` settles it.
+        UsageError: `start` is none of the forms.
+        BrokerError: the cluster cannot be asked.
+    """
+    topic = stream.topic
+    marks = admin.watermarks({topic.name: topic.partitions})[topic.name]
+    if start is Start.LATEST:
+        return [end for _, end in marks], 0
+    if start is Start.EARLIEST:
+        return [first for first, _ in marks], 0
+    if isinstance(start, datetime):
+        if start.tzinfo is None:
+            raise UsageError("a start time needs a time zone, such as datetime.now(UTC)")
+        return _offsets_since(int(start.timestamp() * 1000), topic, marks, admin), 0
+    if not isinstance(start, (str, bytes)):
+        raise UsageError(
+            f"start {start!r} is neither Start.LATEST, Start.EARLIEST, a replay ID nor a datetime"
+        )
+    replay_id = ReplayId.parse(start, stream.path)
+    position = locate(replay_id, stream.path, stream.identity)
+    if isinstance(position, TimePosition):
+        return _offsets_since(position.time_ms, topic, marks, admin), position.time_ms
+    known_time = replay_id.value if replay_id.vector() else 0
+    return settle(position, replay_id, stream, marks, on_expired), known_time
+
+
+def settle(
+    position: OffsetPosition,
+    replay_id: ReplayId | None,
+    stream: Stream,
+    marks: Sequence[tuple[int, int]],
+    on_expired: OnExpired,
+) -> list[int]:
+    """Return the offsets to read on at, after the verdict on `position`.
+
+    Raises:
+        ReplayFutureError: the log is shorter.
+        ReplayExpiredError: events are gone, and `on_expired` is `fail`.
+    """
+    try:
+        check_retained(position, replay_id, stream.path, stream.identity, marks)
+    except ReplayExpiredError:
+        if on_expired == "fail":
+            raise
+        if on_expired == "latest":
+            return [end for _, end in marks]
+    return [max(offset, first) for offset, (first, _) in zip(position.offsets, marks, strict=True)]
+
+
+def _offsets_since(
+    time_ms: int, topic: Topic, marks: Sequence[tuple[int, int]], admin: Admin
+) -> list[int]:
+    found = admin.offsets_at(topic.name, topic.partitions, time_ms)
+    return [
+        end if offset is None else max(offset, first)
+        for offset, (first, end) in zip(found, marks, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""What exists now: the catalog of definitions, and how definitions become topics."""

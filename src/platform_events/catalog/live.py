@@ -1,0 +1,167 @@
+"""The catalog as a running process sees it: read once, then followed."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from platform_events.catalog.state import CatalogState, Entry
+from platform_events.errors import UnknownSchemaError, UnknownStreamError, UsageError
+from platform_events.kafka.reader import MAX_BATCH, TopicReader
+from platform_events.names import is_channel_name, stream_path
+
+if TYPE_CHECKING:
+    from platform_events.definitions.model import EventDefinition
+    from platform_events.definitions.schema import Schema
+    from platform_events.kafka.admin import Admin
+    from platform_events.settings import Settings
+
+
+class Catalog:
+    """Definitions and schemas of one tenant. Thread-safe.
+
+    Nothing is read before the first question. `follow()` takes what was written since; a question
+    that finds nothing follows first, so that what was just applied is known.
+    """
+
+    def __init__(self, settings: Settings, admin: Admin) -> None:
+        self._settings = settings
+        self._admin = admin
+        self._topic = settings.namespace.catalog
+        self._topic_id = ""
+        self._reading = threading.Lock()
+        self._reader: TopicReader | None = None
+        self._position = 0
+        self._state = CatalogState()
+
+    def entry(self, name: str) -> Entry:
+        """Return what the catalog says of an event that is or was active.
+
+        Raises:
+            UnknownStreamError: it never was, or it was deleted.
+            BrokerError: the catalog cannot be read.
+        """
+        entry = self._state.entries.get(name)
+        if entry is None or entry.active is None:
+            self.refresh()
+            entry = self._state.entries.get(name)
+        if entry is None or entry.active is None:
+            raise UnknownStreamError(stream_path(name), self._explain_unknown(name, entry))
+        return entry
+
+    def event(self, name: str) -> EventDefinition:
+        """Return the active definition of an event; raises as `entry` does."""
+        active = self.entry(name).active
+        assert active is not None
+        return active
+
+    def schema(self, schema_id: str) -> Schema:
+        """Return a schema by its ID, of whatever event and version.
+
+        Raises:
+            UnknownSchemaError: it was never applied in this tenant.
+            BrokerError: the catalog cannot be read.
+        """
+        if schema_id not in self._state.schemas:
+            self.refresh()
+        try:
+            return self._state.schemas[schema_id]
+        except KeyError:
+            raise UnknownSchemaError(
+                schema_id,
+                f"schema {schema_id} was never applied in tenant {self._settings.tenant!r}",
+            ) from None
+
+    def entries(self) -> list[Entry]:
+        """Return every entry with an active or pending definition, by name."""
+        self.refresh()
+        return sorted(
+            (e for e in self._state.entries.values() if e.active or e.wanted),
+            key=lambda entry: entry.name,
+        )
+
+    def known(self) -> list[Entry]:
+        """Return every entry as last read, deleted events included."""
+        return list(self._state.entries.values())
+
+    def refresh(self) -> None:
+        """Read everything written up to now.
+
+        Raises:
+            CatalogCorruptError: a record cannot be read.
+            BrokerError: the cluster cannot be asked.
+        """
+        with self._reading:
+            topic = self._admin.describe_one(self._topic)
+            if topic is None or topic.topic_id != self._topic_id:
+                self._restart(topic.topic_id if topic else "")
+            if topic is None:
+                return
+            first, end = self._admin.watermarks({self._topic: 1})[self._topic][0]
+            if self._reader is None:
+                self._position = first
+                self._reader = TopicReader(self._settings, self._topic, [first])
+            while self._position < end:
+                if not self._take(self._reader, self._settings.request_timeout):
+                    self._reader.raise_unreachable()
+
+    def follow(self) -> None:
+        """Take what has arrived meanwhile, without waiting."""
+        with self._reading:
+            while self._reader is not None and self._take(self._reader, 0):
+                pass
+
+    def close(self) -> None:
+        """Stop following."""
+        with self._reading:
+            self._restart("")
+
+    def _restart(self, topic_id: str) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        self._reader = None
+        self._state = CatalogState()
+        self._topic_id = topic_id
+
+    def _take(self, reader: TopicReader, timeout: float) -> bool:
+        batch = reader.read(MAX_BATCH, timeout)
+        for record in batch.records:
+            self._state.fold(record.key(), record.value(), f"{self._topic}@{record.offset()}")
+            self._position = record.offset() + 1
+        if batch.ends:
+            self._position = max(self._position, batch.ends[0])
+        return bool(batch.records or batch.ends)
+
+    def _explain_unknown(self, name: str, entry: Entry | None) -> str:
+        tenant = self._settings.tenant
+        if entry is not None and entry.wanted is not None:
+            return f"{name} is being applied and not ready yet; run platform-events apply to finish"
+        if entry is not None:
+            return f"{name} was deleted from tenant {tenant!r}"
+        names = sorted(e.name for e in self._state.entries.values() if e.active)
+        if not names:
+            return (
+                f"{name} is unknown: tenant {tenant!r} has no definitions; "
+                "apply some with platform-events apply"
+            )
+        close = _closest(name, names)
+        hint = f"did you mean {close}?" if close else f"it has {', '.join(names[:8])}"
+        return f"{name} is unknown in tenant {tenant!r}; {hint}"
+
+
+def refuse_channel(name: str) -> None:
+    """Raise if `name` is a custom channel's: nothing can be published to one.
+
+    Raises:
+        UsageError: it is.
+    """
+    if is_channel_name(name):
+        raise UsageError(
+            f"{name} is a channel; publish to one of its member events, the channel gets it"
+        )
+
+
+def _closest(name: str, names: list[str]) -> str | None:
+    import difflib
+
+    return next(iter(difflib.get_close_matches(name, names, n=1)), None)

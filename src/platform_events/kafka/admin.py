@@ -1,0 +1,241 @@
+"""Topics: what they are, where they begin and end, and how they are changed."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection
+from confluent_kafka import TopicPartition as Partition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
+
+from platform_events.errors import BrokerError, BrokerTimeoutError
+from platform_events.kafka.connection import Health, client_config, refuse_property
+from platform_events.kafka.faults import kafka_error, translate, unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from concurrent.futures import Future
+
+    from platform_events.settings import Settings
+
+_Result = TypeVar("_Result")
+_POLL_INTERVAL = 0.1
+_UNREACHABLE_AFTER = 2.0
+"""Seconds of no broker accepting a connection after which waiting on is pointless."""
+_ABSENT = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as the cluster describes it."""
+
+    name: str
+    topic_id: str
+    """Kafka's UUID of it; a topic of the same name made later has another."""
+    partitions: int
+    replication_factor: int
+
+
+class Admin:
+    """Administration of one cluster. Thread-safe. Every method raises a `BrokerError`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._timeout = settings.request_timeout
+        self._health = Health(settings.bootstrap_servers)
+        try:
+            self._client = AdminClient(client_config(settings, self._health, {}))
+        except (KafkaException, TypeError, ValueError) as error:
+            raise refuse_property(error) from error
+        self._cluster_id = ""
+
+    def cluster_id(self) -> str:
+        """Return the cluster's ID. It is asked for once."""
+        if not self._cluster_id:
+            described = self._wait(
+                self._client.describe_cluster(request_timeout=self._timeout),
+                "asking for the cluster's ID",
+            )
+            self._cluster_id = str(described.cluster_id)
+        return self._cluster_id
+
+    def describe(self, names: Iterable[str]) -> dict[str, Topic | None]:
+        """Return each topic, or None where there is none of that name."""
+        wanted = list(names)
+        if not wanted:
+            return {}
+        futures = self._client.describe_topics(
+            TopicCollection(wanted), request_timeout=self._timeout
+        )
+        topics: dict[str, Topic | None] = {}
+        for name, future in futures.items():
+            described = self._wait_or_none(future, f"describing topic {name}", _ABSENT)
+            topics[name] = described and Topic(
+                name,
+                str(described.topic_id),
+                len(described.partitions),
+                len(described.partitions[0].replicas),
+            )
+        return topics
+
+    def describe_one(self, name: str) -> Topic | None:
+        """Return the topic, or None if there is none of that name."""
+        return self.describe([name])[name]
+
+    def await_topic(self, name: str) -> Topic:
+        """Return a topic that was just made, as soon as the cluster knows it.
+
+        Raises:
+            BrokerTimeoutError: it still does not know it after the request time-out.
+        """
+        deadline = time.monotonic() + self._timeout
+        while (topic := self.describe_one(name)) is None:
+            if time.monotonic() >= deadline:
+                raise BrokerTimeoutError(
+                    f"topic {name} was made but the cluster does not know it yet; apply again"
+                )
+            time.sleep(_POLL_INTERVAL)
+        return topic
+
+    def configs(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Return all config values of each topic, defaults included."""
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+        if not resources:
+            return {}
+        futures = self._client.describe_configs(resources, request_timeout=self._timeout)
+        return {
+            resource.name: {
+                entry.name: entry.value
+                for entry in self._wait(
+                    future, f"reading the configuration of topic {resource.name}"
+                ).values()
+            }
+            for resource, future in futures.items()
+        }
+
+    def create(
+        self, name: str, partitions: int, replication_factor: int, config: Mapping[str, str]
+    ) -> None:
+        """Make a topic; one of that name that is there already is left as it is."""
+        topic = NewTopic(
+            name,
+            num_partitions=partitions,
+            replication_factor=replication_factor,
+            config=dict(config),
+        )
+        self._wait_or_none(
+            self._client.create_topics([topic], request_timeout=self._timeout)[name],
+            f"creating topic {name}",
+            (KafkaError.TOPIC_ALREADY_EXISTS,),
+        )
+
+    def configure(self, name: str, config: Mapping[str, str]) -> None:
+        """Set these config values of a topic and leave its others."""
+        resource = ConfigResource(
+            ResourceType.TOPIC,
+            name,
+            incremental_configs=[
+                ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+                for key, value in config.items()
+            ],
+        )
+        futures = self._client.incremental_alter_configs([resource], request_timeout=self._timeout)
+        self._wait(futures[resource], f"configuring topic {name}")
+
+    def grow(self, name: str, partitions: int) -> None:
+        """Raise a topic's number of partitions to `partitions`."""
+        futures = self._client.create_partitions(
+            [NewPartitions(name, partitions)], request_timeout=self._timeout
+        )
+        self._wait(futures[name], f"adding partitions to topic {name}")
+
+    def delete(self, name: str) -> None:
+        """Delete a topic with its events; none of that name is fine."""
+        futures = self._client.delete_topics([name], request_timeout=self._timeout)
+        self._wait_or_none(futures[name], f"deleting topic {name}", _ABSENT)
+
+    def watermarks(self, topics: Mapping[str, int]) -> dict[str, list[tuple[int, int]]]:
+        """Return first and end offset of each partition, for topic names to partition counts.
+
+        The end is the last stable offset: what a subscriber can read up to now.
+        """
+        firsts = self._offsets(topics, OffsetSpec.earliest())
+        ends = self._offsets(topics, OffsetSpec.latest())
+        return {
+            name: [
+                (firsts[name, partition], max(firsts[name, partition], ends[name, partition]))
+                for partition in range(count)
+            ]
+            for name, count in topics.items()
+        }
+
+    def offsets_at(self, name: str, partitions: int, time_ms: int) -> list[int | None]:
+        """Return each partition's first offset appended at or after a time, None if none is."""
+        found = self._offsets({name: partitions}, OffsetSpec.for_timestamp(time_ms))
+        return [
+            None if found[name, partition] < 0 else found[name, partition]
+            for partition in range(partitions)
+        ]
+
+    def _offsets(self, topics: Mapping[str, int], spec: OffsetSpec) -> dict[tuple[str, int], int]:
+        request = {
+            Partition(name, partition): spec
+            for name, count in topics.items()
+            for partition in range(count)
+        }
+        if not request:
+            return {}
+        futures = self._client.list_offsets(
+            request,
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=self._timeout,
+        )
+        return {
+            (partition.topic, partition.partition): self._wait(
+                future, f"asking for the offsets of topic {partition.topic}"
+            ).offset
+            for partition, future in futures.items()
+        }
+
+    def serve(self) -> None:
+        """Let the client deliver what it has to say; call it now and then."""
+        self._client.poll(0)
+
+    def _wait_or_none(
+        self, future: Future[_Result], doing: str, absent: Sequence[int]
+    ) -> _Result | None:
+        """Wait; None where the cluster answers with one of the codes in `absent`."""
+        try:
+            return self._wait(future, doing)
+        except BrokerError as error:
+            if error.__cause__ and kafka_error(error.__cause__).code() in absent:
+                return None
+            raise
+
+    def _wait(self, future: Future[_Result], doing: str) -> _Result:
+        down_since: float | None = None
+        while not wait([future], timeout=_POLL_INTERVAL).done:
+            self._client.poll(0)
+            if not self._health.brokers_down:
+                continue
+            down_since = down_since or time.monotonic()
+            if time.monotonic() - down_since > _UNREACHABLE_AFTER:
+                raise unreachable(doing, self._health)
+        try:
+            result = future.result()
+        except KafkaException as exception:
+            self._client.poll(0)
+            raise translate(kafka_error(exception), doing, self._health) from exception
+        self._health.recover()
+        return result

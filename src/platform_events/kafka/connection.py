@@ -1,0 +1,117 @@
+"""How our Kafka clients are configured, and what each of them noticed about its brokers."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import KafkaError
+
+from platform_events.errors import AuthenticationError, ConfigurationError
+from platform_events.kafka.faults import FAULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from platform_events.settings import Settings
+
+_FIXED = {
+    "acks": "events would be lost when a leader fails",
+    "auto.offset.reset": "a subscriber would skip or repeat events without notice",
+    "enable.auto.commit": "positions are replay IDs",
+    "enable.auto.offset.store": "positions are replay IDs",
+    "enable.idempotence": "a retry would store an event twice or out of order",
+    "enable.partition.eof": "a subscriber would not notice the end of its stream",
+    "error_cb": "it tells whether an unacknowledged event may be in the log",
+    "isolation.level": "events of aborted transactions would be delivered",
+    "logger": "configure the Python logger platform_events.kafka",
+    "partitioner": "events of one key would move to another partition",
+    "transactional.id": "writers are fenced by it",
+}
+"""librdkafka properties that carry what the bus guarantees, with what would break."""
+_OWN_SETTING = {
+    "bootstrap.servers": "bootstrap_servers",
+    "compression.type": "compression",
+    "compression.codec": "compression",
+    "delivery.timeout.ms": "delivery_timeout",
+    "message.timeout.ms": "delivery_timeout",
+    "linger.ms": "linger",
+    "queue.buffering.max.ms": "linger",
+    "queue.buffering.max.messages": "publish_buffer",
+    "queue.buffering.max.kbytes": "publish_buffer",
+}
+"""librdkafka properties that have a setting of ours."""
+
+_logger = logging.getLogger("platform_events.kafka")
+
+
+class _Relevant(logging.Filter):
+    """Drops warnings that a property passed through is for another kind of client."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "CONFWARN" not in record.getMessage()
+
+
+_logger.addFilter(_Relevant())
+
+
+class Health:
+    """What one client's error callback has told, in the order of its other callbacks."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self.bootstrap_servers = bootstrap_servers
+        self.transport_errors = 0
+        """How many connection troubles there were so far. Only ever counts up."""
+        self.brokers_down = False
+        """Whether the last word was that no broker can be reached."""
+        self.refusal = ""
+        """Why authentication or TLS failed, if it did."""
+
+    def note(self, error: KafkaError) -> None:
+        """Take one error of the client as a whole."""
+        self.transport_errors += 1
+        if FAULTS.get(error.name()) is AuthenticationError:
+            self.refusal = error.str()
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self.brokers_down = True
+
+    def recover(self) -> None:
+        """Note that a broker answered."""
+        self.brokers_down = False
+        self.refusal = ""
+
+
+def client_config(
+    settings: Settings, health: Health, properties: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return a librdkafka configuration: ours, then the user's properties, then `properties`.
+
+    Raises:
+        ConfigurationError: a property of the user's would break what the bus guarantees.
+    """
+    for name in settings.kafka:
+        if name in _FIXED:
+            raise ConfigurationError(f"Kafka property {name} cannot be set: {_FIXED[name]}")
+        if name in _OWN_SETTING:
+            raise ConfigurationError(
+                f"Kafka property {name} cannot be set directly: use the setting "
+                f"{_OWN_SETTING[name]} (PLATFORM_EVENTS_{_OWN_SETTING[name].upper()})"
+            )
+    timeout_ms = int(settings.request_timeout * 1000)
+    return {
+        "client.id": "platform-events",
+        "socket.connection.setup.timeout.ms": max(1000, min(timeout_ms, 30_000)),
+        "reconnect.backoff.max.ms": 2_000,
+        **settings.kafka,
+        **properties,
+        "bootstrap.servers": settings.bootstrap_servers,
+        "error_cb": health.note,
+        "logger": _logger,
+    }
+
+
+def refuse_property(error: Exception) -> ConfigurationError:
+    """Return our error for a configuration that librdkafka does not take."""
+    return ConfigurationError(
+        f"Kafka properties (PLATFORM_EVENTS_KAFKA__...) are not accepted: {error}"
+    )

@@ -1,0 +1,291 @@
+"""Sending records: one shared idempotent producer, bounded memory, one outcome for each record."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from platform_events.errors import ClosedError, PlatformEventsError
+from platform_events.kafka.connection import Health, client_config, refuse_property
+from platform_events.kafka.faults import is_rejection, kafka_error, translate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from confluent_kafka import Message
+
+    from platform_events.settings import Settings
+
+RECORD_OVERHEAD = 600
+"""Bytes that librdkafka and we need for a record on its way besides its contents (measured)."""
+MAX_RECORD_BYTES = 1024 * 1024
+"""Largest event: payload, key and headers."""
+MAX_BATCH_BYTES = MAX_RECORD_BYTES + 64 * 1024
+"""Largest batch; topics must take it. More than an event for what Kafka puts around it."""
+_BATCH_SLICE = 0.01
+"""Seconds that one thread serves deliveries before it looks at what it waits for."""
+_IDLE_SLICE = 1.0
+_ANSWER_MS = 30_000
+"""librdkafka's `request.timeout.ms`: a broker answers a batch within it or says it cannot."""
+
+
+class Delivery:
+    """One record on its way, then its outcome. librdkafka calls it back."""
+
+    __slots__ = (
+        "append_time_ms", "cost", "error", "in_log", "offset", "partition", "producer", "settled",
+        "troubles",
+    )  # fmt: skip
+
+    def __init__(self, producer: RecordProducer) -> None:
+        self.producer = producer
+        self.cost = 0
+        self.troubles = 0
+        self.settled = False
+        """Whether the outcome is known. Everything below counts from then on."""
+        self.in_log: bool | None = None
+        """True: stored. False: certainly not. None: it may be."""
+        self.error: KafkaError | PlatformEventsError | None = None
+        self.partition = -1
+        self.offset = -1
+        self.append_time_ms = -1
+
+    def __call__(self, error: KafkaError | None, message: Message) -> None:
+        """Take librdkafka's delivery report."""
+        producer = self.producer
+        producer.settled_cost += self.cost
+        if error is None:
+            self.in_log = True
+            self.partition = message.partition()  # type: ignore[assignment]
+            self.offset = message.offset()  # type: ignore[assignment]
+            self.append_time_ms = message.timestamp()[1]
+        else:
+            self.error = error
+            if producer.rules_out(self, error, message):
+                self.in_log = False
+        self.settled = True
+
+    def refuse(self, error: PlatformEventsError) -> None:
+        """Settle a record that never left this process."""
+        self.error = error
+        self.in_log = False
+        self.settled = True
+
+
+class RecordProducer:
+    """A producer for one cluster. Thread-safe.
+
+    Whoever waits for an outcome serves librdkafka's callbacks; one thread at a time leads, the
+    others wait for it. A background thread leads when nobody waits.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._health = Health(settings.bootstrap_servers)
+        self._limit = settings.publish_buffer
+        self._timeout_ms = settings.delivery_timeout * 1000
+        self._answer_ms = int(settings.kafka.get("request.timeout.ms", _ANSWER_MS))
+        self._sending = threading.Lock()
+        self._leading = threading.Lock()
+        self._served = threading.Condition()
+        self._waiting = 0
+        self._sent_cost = 0
+        self.settled_cost = 0
+        """Cost of all records with an outcome; written by the leading thread only."""
+        self._closed = threading.Event()
+        self._busy = threading.Event()
+        self._urgent = False
+        self._after_serving: Callable[[], None] = lambda: None
+        self._producer = self._connect()
+        self._thread = threading.Thread(
+            target=self._serve_in_background, name="platform-events-deliveries", daemon=True
+        )
+        self._thread.start()
+
+    def after_serving(self, hook: Callable[[], None]) -> None:
+        """Have the background thread call `hook` whenever it has served deliveries."""
+        self._after_serving = hook
+
+    def send(
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes | None,
+        headers: Sequence[tuple[str, bytes]],
+        header_bytes: int,
+        delivery: Delivery,
+    ) -> None:
+        """Queue a record; wait while the buffer is full. The outcome goes to `delivery`."""
+        cost = len(value) + header_bytes + RECORD_OVERHEAD + (len(key) if key else 0)
+        delivery.cost = cost
+        while True:
+            if self._sent_cost - self.settled_cost + cost > self._limit:
+                self._wait_for_room(cost)
+            with self._sending:
+                if self._closed.is_set():
+                    delivery.refuse(ClosedError("the bus was closed before this event was sent"))
+                    return
+                delivery.troubles = self._health.transport_errors
+                try:
+                    self._producer.produce(topic, value, key, -1, delivery, delivery, 0, headers)
+                except BufferError:
+                    pass
+                except KafkaException as exception:
+                    error = kafka_error(exception)
+                    if error.code() != KafkaError._FATAL:
+                        delivery.refuse(translate(error, f"publishing to {topic}", self._health))
+                        return
+                else:
+                    self._sent_cost += cost
+                    return
+            self._serve_until(lambda: True, at_least_once=True)
+
+    def wait_for(self, delivery: Delivery) -> None:
+        """Serve deliveries, without lingering, until this one is settled."""
+        self._serve_until(lambda: delivery.settled)
+
+    def serve(self) -> None:
+        """Take the deliveries that are there, without waiting."""
+        if self._leading.acquire(blocking=False):
+            try:
+                self._serve(self._producer.poll, 0)
+            finally:
+                self._leading.release()
+
+    def request_background(self, *, urgent: bool) -> None:
+        """Have the background thread serve what is on its way; `urgent` does not linger."""
+        self._urgent = self._urgent or urgent
+        self._busy.set()
+
+    def has_room(self) -> bool:
+        """Whether the next record would be queued without waiting."""
+        return self._sent_cost - self.settled_cost + MAX_RECORD_BYTES < self._limit or (
+            self._sent_cost == self.settled_cost
+        )
+
+    def explain(self, delivery: Delivery, doing: str) -> PlatformEventsError | None:
+        """Return the typed error of a settled delivery, None if it was stored."""
+        if isinstance(delivery.error, KafkaError):
+            return translate(delivery.error, doing, self._health)
+        return delivery.error
+
+    def rules_out(self, delivery: Delivery, error: KafkaError, message: Message) -> bool:
+        """Whether a failed delivery is certainly not in the log.
+
+        The report alone does not say: a record that was sent, timed out, queued again and purged
+        looks as if it never left. So it is certain only if no partition was ever chosen, or the
+        broker said a definite no and nothing before that may have reached it unanswered.
+        """
+        partition = message.partition()
+        if partition is None or partition < 0:
+            return True
+        latency = message.latency()
+        return (
+            is_rejection(error)
+            and delivery.troubles == self._health.transport_errors
+            and latency is not None
+            and latency * 1000 < self._answer_ms
+        )
+
+    def close(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds for what is on its way, then give the rest up."""
+        with self._sending:
+            if self._closed.is_set():
+                return
+            self._closed.set()
+        deadline = time.monotonic() + timeout
+        self._serve_until(
+            lambda: self._sent_cost == self.settled_cost or time.monotonic() >= deadline
+        )
+        self._busy.set()
+        self._thread.join()
+        with self._leading:
+            self._abandon(self._producer)
+        self._after_serving()
+
+    def _connect(self) -> Producer:
+        properties = {
+            "enable.idempotence": True,
+            "acks": "all",
+            "partitioner": "murmur2_random",
+            "compression.type": self._settings.compression,
+            "linger.ms": self._settings.linger,
+            "delivery.timeout.ms": int(self._timeout_ms),
+            "message.max.bytes": MAX_BATCH_BYTES,
+            "queue.buffering.max.kbytes": 2_097_151,
+            "queue.buffering.max.messages": max(1, self._limit // RECORD_OVERHEAD),
+        }
+        try:
+            return Producer(client_config(self._settings, self._health, properties))
+        except (KafkaException, TypeError, ValueError) as error:
+            raise refuse_property(error) from error
+
+    def _wait_for_room(self, cost: int) -> None:
+        self._serve_until(
+            lambda: (
+                self._sent_cost - self.settled_cost + cost <= self._limit
+                or self._sent_cost == self.settled_cost
+            )
+        )
+
+    def _serve_until(self, done: Callable[[], bool], *, at_least_once: bool = False) -> None:
+        while at_least_once or not done():
+            if self._leading.acquire(blocking=False):
+                try:
+                    self._serve(self._producer.flush, _BATCH_SLICE)
+                finally:
+                    self._leading.release()
+            else:
+                with self._served:
+                    self._waiting += 1
+                    if not done():
+                        self._served.wait(_BATCH_SLICE)
+                    self._waiting -= 1
+            at_least_once = False
+
+    def _serve(self, step: Callable[[float], int], timeout: float) -> None:
+        """Let librdkafka call deliveries back for a moment; the caller leads."""
+        try:
+            step(timeout)
+        except KafkaException as exception:
+            if not kafka_error(exception).fatal():
+                raise translate(kafka_error(exception), "publishing", self._health) from exception
+            self._replace()
+        if self._waiting:
+            with self._served:
+                self._served.notify_all()
+
+    def _replace(self) -> None:
+        """Give up a producer that a fatal error has ended, and go on with a new one."""
+        with self._sending:
+            self._abandon(self._producer)
+            self._producer = self._connect()
+
+    def _abandon(self, producer: Producer) -> None:
+        while len(producer):
+            try:
+                producer.purge(in_queue=True, in_flight=True)
+                producer.poll(_BATCH_SLICE)
+            except KafkaException as exception:
+                if not kafka_error(exception).fatal():
+                    raise
+
+    def _serve_in_background(self) -> None:
+        while not self._closed.is_set():
+            self._busy.wait(_IDLE_SLICE)
+            self._busy.clear()
+            while not self._closed.is_set():
+                if self._leading.acquire(timeout=_BATCH_SLICE):
+                    try:
+                        producer = self._producer
+                        step = producer.flush if self._urgent else producer.poll
+                        self._serve(step, _BATCH_SLICE)
+                    finally:
+                        self._leading.release()
+                self._after_serving()
+                if self._sent_cost == self.settled_cost:
+                    self._urgent = False
+                    break
