@@ -16,6 +16,7 @@ import base64
 import binascii
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -109,7 +110,7 @@ class ReplayId(bytes):
         return f"ReplayId({str(self)!r})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StreamIdentity:
     """Whose offsets these are: a topic's name may be reused, its ID never is."""
 
@@ -120,7 +121,7 @@ class StreamIdentity:
     former_topic_ids: tuple[str, ...] = ()
     """Topic UUIDs that the stream had before it was deleted and created anew."""
 
-    @property
+    @cached_property
     def tags(self) -> tuple[int, int]:
         """The tag of offsets and the tag of times."""
         return _tags(self.cluster_id, self.topic_id)

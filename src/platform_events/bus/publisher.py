@@ -52,7 +52,11 @@ class Target:
         self.watched = watch.add(stream.topic)
         self.encode = PayloadEncoder(definition.schema.parsed).encode
         self.key = definition.partition_key
-        self.key_default = definition.schema.default(self.key) if self.key else None
+        self.key_default = next(
+            (field.get("default") for field in definition.schema.parsed["fields"]
+             if field["name"] == self.key),
+            None,
+        )
         self.headers = fixed_headers(entry.name, settings.source, definition.schema.id)
         self.header_bytes = header_bytes(self.headers) + len(ID)
         self._cluster_id = admin.cluster_id()

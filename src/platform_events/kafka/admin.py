@@ -165,6 +165,15 @@ class Admin:
         futures = self._client.delete_topics([name], request_timeout=self._timeout)
         self._wait_or_none(futures[name], f"deleting topic {name}", _ABSENT)
 
+    def delete_records(self, name: str, offsets: Sequence[int]) -> None:
+        """Remove what lies below these offsets, one for each partition, as retention does."""
+        futures = self._client.delete_records(
+            [Partition(name, partition, offset) for partition, offset in enumerate(offsets)],
+            request_timeout=self._timeout,
+        )
+        for future in futures.values():
+            self._wait(future, f"removing events of topic {name}")
+
     def watermarks(self, topics: Mapping[str, int]) -> dict[str, list[tuple[int, int]]]:
         """Return first and end offset of each partition, for topic names to partition counts.
 

@@ -28,6 +28,8 @@ MAX_BATCH_BYTES = MAX_RECORD_BYTES + 64 * 1024
 _BATCH_SLICE = 0.01
 """Seconds that one thread serves deliveries before it looks at what it waits for."""
 _IDLE_SLICE = 1.0
+_METADATA_INTERVAL_MS = 10_000
+"""How soon added partitions are used; librdkafka's own 5 minutes would leave them empty."""
 _ANSWER_MS = 30_000
 """librdkafka's `request.timeout.ms`: a broker answers a batch within it or says it cannot."""
 
@@ -215,6 +217,9 @@ class RecordProducer:
             "linger.ms": self._settings.linger,
             "delivery.timeout.ms": int(self._timeout_ms),
             "message.max.bytes": MAX_BATCH_BYTES,
+            "topic.metadata.refresh.interval.ms": self._settings.kafka.get(
+                "topic.metadata.refresh.interval.ms", _METADATA_INTERVAL_MS
+            ),
             "queue.buffering.max.kbytes": 2_097_151,
             "queue.buffering.max.messages": max(1, self._limit // RECORD_OVERHEAD),
         }

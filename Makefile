@@ -1,0 +1,45 @@
+# Everything runs in a virtual environment that make creates: only Python 3.11+, git and make
+# have to be there.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check race clean
+
+demo: $(VENV)/.local
+	$(BIN)/platform-events demo
+
+test: $(VENV)/.dev
+	$(BIN)/pytest -n 2 --dist worksteal
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+race: $(VENV)/.race
+	$(BIN)/python -m benchmarks.race
+
+clean:
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: Python 3.11 or later is needed; name it with: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.local: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --editable '.[local]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.local
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.race: $(VENV)/.dev benchmarks/requirements.txt
+	PIP_CONSTRAINT= $(BIN)/pip install --quiet --requirement benchmarks/requirements.txt
+	@touch $@

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from platform_events.bus.bus import EventBus
+from platform_events.settings import Settings, load_settings
+from platform_events.testing import KafkaBroker
+from tests.support import KEYED, ORDER, apply_texts
+
+
+@pytest.fixture
+def settings(kafka_broker: KafkaBroker, tenant: str) -> Settings:
+    return load_settings(bootstrap_servers=kafka_broker.bootstrap_servers, tenant=tenant)
+
+
+@pytest.fixture
+def bus(settings: Settings, tmp_path: Path) -> Iterator[EventBus]:
+    """A bus on which Order_Placed__e (one partition) and Reading_Taken__e (three) exist."""
+    apply_texts(settings, tmp_path / "schemas", ORDER, KEYED)
+    with EventBus(settings) as bus:
+        yield bus

@@ -1,0 +1,129 @@
+"""What several test modules share: definitions from YAML text, raw Kafka access, waiting."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from platform_events.bus.bus import EventBus
+from platform_events.catalog.apply import apply, plan_options
+from platform_events.catalog.plan import Plan
+from platform_events.definitions.loader import load_definitions
+from platform_events.definitions.model import Definitions
+from platform_events.settings import Settings
+
+ORDER = """
+event: Order_Placed__e
+fields:
+  - {name: order_id, type: string}
+  - {name: amount, type: double, default: 0.0}
+  - {name: note, type: string, optional: true}
+"""
+KEYED = """
+event: Reading_Taken__e
+partitions: 3
+partition_key: sensor
+fields:
+  - {name: sensor, type: string}
+  - {name: value, type: long}
+"""
+
+
+def load(directory: Path, *documents: str, project: str | None = None) -> Definitions:
+    """Load definitions given as YAML texts, from a directory that holds nothing else."""
+    for old in directory.glob("*.yaml"):
+        old.unlink()
+    directory.mkdir(exist_ok=True)
+    if project is not None:
+        (directory / "project.yaml").write_text(f"project: {project}\n")
+    for number, document in enumerate(documents):
+        (directory / f"event{number}.yaml").write_text(textwrap.dedent(document))
+    return load_definitions(directory)
+
+
+def apply_texts(
+    settings: Settings, directory: Path, *documents: str, project: str | None = None, **allow: bool
+) -> Plan:
+    """Apply definitions given as YAML texts."""
+    return apply(settings, load(directory, *documents, project=project),
+                 plan_options(settings, **allow))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait for something that happens elsewhere; fail if it does not."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def topic_of(settings: Settings, name: str) -> str:
+    return settings.namespace.topic(name)
+
+
+def admin_client(settings: Settings) -> AdminClient:
+    return AdminClient({"bootstrap.servers": settings.bootstrap_servers})
+
+
+def delete_before(settings: Settings, name: str, offsets: list[int]) -> None:
+    """Remove the oldest records of a stream, as retention does."""
+    client = admin_client(settings)
+    request = [
+        TopicPartition(topic_of(settings, name), partition, offset)
+        for partition, offset in enumerate(offsets)
+    ]
+    for future in client.delete_records(request).values():
+        future.result()
+
+
+def delete_topic(settings: Settings, name: str) -> None:
+    client = admin_client(settings)
+    client.delete_topics([topic_of(settings, name)])[topic_of(settings, name)].result()
+
+
+def produce_raw(
+    settings: Settings, name: str, value: bytes | None, headers: Any = None, **config: Any
+) -> int:
+    """Write a record as other software would; return its offset."""
+    outcomes: list[tuple[KafkaError | None, Message]] = []
+    producer = Producer({"bootstrap.servers": settings.bootstrap_servers, **config})
+    producer.produce(
+        topic_of(settings, name),
+        value,
+        headers=headers,
+        on_delivery=lambda error, message: outcomes.append((error, message)),
+    )
+    producer.flush(10)
+    error, message = outcomes[0]
+    assert error is None, error
+    offset = message.offset()
+    assert offset is not None
+    return offset
+
+
+def consume_raw(settings: Settings, name: str, count: int) -> list[Message]:
+    """Read the first records of a stream's first partition with a bare client."""
+    consumer = Consumer(
+        {"bootstrap.servers": settings.bootstrap_servers, "group.id": "raw-test-reader"}
+    )
+    consumer.assign([TopicPartition(topic_of(settings, name), 0, 0)])
+    messages: list[Message] = []
+    deadline = time.monotonic() + 20
+    while len(messages) < count and time.monotonic() < deadline:
+        messages += consumer.consume(count - len(messages), 0.2)
+    consumer.close()
+    assert len(messages) == count
+    return messages
+
+
+@contextmanager
+def open_bus(settings: Settings) -> Iterator[EventBus]:
+    with EventBus(settings) as bus:
+        yield bus
