@@ -245,11 +245,11 @@ class EventBus:
         if self._admin is not None:
             self._ticker.join()
             self._catalog.close()
+            self._admin.close()
 
-    def abandon(self) -> Iterable[object]:
-        """Note that this process is a fork; return what must not be ended here."""
+    def abandon(self) -> None:
+        """Note that this process is a fork, in which the bus cannot be used."""
         self._forked = True
-        return [self]
 
     def __enter__(self) -> Self:
         return self

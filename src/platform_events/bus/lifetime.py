@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import atexit
-import ctypes
 import os
 import weakref
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from typing import Protocol
 
 
 class Closable(Protocol):
@@ -18,28 +14,26 @@ class Closable(Protocol):
     def close(self) -> None:
         """End it; doing so again does nothing."""
 
-    def abandon(self) -> Iterable[object]:
-        """Note that this process is a fork; return the Kafka clients that must not be ended."""
+    def abandon(self) -> None:
+        """Note that this process is a fork, in which it cannot be used."""
 
 
 _open: weakref.WeakSet[Closable] = weakref.WeakSet()
 
 
-def register(bus: Closable) -> None:
-    """Close `bus` at exit, abandon it in forked children."""
-    _open.add(bus)
+def register(closable: Closable) -> None:
+    """Close it at exit, abandon it in forked children."""
+    _open.add(closable)
 
 
 def _close_forgotten() -> None:
-    for bus in list(_open):
-        bus.close()
+    for closable in list(_open):
+        closable.close()
 
 
 def _abandon_in_child() -> None:
-    for bus in list(_open):
-        for client in bus.abandon():
-            # Its threads do not exist here: destroying it would wait for them for ever.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
+    for closable in list(_open):
+        closable.abandon()
     _open.clear()
 
 

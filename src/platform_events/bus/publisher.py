@@ -53,8 +53,11 @@ class Target:
         self.encode = PayloadEncoder(definition.schema.parsed).encode
         self.key = definition.partition_key
         self.key_default = next(
-            (field.get("default") for field in definition.schema.parsed["fields"]
-             if field["name"] == self.key),
+            (
+                field.get("default")
+                for field in definition.schema.parsed["fields"]
+                if field["name"] == self.key
+            ),
             None,
         )
         self.headers = fixed_headers(entry.name, settings.source, definition.schema.id)

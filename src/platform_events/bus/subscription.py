@@ -23,7 +23,7 @@ from platform_events.kafka.reader import MAX_BATCH, Batch, TopicReader
 from platform_events.replay import LowWaterMark, OffsetPosition, ReplayId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from platform_events.bus.decoding import EventDecoder
@@ -86,6 +86,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         self._last: Event[Payload] | None = None
         self._seen = 0.0
         self._closed = False
+        self._forked = False
         self.ended = False
         """Whether everything up to the end was handed out; never when following."""
         lifetime.register(self)
@@ -147,14 +148,14 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
 
     def close(self) -> None:
         """Stop reading. A waiting `next()` in another thread raises `ClosedError`."""
-        if not self._closed:
+        if not self._closed and not self._forked:
             self._closed = True
             self._watch.remove(self._watched)
             self._reader.close()
 
-    def abandon(self) -> Iterable[object]:
-        """Note that this process is a fork; return what must not be ended here."""
-        return [self]
+    def abandon(self) -> None:
+        """Note that this process is a fork, in which the subscription cannot be used."""
+        self._forked = True
 
     def __enter__(self) -> Subscription[Payload]:
         return self
@@ -192,7 +193,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
                 self._recover(batch)
             self._records = iter(batch.records)
             self._reached = batch.ends
-            if not batch.records and not batch.ends and time.monotonic() >= deadline:
+            if not batch and time.monotonic() >= deadline:
                 return False
         return True
 

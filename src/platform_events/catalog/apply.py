@@ -54,8 +54,8 @@ def read_plan(settings: Settings, desired: Definitions, options: PlanOptions) ->
         CatalogCorruptError: a catalog record cannot be read.
         BrokerError: the cluster cannot be asked.
     """
-    admin = Admin(settings)
-    return _plan(settings, admin, desired, options)
+    with Admin(settings) as admin:
+        return _plan(settings, admin, desired, options)
 
 
 def apply(
@@ -81,17 +81,27 @@ def apply(
         CatalogCorruptError: a catalog record cannot be read.
         BrokerError: a step failed; apply again to finish.
     """
-    admin = Admin(settings)
     topic = settings.namespace.catalog
-    admin.create(topic, 1, settings.replication_factor, _CATALOG_CONFIG)
-    writer = LedgerWriter(settings, topic)
-    plan = _plan(settings, admin, desired, options)
-    if plan.refusals:
-        raise PlanRefusedError(plan.refusals)
-    if not plan.effective or not confirm(plan):
-        return plan
-    begun = [change.entry for change in plan.effective if change.entry is not None]
-    _commit(writer, begun)
+    with Admin(settings) as admin:
+        admin.create(topic, 1, settings.replication_factor, _CATALOG_CONFIG)
+        with LedgerWriter(settings, topic) as writer:
+            plan = _plan(settings, admin, desired, options)
+            if plan.refusals:
+                raise PlanRefusedError(plan.refusals)
+            if plan.effective and confirm(plan):
+                _carry_out(plan, settings, admin, writer, options, progress)
+    return plan
+
+
+def _carry_out(
+    plan: Plan,
+    settings: Settings,
+    admin: Admin,
+    writer: LedgerWriter,
+    options: PlanOptions,
+    progress: Callable[[Change], None],
+) -> None:
+    _commit(writer, [change.entry for change in plan.effective if change.entry is not None])
     done: list[Entry] = []
     for change in plan.effective:
         name = settings.namespace.topic(change.name)
@@ -102,7 +112,6 @@ def apply(
             done.append(_finish(admin, name, change.entry))
         progress(change)
     _commit(writer, done)
-    return plan
 
 
 def _commit(writer: LedgerWriter, entries: list[Entry]) -> None:

@@ -130,7 +130,7 @@ class Catalog:
             self._position = record.offset() + 1
         if batch.ends:
             self._position = max(self._position, batch.ends[0])
-        return bool(batch.records or batch.ends)
+        return bool(batch)
 
     def _explain_unknown(self, name: str, entry: Entry | None) -> str:
         tenant = self._settings.tenant

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection
 from confluent_kafka import TopicPartition as Partition
@@ -23,6 +23,7 @@ from confluent_kafka.admin import (
 from platform_events.errors import BrokerError, BrokerTimeoutError
 from platform_events.kafka.connection import Health, client_config, refuse_property
 from platform_events.kafka.faults import kafka_error, translate, unreachable
+from platform_events.kafka.forks import protect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +35,8 @@ _Result = TypeVar("_Result")
 _POLL_INTERVAL = 0.1
 _UNREACHABLE_AFTER = 2.0
 """Seconds of no broker accepting a connection after which waiting on is pointless."""
+_GRACE = 5.0
+"""Seconds behind the request time-out after which the client itself is not trusted any more."""
 _ABSENT = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 
 
@@ -59,6 +62,13 @@ class Admin:
         except (KafkaException, TypeError, ValueError) as error:
             raise refuse_property(error) from error
         self._cluster_id = ""
+        protect(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def cluster_id(self) -> str:
         """Return the cluster's ID. It is asked for once."""
@@ -217,6 +227,10 @@ class Admin:
             for partition, future in futures.items()
         }
 
+    def close(self) -> None:
+        """End the client; it cannot be used any more."""
+        del self._client
+
     def serve(self) -> None:
         """Let the client deliver what it has to say; call it now and then."""
         self._client.poll(0)
@@ -233,13 +247,17 @@ class Admin:
             raise
 
     def _wait(self, future: Future[_Result], doing: str) -> _Result:
+        started = time.monotonic()
         down_since: float | None = None
         while not wait([future], timeout=_POLL_INTERVAL).done:
             self._client.poll(0)
+            now = time.monotonic()
+            if now - started > self._timeout + _GRACE:
+                raise BrokerTimeoutError(f"{doing}: no answer in {self._timeout:g} s; try again")
             if not self._health.brokers_down:
                 continue
-            down_since = down_since or time.monotonic()
-            if time.monotonic() - down_since > _UNREACHABLE_AFTER:
+            down_since = down_since or now
+            if now - down_since > _UNREACHABLE_AFTER:
                 raise unreachable(doing, self._health)
         try:
             result = future.result()

@@ -42,6 +42,9 @@ _OWN_SETTING = {
 }
 """librdkafka properties that have a setting of ours."""
 
+_IDEMPOTENT_ONLY = "enable.gapless.guarantee"
+"""The one property that other clients than idempotent producers refuse instead of ignoring."""
+
 _logger = logging.getLogger("platform_events.kafka")
 
 
@@ -97,12 +100,17 @@ def client_config(
                 f"Kafka property {name} cannot be set directly: use the setting "
                 f"{_OWN_SETTING[name]} (PLATFORM_EVENTS_{_OWN_SETTING[name].upper()})"
             )
+    properties_of_user = settings.kafka
+    if "enable.idempotence" not in properties:
+        properties_of_user = {
+            name: value for name, value in settings.kafka.items() if name != _IDEMPOTENT_ONLY
+        }
     timeout_ms = int(settings.request_timeout * 1000)
     return {
         "client.id": "platform-events",
         "socket.connection.setup.timeout.ms": max(1000, min(timeout_ms, 30_000)),
         "reconnect.backoff.max.ms": 2_000,
-        **settings.kafka,
+        **properties_of_user,
         **properties,
         "bootstrap.servers": settings.bootstrap_servers,
         "error_cb": health.note,

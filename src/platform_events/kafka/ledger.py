@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from platform_events.errors import ApplyConflictError, BrokerTimeoutError
 from platform_events.kafka.connection import Health, client_config, refuse_property
 from platform_events.kafka.faults import kafka_error, translate
+from platform_events.kafka.forks import protect
 from platform_events.kafka.producer import MAX_BATCH_BYTES
 
 if TYPE_CHECKING:
@@ -49,7 +50,14 @@ class LedgerWriter:
             self._producer = Producer(client_config(settings, self._health, properties))
         except (KafkaException, TypeError, ValueError) as error:
             raise refuse_property(error) from error
+        protect(self)
         self._run("opening the catalog", lambda: self._producer.init_transactions(self._timeout))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        del self._producer
 
     def commit(self, records: Mapping[str, bytes | None]) -> None:
         """Write all records or none; None as value is a tombstone.

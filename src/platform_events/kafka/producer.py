@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from platform_events.errors import ClosedError, PlatformEventsError
 from platform_events.kafka.connection import Health, client_config, refuse_property
 from platform_events.kafka.faults import is_rejection, kafka_error, translate
+from platform_events.kafka.forks import protect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,6 +102,7 @@ class RecordProducer:
         self._busy = threading.Event()
         self._urgent = False
         self._after_serving: Callable[[], None] = lambda: None
+        protect(self)
         self._producer = self._connect()
         self._thread = threading.Thread(
             target=self._serve_in_background, name="platform-events-deliveries", daemon=True
@@ -206,6 +208,7 @@ class RecordProducer:
         self._thread.join()
         with self._leading:
             self._abandon(self._producer)
+            del self._producer
         self._after_serving()
 
     def _connect(self) -> Producer:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from platform_events.errors import BrokerTimeoutError
 from platform_events.kafka.connection import Health, client_config, refuse_property
 from platform_events.kafka.faults import translate, unreachable
+from platform_events.kafka.forks import protect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -68,6 +71,9 @@ class Batch:
     topic_missing: bool = False
     """Whether a broker said that there is no such topic."""
 
+    def __bool__(self) -> bool:
+        return bool(self.records or self.ends or self.out_of_range or self.topic_missing)
+
 
 class TopicReader:
     """Reads one topic from given offsets on, without a consumer group.
@@ -96,6 +102,7 @@ class TopicReader:
             )
         except (KafkaException, TypeError, ValueError) as error:
             raise refuse_property(error) from error
+        protect(self)
         self.seek(offsets)
 
     def seek(self, offsets: Sequence[int]) -> None:
@@ -114,22 +121,29 @@ class TopicReader:
         Raises:
             BrokerError: the broker does not let us read, or another lasting failure.
         """
-        with self._reading:
-            if self._consumer is None:
-                return Batch()
-            messages = self._consumer.consume(1, timeout)
-            if messages and limit > 1:
-                messages += self._consumer.consume(min(limit, MAX_BATCH) - 1, 0)
-        return self._sort(messages)
+        deadline = time.monotonic() + timeout
+        while True:
+            with self._reading:
+                if self._consumer is None:
+                    return Batch()
+                messages = self._consumer.consume(1, max(0.0, deadline - time.monotonic()))
+                if messages and limit > 1:
+                    messages += self._consumer.consume(min(limit, MAX_BATCH) - 1, 0)
+            batch = self._sort(messages)
+            if batch or time.monotonic() >= deadline:
+                return batch
 
     @property
     def unreachable(self) -> bool:
         """Whether the last word was that no broker can be reached."""
         return self._health.brokers_down
 
-    def raise_unreachable(self) -> None:
-        """Raise the error for a cluster that cannot be reached."""
-        raise unreachable(f"reading topic {self._topic}", self._health)
+    def raise_unreachable(self) -> NoReturn:
+        """Raise the error for a cluster that cannot be reached, or does not answer."""
+        doing = f"reading topic {self._topic}"
+        if self._health.brokers_down or self._health.refusal:
+            raise unreachable(doing, self._health)
+        raise BrokerTimeoutError(f"{doing}: no answer in {self._timeout:g} s; try again")
 
     def close(self) -> None:
         """Stop reading. A read under way ends first."""
@@ -170,6 +184,8 @@ class TopicReader:
             KafkaError._TRANSPORT,
             KafkaError._ALL_BROKERS_DOWN,
             KafkaError._TIMED_OUT,
+            # The client asks for its group's coordinator, although no group is used here.
+            KafkaError.GROUP_AUTHORIZATION_FAILED,
         ):
             raise translate(error, f"reading topic {self._topic}", self._health)
 
@@ -185,7 +201,7 @@ def read_range(
     try:
         while left:
             batch = reader.read(MAX_BATCH, settings.request_timeout)
-            if not batch.records and not batch.ends:
+            if not batch:
                 reader.raise_unreachable()
             for record in batch.records:
                 partition = record.partition()

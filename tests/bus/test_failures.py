@@ -1,0 +1,328 @@
+"""What publishers and subscribers get when the cluster fails or refuses."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from platform_events.bus.bus import EventBus
+from platform_events.bus.values import PublishStatus, Start
+from platform_events.errors import (
+    AuthenticationError,
+    AuthorizationError,
+    BrokerError,
+    BrokerUnreachableError,
+    ConfigurationError,
+    ForkedError,
+    PublishError,
+)
+from platform_events.kafka.local import LocalKafka
+from platform_events.settings import Settings, load_settings
+from tests.support import KEYED, ORDER, apply_texts, topic_of, wait_until
+
+EVENT = "Order_Placed__e"
+PERSISTED, UNKNOWN = PublishStatus.PERSISTED, PublishStatus.UNKNOWN
+NOT_PERSISTED = PublishStatus.NOT_PERSISTED
+
+
+def payloads(count: int) -> Iterator[dict[str, Any]]:
+    return ({"order_id": f"A-{number}"} for number in range(count))
+
+
+def order_ids(bus: EventBus) -> list[str]:
+    return [event.payload["order_id"] for event in bus.subscribe(EVENT, follow=False)]
+
+
+class TestNoBroker:
+    def test_the_error_names_the_address_and_what_to_do(self) -> None:
+        bus = EventBus(bootstrap_servers="127.0.0.1:1", tenant="shop", request_timeout=5)
+        with pytest.raises(BrokerUnreachableError) as caught:
+            bus.publish(EVENT, {"order_id": "A"})
+        message = str(caught.value)
+        assert "127.0.0.1:1" in message
+        assert "platform-events up" in message
+        assert "default" not in message
+        assert "\n" not in message
+        with pytest.raises(BrokerUnreachableError):
+            bus.subscribe(EVENT)
+        bus.close()
+
+    def test_it_says_when_the_address_is_only_the_default(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("PLATFORM_EVENTS_BOOTSTRAP_SERVERS", raising=False)
+        from platform_events.kafka.connection import Health
+        from platform_events.kafka.faults import unreachable
+
+        assert "(the default; PLATFORM_EVENTS_BOOTSTRAP_SERVERS sets another)" in str(
+            unreachable("asking", Health(load_settings().bootstrap_servers))
+        )
+
+    @pytest.mark.parametrize(
+        ("overrides", "named"),
+        [
+            ({"tenant": "a.b"}, "tenant"),
+            ({"linger": -1}, "PLATFORM_EVENTS_LINGER"),
+            ({"nonsense": 1}, "nonsense"),
+        ],
+    )
+    def test_settings_are_checked(self, overrides: dict[str, Any], named: str) -> None:
+        with pytest.raises(ConfigurationError, match=named):
+            EventBus(**overrides)
+
+    @pytest.mark.parametrize("kafka", [{"no.such.property": "1"}, {"security.protocol": "MAGIC"}])
+    def test_properties_that_librdkafka_does_not_know_are_refused(self, kafka: Any) -> None:
+        with pytest.raises(ConfigurationError, match="PLATFORM_EVENTS_KAFKA__"):
+            EventBus(kafka=kafka).publish(EVENT, {"order_id": "A"})
+
+
+@pytest.fixture(scope="module")
+def own_kafka() -> Iterator[LocalKafka]:
+    """A broker that these tests kill, pause and restart."""
+    with LocalKafka() as kafka:
+        yield kafka
+
+
+@pytest.fixture
+def own_settings(own_kafka: LocalKafka, tenant: str, tmp_path: Path) -> Settings:
+    settings = load_settings(
+        bootstrap_servers=own_kafka.bootstrap_servers, tenant=tenant, delivery_timeout=60
+    )
+    apply_texts(settings, tmp_path / "schemas", ORDER)
+    return settings
+
+
+class TestBrokerTrouble:
+    def test_killed_while_publishing_and_back_later(
+        self, own_kafka: LocalKafka, own_settings: Settings
+    ) -> None:
+        with EventBus(own_settings) as bus:
+            with bus.subscribe(EVENT) as live:
+                futures = [bus.submit(EVENT, payload) for payload in payloads(2000)]
+                own_kafka.kill()
+                futures += [bus.submit(EVENT, {"order_id": f"B-{n}"}) for n in range(2000)]
+                own_kafka.restart()
+                results = [future.result(60) for future in futures]
+                assert {result.status for result in results} == {PERSISTED}
+                delivered = [next(live).event_id for _ in range(4000)]
+            assert delivered == [result.event_id for result in results]
+            assert len(order_ids(bus)) == len(set(order_ids(bus))) == 4000
+
+    def test_dead_for_good_gives_results_and_bounded_memory(
+        self, own_kafka: LocalKafka, own_settings: Settings
+    ) -> None:
+        """The buffer fills, further calls wait, and at the time-out every event has a result."""
+        settings = own_settings.model_copy(
+            update={"delivery_timeout": 2.0, "publish_buffer": 1_000_000, "close_timeout": 1.0}
+        )
+        bus = EventBus(settings)
+        bus.publish(EVENT, {"order_id": "first"})
+        own_kafka.kill()
+        results = bus.publish_many(EVENT, payloads(3000))
+        assert {result.status for result in results} == {UNKNOWN}
+        assert {type(result.error) for result in results} <= {BrokerUnreachableError, BrokerError}
+        assert all(result.replay_id is None for result in results)
+        with pytest.raises(PublishError, match="UNKNOWN") as caught:
+            bus.publish(EVENT, {"order_id": "late"})
+        assert caught.value.retriable
+        late = bus.submit(EVENT, {"order_id": "later"})
+        bus.close()
+        assert late.result(0).status is UNKNOWN
+        own_kafka.restart()
+
+    def test_an_event_that_a_frozen_broker_may_have_is_unknown_not_refused(
+        self, own_kafka: LocalKafka, own_settings: Settings
+    ) -> None:
+        settings = own_settings.model_copy(update={"delivery_timeout": 2.0})
+        with EventBus(settings) as bus:
+            bus.publish(EVENT, {"order_id": "first"})
+            own_kafka.pause()
+            try:
+                results = bus.publish_many(EVENT, payloads(10))
+            finally:
+                own_kafka.resume()
+            assert {result.status for result in results} == {UNKNOWN}
+            again = bus.publish(EVENT, {"order_id": "A-0"}, event_id=results[0].event_id)
+            assert again.status is PERSISTED
+            assert again.event_id == results[0].event_id
+
+    def test_a_subscriber_goes_on_after_a_restart(
+        self, own_kafka: LocalKafka, own_settings: Settings
+    ) -> None:
+        with EventBus(own_settings) as bus, bus.subscribe(EVENT) as subscription:
+            bus.publish(EVENT, {"order_id": "before"})
+            own_kafka.restart()
+            bus.publish(EVENT, {"order_id": "after"})
+            assert [next(subscription).payload["order_id"] for _ in range(2)] == [
+                "before", "after",
+            ]  # fmt: skip
+
+    def test_reading_to_the_end_of_a_dead_cluster_is_an_error(
+        self, own_kafka: LocalKafka, own_settings: Settings
+    ) -> None:
+        settings = own_settings.model_copy(update={"request_timeout": 3.0})
+        with EventBus(settings) as bus:
+            # More than is fetched at once, and not compressible.
+            bus.publish_many(
+                EVENT, ({"order_id": os.urandom(50_000).hex()} for _ in range(400))
+            )
+            subscription = bus.subscribe(EVENT, follow=False)
+            next(subscription)
+            own_kafka.kill()
+            with pytest.raises(BrokerUnreachableError):
+                list(subscription)
+            subscription.close()
+        own_kafka.restart()
+
+    def test_a_fatal_error_ends_one_producer_and_not_the_bus(
+        self, own_kafka: LocalKafka, own_settings: Settings
+    ) -> None:
+        """With gapless guarantee librdkafka raises a real fatal error at a time-out."""
+        settings = own_settings.model_copy(
+            update={"delivery_timeout": 2.0, "kafka": {"enable.gapless.guarantee": True}}
+        )
+        with EventBus(settings) as bus:
+            bus.publish(EVENT, {"order_id": "first"})
+            own_kafka.pause()
+            try:
+                results = bus.publish_many(EVENT, payloads(50))
+            finally:
+                own_kafka.resume()
+            assert {result.status for result in results} == {UNKNOWN}
+            wait_until(lambda: bus.publish_many(EVENT, payloads(1))[0].status is PERSISTED)
+            assert bus.publish(EVENT, {"order_id": "after"}).status is PERSISTED
+
+
+@pytest.fixture(scope="module")
+def secured() -> Iterator[LocalKafka]:
+    with LocalKafka(users={"alice": "alice-secret"}) as kafka:
+        yield kafka
+
+
+def as_alice(secured: LocalKafka, tenant: str, password: str = "alice-secret") -> Settings:
+    return load_settings(
+        bootstrap_servers=secured.sasl_bootstrap_servers,
+        tenant=tenant,
+        request_timeout=5,
+        kafka={
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": "PLAIN",
+            "sasl.username": "alice",
+            "sasl.password": password,
+        },
+    )
+
+
+def allow(secured: LocalKafka, settings: Settings, name: str, *operations: AclOperation) -> None:
+    client = AdminClient({"bootstrap.servers": secured.bootstrap_servers})
+    bindings = [
+        AclBinding(ResourceType.TOPIC, topic_of(settings, name), ResourcePatternType.LITERAL,
+                   "User:alice", "*", operation, AclPermissionType.ALLOW)
+        for operation in operations
+    ]  # fmt: skip
+    for future in client.create_acls(bindings).values():
+        future.result()
+
+
+class TestRefusals:
+    def test_wrong_credentials(self, secured: LocalKafka, tenant: str) -> None:
+        with EventBus(as_alice(secured, tenant, "wrong")) as bus:
+            with pytest.raises(AuthenticationError) as caught:
+                bus.publish(EVENT, {"order_id": "A"})
+            assert "wrong" not in str(caught.value)
+            with pytest.raises(AuthenticationError):
+                bus.subscribe(EVENT)
+
+    def test_a_topic_that_may_not_be_written_fails_alone(
+        self, secured: LocalKafka, tenant: str, tmp_path: Path
+    ) -> None:
+        admin = load_settings(bootstrap_servers=secured.bootstrap_servers, tenant=tenant)
+        apply_texts(admin, tmp_path / "schemas", ORDER, KEYED)
+        settings = as_alice(secured, tenant)
+        read = (AclOperation.READ, AclOperation.DESCRIBE)
+        allow(secured, settings, "catalog", *read)
+        allow(secured, settings, EVENT, *read, AclOperation.WRITE)
+        allow(secured, settings, "Reading_Taken__e", AclOperation.DESCRIBE)
+        with EventBus(settings) as bus:
+            assert bus.publish(EVENT, {"order_id": "A"}).status is PERSISTED
+            refused = bus.publish_many("Reading_Taken__e", [{"sensor": "s", "value": 1}] * 3)
+            assert [type(result.error) for result in refused] == [AuthorizationError] * 3
+            assert {result.status for result in refused} == {NOT_PERSISTED}
+            assert bus.publish(EVENT, {"order_id": "B"}).status is PERSISTED
+            assert order_ids(bus) == ["A", "B"]
+            with pytest.raises(AuthorizationError):
+                next(bus.subscribe("Reading_Taken__e", start=Start.EARLIEST))
+
+
+class TestProcesses:
+    def run(self, bus_settings: Settings, code: str) -> subprocess.CompletedProcess[str]:
+        prelude = f"""
+            import os, sys
+            from platform_events.bus.bus import EventBus
+            from platform_events.errors import ForkedError
+            bus = EventBus(bootstrap_servers={bus_settings.bootstrap_servers!r},
+                           tenant={bus_settings.tenant!r})
+        """
+        return subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(prelude) + textwrap.dedent(code)],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    def test_a_forked_child_is_told_and_can_exit_and_make_its_own(
+        self, bus: EventBus, settings: Settings
+    ) -> None:
+        outcome = self.run(
+            settings,
+            """
+            bus.publish("Order_Placed__e", {"order_id": "parent"})
+            subscription = bus.subscribe("Order_Placed__e")
+            pid = os.fork()
+            if pid == 0:
+                for use in (lambda: bus.publish("Order_Placed__e", {"order_id": "x"}),
+                            lambda: bus.subscribe("Order_Placed__e"),
+                            lambda: next(subscription)):
+                    try:
+                        use()
+                    except ForkedError:
+                        print("forked", flush=True)
+                bus.close()
+                own = EventBus(bus.settings)
+                own.publish("Order_Placed__e", {"order_id": "child"})
+                sys.exit(7)
+            print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+            bus.publish("Order_Placed__e", {"order_id": "parent again"})
+            """,
+        )
+        assert outcome.stderr == ""
+        assert outcome.stdout.split() == ["forked", "forked", "forked", "7"]
+        assert order_ids(bus) == ["parent", "child", "parent again"]
+
+    def test_a_forgotten_bus_is_closed_at_exit(self, bus: EventBus, settings: Settings) -> None:
+        outcome = self.run(
+            settings,
+            """
+            for number in range(3000):
+                bus.submit("Order_Placed__e", {"order_id": str(number)})
+            subscription = bus.subscribe("Order_Placed__e")
+            """,
+        )
+        assert (outcome.returncode, outcome.stderr) == (0, "")
+        assert len(order_ids(bus)) == 3000
+
+    def test_forked_error_has_a_code(self) -> None:
+        assert ForkedError.code == "FORKED"
