@@ -52,8 +52,9 @@ def apply_texts(
     settings: Settings, directory: Path, *documents: str, project: str | None = None, **allow: bool
 ) -> Plan:
     """Apply definitions given as YAML texts."""
-    return apply(settings, load(directory, *documents, project=project),
-                 plan_options(settings, **allow))
+    return apply(
+        settings, load(directory, *documents, project=project), plan_options(settings, **allow)
+    )
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:

@@ -176,9 +176,7 @@ def test_low_water_waits_for_the_slowest_partition_that_is_behind() -> None:
 
 @given(
     st.lists(
-        st.one_of(
-            st.tuples(st.integers(0, 2), st.integers(1, 10**6)), st.tuples(st.integers(0, 2))
-        )
+        st.one_of(st.tuples(st.integers(0, 2), st.integers(1, 10**6)), st.tuples(st.integers(0, 2)))
     )
 )
 def test_low_water_never_decreases(steps: list[tuple[int, ...]]) -> None:

@@ -178,9 +178,7 @@ class TestBrokerTrouble:
         settings = own_settings.model_copy(update={"request_timeout": 3.0})
         with EventBus(settings) as bus:
             # More than is fetched at once, and not compressible.
-            bus.publish_many(
-                EVENT, ({"order_id": os.urandom(50_000).hex()} for _ in range(400))
-            )
+            bus.publish_many(EVENT, ({"order_id": os.urandom(50_000).hex()} for _ in range(400)))
             subscription = bus.subscribe(EVENT, follow=False)
             next(subscription)
             own_kafka.kill()

@@ -130,9 +130,7 @@ class TestVerdicts:
             subscription = bus.subscribe(EVENT, ids[2], False, choice)  # type: ignore[call-overload]
             assert orders(subscription) == expected
 
-    def test_expired_by_retention(
-        self, settings: Settings, bus: EventBus, tmp_path: Any
-    ) -> None:
+    def test_expired_by_retention(self, settings: Settings, bus: EventBus, tmp_path: Any) -> None:
         apply_texts(settings, tmp_path / "short", ORDER.replace(
             "fields:", "retention: 1s\nfields:"), KEYED)  # fmt: skip
         first = publish_orders(bus, 1)[0]
@@ -148,9 +146,7 @@ class TestVerdicts:
 
         wait_until(expired, 60)
 
-    def test_retention_overtakes_a_slow_subscriber(
-        self, bus: EventBus, settings: Settings
-    ) -> None:
+    def test_retention_overtakes_a_slow_subscriber(self, bus: EventBus, settings: Settings) -> None:
         # Random, so that compression does not let all of it be fetched beforehand.
         bus.publish_many(
             EVENT, ({"order_id": "A-0", "note": secrets.token_hex(25_000)} for _ in range(1500))

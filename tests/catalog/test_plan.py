@@ -109,9 +109,7 @@ def test_a_break_names_the_field(order: EventDefinition, tmp_path: Path) -> None
     assert "new name" in change.refusals[0]
 
 
-def test_an_addition_is_an_update_with_a_new_schema(
-    order: EventDefinition, tmp_path: Path
-) -> None:
+def test_an_addition_is_an_update_with_a_new_schema(order: EventDefinition, tmp_path: Path) -> None:
     more = load(tmp_path, ORDER + "  - {name: city, type: string, optional: true}\n")
     change = plan(more.events[ORDER_NAME], applied(order), topic(order))
     assert (change.action, change.refusals, change.touches_topic) == (Action.UPDATE, (), False)

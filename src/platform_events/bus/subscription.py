@@ -19,7 +19,7 @@ from platform_events.errors import (
     UndecodableRecordError,
     UsageError,
 )
-from platform_events.kafka.reader import MAX_BATCH, Batch, TopicReader
+from platform_events.kafka.reader import END_SLICE, MAX_BATCH, Batch, TopicReader
 from platform_events.replay import LowWaterMark, OffsetPosition, ReplayId
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         self._ends = ends
         self._records: Iterator[Record] = iter(())
         self._reached: dict[int, int] = {}
+        self._at_end: tuple[int, ...] = ()
         self._events: Iterator[Event[Payload]] = iter(())
         self._failure: Exception | None = None
         self._last: Event[Payload] | None = None
@@ -186,13 +187,17 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
                 return False
             now = time.monotonic()
             self._check_progress(now)
-            batch = self._reader.read(MAX_BATCH, max(0, min(_SLICE, deadline - now)))
+            slice_ = _SLICE if self._ends is None else END_SLICE
+            batch = self._reader.read(MAX_BATCH, max(0, min(slice_, deadline - now)))
             if batch.records or batch.ends:
                 self._seen = time.monotonic()
             if batch.out_of_range or batch.topic_missing:
                 self._recover(batch)
             self._records = iter(batch.records)
             self._reached = batch.ends
+            self._at_end = tuple(batch.ends)
+            if self._ends is not None and not batch:
+                self._reached = self._reader.positions()
             if not batch and time.monotonic() >= deadline:
                 return False
         return True
@@ -231,11 +236,13 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
                 self._failure = error
                 break
         else:
-            for partition, end in self._reached.items():
+            for partition, offset in self._reached.items():
                 # Markers and aborted records end behind the last record.
-                delivered[partition] = max(delivered[partition], end)
+                delivered[partition] = max(delivered[partition], offset)
+            for partition in self._at_end:
                 self._low_water.reach_end(partition)
             self._reached = {}
+            self._at_end = ()
         self._delivered = tuple(delivered)
         self._events = iter(ready)
         if not ready and self._failure is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from platform_events.catalog.state import CatalogState, Entry
 from platform_events.errors import UnknownSchemaError, UnknownStreamError, UsageError
-from platform_events.kafka.reader import MAX_BATCH, TopicReader
+from platform_events.kafka.reader import END_SLICE, MAX_BATCH, TopicReader
 from platform_events.names import is_channel_name, stream_path
 
 if TYPE_CHECKING:
@@ -101,8 +102,9 @@ class Catalog:
             if self._reader is None:
                 self._position = first
                 self._reader = TopicReader(self._settings, self._topic, [first])
+            deadline = time.monotonic() + self._settings.request_timeout
             while self._position < end:
-                if not self._take(self._reader, self._settings.request_timeout):
+                if not self._take(self._reader, END_SLICE) and time.monotonic() > deadline:
                     self._reader.raise_unreachable()
 
     def follow(self) -> None:
@@ -127,9 +129,7 @@ class Catalog:
         batch = reader.read(MAX_BATCH, timeout)
         for record in batch.records:
             self._state.fold(record.key(), record.value(), f"{self._topic}@{record.offset()}")
-            self._position = record.offset() + 1
-        if batch.ends:
-            self._position = max(self._position, batch.ends[0])
+        self._position = max(self._position, reader.positions().get(0, 0))
         return bool(batch)
 
     def _explain_unknown(self, name: str, entry: Entry | None) -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_BATCH = 500
 """Records taken from librdkafka at once; ten times as fast as one by one (measured)."""
+END_SLICE = 0.02
+"""Seconds to wait at a time when reading to an end, which may be a marker and not a record."""
 _PREFETCH = {
     "queued.min.messages": 20_000,
     "queued.max.messages.kbytes": 8 * 1024,
@@ -133,6 +135,22 @@ class TopicReader:
             if batch or time.monotonic() >= deadline:
                 return batch
 
+    def positions(self) -> dict[int, int]:
+        """Return the next offset of each partition that was read from.
+
+        Unlike the offsets of records it crosses transaction markers, which may be all that is left
+        before an end. The partition's own end is told half a second later.
+        """
+        with self._reading:
+            if self._consumer is None:
+                return {}
+            assigned = self._consumer.assignment()
+            return {
+                found.partition: found.offset
+                for found in self._consumer.position(assigned)
+                if found.offset >= 0
+            }
+
     @property
     def unreachable(self) -> bool:
         """Whether the last word was that no broker can be reached."""
@@ -198,19 +216,19 @@ def read_range(
     if not left:
         return
     reader = TopicReader(settings, topic, [first for first, _ in watermarks])
+    seen = time.monotonic()
     try:
         while left:
-            batch = reader.read(MAX_BATCH, settings.request_timeout)
-            if not batch:
-                reader.raise_unreachable()
+            batch = reader.read(MAX_BATCH, END_SLICE)
             for record in batch.records:
-                partition = record.partition()
-                if record.offset() < left.get(partition, 0):
+                if record.offset() < left.get(record.partition(), 0):
                     yield record
-                if record.offset() + 1 >= left.get(partition, 0):
-                    left.pop(partition, None)
-            for partition, offset in batch.ends.items():
+            for partition, offset in reader.positions().items():
                 if offset >= left.get(partition, 0):
                     left.pop(partition, None)
+            if batch:
+                seen = time.monotonic()
+            elif time.monotonic() - seen > settings.request_timeout:
+                reader.raise_unreachable()
     finally:
         reader.close()
