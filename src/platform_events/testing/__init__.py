@@ -1,0 +1,34 @@
+"""Pytest fixtures for code that uses an event bus.
+
+They are there as soon as the package is installed with its extra `local`, in every test run:
+
+- `kafka_broker` (session): a real Kafka, started when the first test asks for it, and shared by
+  all pytest-xdist workers. Its `bootstrap_servers` is what `EventBus` takes.
+- `tenant` (function): a tenant name that no other test uses, which isolates tests on that broker.
+
+`PLATFORM_EVENTS_TEST_BROKER` chooses what `kafka_broker` is: `local` (the default), the embedded
+Kafka, or `container`, the image apache/kafka through testcontainers.
+
+A test that must stop, pause or kill brokers starts its own:
+
+```python
+from platform_events.kafka.local import LocalKafka
+
+with LocalKafka(brokers=3) as kafka:
+    kafka.kill(2)
+```
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["KafkaBroker"]
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaBroker:
+    """What the fixture `kafka_broker` gives."""
+
+    bootstrap_servers: str
+    """`host:port`, reachable from this machine without authentication."""
