@@ -1,0 +1,1 @@
+"""Benchmarks: this SDK against the ways people use Kafka from Python today."""

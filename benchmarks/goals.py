@@ -1,0 +1,78 @@
+"""The bars that the race sets: never lowered, and reported whether met or not."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from benchmarks.rivals.table import Direction
+
+AT_LEAST: dict[Direction, dict[str, float]] = {
+    "publish": {"bare": 1.0, "registry": 1.2},
+    "consume": {"bare": 0.85, "registry": 2.5, "faststream": 20.0},
+}
+"""Events/s of the SDK over events/s of that rival."""
+CALL_AT_MOST = 1.2
+"""Median of one SDK `publish` over the median of one bare produce-and-flush."""
+DELAY_AT_MOST = 8.0
+"""Median milliseconds from publishing to receiving at 100 events/s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One bar and how the SDK did."""
+
+    what: str
+    """What is compared."""
+    sense: Literal[">=", "<="]
+    """Which side of the bar is good."""
+    bar: float
+    """The bar: a ratio of medians, or milliseconds."""
+    value: float | None
+    """What was measured; None: a measurement failed."""
+    unit: str = ""
+    """Empty for a ratio."""
+
+    @property
+    def met(self) -> bool:
+        """Whether the bar was met, exactly and unrounded."""
+        if self.value is None:
+            return False
+        return self.value >= self.bar if self.sense == ">=" else self.value <= self.bar
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the goal with its outcome."""
+        return asdict(self) | {"met": self.met}
+
+
+def ratio(rows: dict[str, dict[str, Any]], rival: str) -> float | None:
+    """Return the SDK's median over the rival's, or None when either failed."""
+    ours = rows.get("sdk", {}).get("median")
+    theirs = rows.get(rival, {}).get("median")
+    return ours / theirs if ours and theirs else None
+
+
+def judge(results: dict[str, Any]) -> list[Goal]:
+    """Compare what was measured with the bars. Parts that did not run have no goals."""
+    goals: list[Goal] = []
+    for case in results.get("race", {}).values():
+        for direction, bars in AT_LEAST.items():
+            rows = case["rates"][direction]
+            goals += [
+                Goal(
+                    f"{direction}, {case['label']}: SDK over {rival}",
+                    ">=",
+                    bar,
+                    ratio(rows, rival),
+                )
+                for rival, bar in bars.items()
+                if rival in rows
+            ]
+    if calls := results.get("single_call"):
+        value = calls["sdk"]["median"] / calls["bare"]["median"]
+        goals.append(Goal("one publish call: SDK over bare", "<=", CALL_AT_MOST, value))
+    if delays := results.get("delay"):
+        value = delays["sdk"]["median"]
+        goals.append(Goal("publish to receive, median", "<=", DELAY_AT_MOST, value, "ms"))
+    return goals

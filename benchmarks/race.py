@@ -1,0 +1,171 @@
+"""`python -m benchmarks.race`: everything in one run, against one broker, on one machine."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from benchmarks.budgets import Inspection, summarize
+from benchmarks.deployment import deployed, running_broker
+from benchmarks.events import FLIGHT, KILOBYTE, PARTITIONS, SIZES, YEAR_OF_FLIGHTS, Case
+from benchmarks.goals import judge
+from benchmarks.latency import measure_delays, measure_single_calls
+from benchmarks.machine import describe_machine, package_versions
+from benchmarks.rivals.table import DIRECTIONS, RIVALS
+from benchmarks.runner import ROOT, MeasurementError
+from benchmarks.scaling import Series, measure_scaling
+from benchmarks.tables import print_tables
+from benchmarks.throughput import Course
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DEFAULT_OUTPUT = ROOT / "benchmarks" / "results" / "latest.json"
+_PARTS = ("race", "latency", "budgets", "scaling")
+_STARTED = time.monotonic()
+
+
+class Scale:
+    """How much of everything: the full run (ten minutes at most) or the quick one (about one)."""
+
+    def __init__(self, quick: bool) -> None:
+        self.race: list[tuple[Case, int, int]] = (
+            [(FLIGHT, 20_000, 1), (KILOBYTE, 10_000, 1)]
+            if quick
+            else [(FLIGHT, 100_000, 5), (KILOBYTE, 30_000, 3)]
+        )
+        """Case, events per turn, rounds."""
+        self.calls = 200 if quick else 1_000
+        """Single publish calls of each contender."""
+        self.delays = (100, 1) if quick else (400, 2)
+        """Events whose delay is taken, per round, and rounds."""
+        self.year = 20_000 if quick else YEAR_OF_FLIGHTS
+        """Events of the memory budgets."""
+        self.series = (
+            Series((SIZES[0], SIZES[2]), (PARTITIONS[0], PARTITIONS[2]), 5_000, 1)
+            if quick
+            else Series()
+        )
+
+
+@click.command()
+@click.option("--bootstrap-servers", help="Use this broker instead of an embedded one.")
+@click.option(
+    "--flights",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV of flights, plain or .gz, with nycflights13's columns. Default: made-up flights.",
+)
+@click.option("--quick", is_flag=True, help="About a minute: fewer events, one repetition.")
+@click.option("--part", "parts", type=click.Choice(_PARTS), multiple=True, help="Only this part.")
+@click.option("--rival", "names", type=click.Choice(list(RIVALS)), multiple=True, help="Only this.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=DEFAULT_OUTPUT,
+    help="Where the results go, as JSON.",
+)
+def main(
+    bootstrap_servers: str | None,
+    flights: Path | None,
+    quick: bool,
+    parts: tuple[str, ...],
+    names: tuple[str, ...],
+    output: Path,
+) -> None:
+    """Race the SDK against the other ways to use Kafka from Python.
+
+    Exit status 1 means that something could not be measured. A missed bar is a result.
+    """
+    results: dict[str, Any] = {
+        "command": shlex.join(["python", "-m", "benchmarks.race", *sys.argv[1:]]),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "quick": quick,
+        "machine": describe_machine(),
+        "versions": package_versions(),
+    }
+    with running_broker(bootstrap_servers) as servers:
+        measurements: dict[str, Callable[[], dict[str, Any]]] = {
+            "race": lambda: {"race": _race(servers, Scale(quick), flights, names)},
+            "latency": lambda: _latency(servers, Scale(quick), flights),
+            "budgets": lambda: {
+                "budgets": summarize(
+                    Inspection(servers, flights, Scale(quick).year, _progress).run()
+                )
+            },
+            "scaling": lambda: {
+                "scaling": measure_scaling(servers, Scale(quick).series, _progress)
+            },
+        }
+        failures: list[str] = []
+        for part in parts or _PARTS:
+            try:
+                results |= measurements[part]()
+            except (MeasurementError, RuntimeError) as error:
+                failures.append(f"{part}: {error}")
+    failures += _failures(results)
+    results["failures"] = failures
+    results["goals"] = [goal.to_json() for goal in judge(results)]
+    results["seconds"] = round(time.monotonic() - _STARTED)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print_tables(results)
+    for failure in failures:
+        click.echo(f"failed: {failure}", err=True)
+    click.echo(f"{results['seconds']} s; results in {output}", err=True)
+    if failures:
+        sys.exit(1)
+
+
+def _race(
+    servers: str, scale: Scale, flights: Path | None, names: tuple[str, ...]
+) -> dict[str, Any]:
+    rivals = [rival for rival in RIVALS.values() if not names or rival.name in names]
+    raced: dict[str, Any] = {}
+    for case, events, rounds in scale.race:
+        with deployed(servers, [case]) as targets:
+            course = Course(targets[case.event], rivals, events, rounds, flights, _progress)
+            found = course.run()
+        raced[case.event] = {
+            "label": case.label,
+            "events": {rival.name: course.count(rival) for rival in rivals},
+            "rates": {
+                direction: {name: rows.to_json() for name, rows in found[direction].items()}
+                for direction in DIRECTIONS
+            },
+        }
+    return raced
+
+
+def _latency(servers: str, scale: Scale, flights: Path | None) -> dict[str, Any]:
+    with deployed(servers, [FLIGHT]) as targets:
+        target = targets[FLIGHT.event]
+        _progress("single publish calls")
+        calls = measure_single_calls(target, scale.calls, flights)
+        delays = measure_delays(target, *scale.delays, flights, _progress)
+    return {"single_call": calls, "delay": delays}
+
+
+def _failures(results: Any, place: str = "") -> Iterator[str]:
+    """Yield what failed, wherever it is in the results."""
+    if isinstance(results, dict):
+        yield from (f"{place}: {reason}" for reason in results.get("failures", ()))
+        for name, part in results.items():
+            yield from _failures(part, f"{place} {name}".lstrip())
+    elif isinstance(results, list):
+        for part in results:
+            yield from _failures(part, place)
+
+
+def _progress(line: str) -> None:
+    click.echo(f"{time.monotonic() - _STARTED:4.0f} s  {line}", err=True)
+
+
+if __name__ == "__main__":
+    main()

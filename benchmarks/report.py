@@ -1,0 +1,88 @@
+"""`python -m benchmarks.report`: the results file into `docs/benchmarks.md` and its plots.
+
+The words are in `report.md.template`; only tables, plots and facts come from the results.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import click
+
+from benchmarks.events import FLIGHT, KILOBYTE
+from benchmarks.plots import plot_race, plot_scaling
+from benchmarks.race import DEFAULT_OUTPUT
+from benchmarks.runner import ROOT
+from benchmarks.tables import budget_rows, goal_rows, latency_rows, race_rows, scaling_rows
+
+_TEMPLATE = Path(__file__).with_name("report.md.template")
+
+
+@click.command()
+@click.argument(
+    "results_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=DEFAULT_OUTPUT,
+)
+@click.option(
+    "--docs",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=ROOT / "docs",
+    help="Where benchmarks.md and the folder benchmarks/ with the plots go.",
+)
+def main(results_file: Path, docs: Path) -> None:
+    """Write the benchmark page from the results of a full run."""
+    results = json.loads(results_file.read_text(encoding="utf-8"))
+    missing = {"race", "single_call", "budgets", "scaling"} - results.keys()
+    if missing or results["quick"]:
+        raise click.UsageError(
+            f"{results_file} is not of a full run; run `python -m benchmarks.race` without "
+            "--quick and --part"
+        )
+    plots = docs / "benchmarks"
+    plots.mkdir(parents=True, exist_ok=True)
+    plot_race(results["race"][FLIGHT.event], plots / "flights.svg")
+    plot_race(results["race"][KILOBYTE.event], plots / "kilobyte.svg")
+    plot_scaling(results["scaling"]["size"], "payload size", plots / "size.svg")
+    plot_scaling(results["scaling"]["partitions"], "partitions", plots / "partitions.svg")
+    page = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(_parts(results))
+    (docs / "benchmarks.md").write_text(page, encoding="utf-8")
+
+
+def _parts(results: dict[str, Any]) -> dict[str, str]:
+    flights, kilobyte = (results["race"][case.event] for case in (FLIGHT, KILOBYTE))
+    return {
+        "command": results["command"],
+        "started": results["started"],
+        "minutes": f"{results['seconds'] / 60:.0f}",
+        "machine": _listed(results["machine"]),
+        "versions": _listed(results["versions"]),
+        "goals": goal_rows(results["goals"]).to_markdown(),
+        "missed": _missed(results["goals"], results["budgets"]),
+        "publish_flights": race_rows(flights, "publish").to_markdown(),
+        "consume_flights": race_rows(flights, "consume").to_markdown(),
+        "publish_kilobyte": race_rows(kilobyte, "publish").to_markdown(),
+        "consume_kilobyte": race_rows(kilobyte, "consume").to_markdown(),
+        "latency": latency_rows(results).to_markdown(),
+        "budgets": budget_rows(results["budgets"]).to_markdown(),
+        "sizes": scaling_rows(results["scaling"], "size").to_markdown(),
+        "partitions": scaling_rows(results["scaling"], "partitions").to_markdown(),
+    }
+
+
+def _listed(facts: dict[str, str]) -> str:
+    return "\n".join(f"- {name}: {fact}" for name, fact in facts.items())
+
+
+def _missed(goals: list[dict[str, Any]], budgets: list[dict[str, Any]]) -> str:
+    names = [entry["what"] for entry in (*goals, *budgets) if not entry["met"]]
+    if not names:
+        return "All bars and budgets were met in this run."
+    return "Missed in this run: " + "; ".join(names) + "."
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One module per way of publishing and consuming the same events."""

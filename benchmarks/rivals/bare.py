@@ -1,0 +1,199 @@
+"""confluent-kafka and fastavro, used by hand and well.
+
+The schema is parsed once and the write buffer reused (the fastest way to call fastavro). One
+shared delivery callback notes the offset of a success and keeps the whole message of a failure;
+a callback per event, which would tie each outcome to its event, is left out because it halves the
+speed of `produce`. Callbacks are served every few hundred events, and a full queue waits. The
+consumer is assigned to the beginning without a group and takes batches of 500.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
+
+from benchmarks.rivals.base import (
+    LIBRDKAFKA_CONSUMER,
+    LIBRDKAFKA_PRODUCER,
+    Consumed,
+    NotAcknowledgedError,
+    Published,
+    Target,
+    complete,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from confluent_kafka import KafkaError, Message
+
+    from benchmarks.events import Payload
+
+_BATCH = 500
+_POLL_EVERY = 500
+
+
+class BarePublisher:
+    """A hand-written publisher of one event."""
+
+    def __init__(self, target: Target) -> None:
+        self._producer = Producer(
+            LIBRDKAFKA_PRODUCER | {"bootstrap.servers": target.bootstrap_servers}
+        )
+        self._topic = target.topic
+        self._key_field = target.key_field
+        self._schema = parse_schema(target.schema)
+        self._headers = target.fixed_headers
+        self._buffer = io.BytesIO()
+        self.offsets: list[int] = []
+        self.failures: list[tuple[KafkaError, Message]] = []
+
+    def send(self, payload: Payload) -> str:
+        """Queue one event and return its ID; a full queue waits."""
+        event_id = str(uuid4())
+        buffer = self._buffer
+        buffer.seek(0)
+        buffer.truncate()
+        schemaless_writer(buffer, self._schema, complete(payload))
+        key = None if self._key_field is None else payload[self._key_field]
+        while True:
+            try:
+                self._producer.produce(
+                    self._topic,
+                    buffer.getvalue(),
+                    key,
+                    on_delivery=self._report,
+                    headers=[("ce_id", event_id), *self._headers],
+                )
+            except BufferError:
+                self._producer.poll(0.1)
+            else:
+                return event_id
+
+    def send_all(self, payloads: Sequence[Payload]) -> list[str]:
+        """Publish every payload, wait for all outcomes, return the event IDs."""
+        ids: list[str] = []
+        for number, payload in enumerate(payloads):
+            ids.append(self.send(payload))
+            if number % _POLL_EVERY == 0:
+                self._producer.poll(0)
+        self.flush()
+        return ids
+
+    def flush(self) -> None:
+        """Wait until everything sent is acknowledged.
+
+        Raises:
+            NotAcknowledgedError: something was not.
+        """
+        left = self._producer.flush(60)
+        if self.failures or left:
+            raise NotAcknowledgedError(f"{len(self.failures)} failed, {left} without an outcome")
+
+    def _report(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self.offsets.append(message.offset() or 0)
+        else:
+            self.failures.append((error, message))
+
+
+def publish(target: Target, warmup: Sequence[Payload], payloads: Sequence[Payload]) -> Published:
+    """Publish with one producer."""
+    publisher = BarePublisher(target)
+    ids = publisher.send_all(warmup)
+    start = time.perf_counter()
+    ids += publisher.send_all(payloads)
+    seconds = time.perf_counter() - start
+    if len(publisher.offsets) != len(ids):
+        raise NotAcknowledgedError(f"{len(publisher.offsets)} of {len(ids)} acknowledged")
+    return Published(ids, len(payloads), seconds)
+
+
+def _consumer(target: Target) -> Consumer:
+    return Consumer(
+        LIBRDKAFKA_CONSUMER
+        | {"bootstrap.servers": target.bootstrap_servers, "group.id": f"bare-{uuid4()}"}
+    )
+
+
+def consume(target: Target, count: int) -> Consumed:
+    """Consume in batches of 500."""
+    schema = parse_schema(target.schema)
+    consumer = _consumer(target)
+    consumer.assign(
+        [TopicPartition(target.topic, n, OFFSET_BEGINNING) for n in range(target.partitions)]
+    )
+    ids: list[str] = []
+    payload: Any = {}
+    positions = [0] * target.partitions
+    message: Any
+    messages: list[Message] = []
+    while not messages:
+        messages = consumer.consume(1, 1.0)
+    start = time.perf_counter()
+    while messages or len(ids) < count:
+        for message in messages:
+            if message.error():
+                raise KafkaException(message.error())
+            payload = schemaless_reader(io.BytesIO(message.value()), schema, None)
+            ids.append(dict(message.headers())["ce_id"].decode())
+            positions[message.partition()] = message.offset()
+        # Not more than are left: `consume` waits for the whole batch.
+        left = min(_BATCH, count - len(ids))
+        messages = consumer.consume(left, 1.0) if left else []
+    seconds = time.perf_counter() - start
+    consumer.close()
+    return Consumed(ids, seconds, payload)
+
+
+@contextmanager
+def single_publisher(target: Target) -> Iterator[Callable[[Payload], str]]:
+    """Give a function that publishes one event and waits for it: produce, then flush."""
+    publisher = BarePublisher(target)
+
+    def publish_one(payload: Payload) -> str:
+        event_id = publisher.send(payload)
+        publisher.flush()
+        return event_id
+
+    yield publish_one
+
+
+def follow(target: Target, count: int, ready: Callable[[], None]) -> dict[str, int]:
+    """Receive `count` new events as they come; return each ID's arrival on the monotonic clock, ns.
+
+    `poll` hands an event over at once, where `consume` would wait for its batch to fill.
+    """
+    schema = parse_schema(target.schema)
+    consumer = _consumer(target)
+    # The end is looked up here: OFFSET_END would be resolved at some later time.
+    ends = [
+        consumer.get_watermark_offsets(TopicPartition(target.topic, n), timeout=10)[1]
+        for n in range(target.partitions)
+    ]
+    consumer.assign([TopicPartition(target.topic, n, end) for n, end in enumerate(ends)])
+    ready()
+    arrivals: dict[str, int] = {}
+    while len(arrivals) < count:
+        message: Any = consumer.poll(1.0)
+        if message is None:
+            continue
+        if message.error():
+            raise KafkaException(message.error())
+        schemaless_reader(io.BytesIO(message.value()), schema, None)
+        event_id = dict(message.headers())["ce_id"].decode()
+        arrivals[event_id] = time.monotonic_ns()
+    consumer.close()
+    return arrivals

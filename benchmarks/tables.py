@@ -1,0 +1,166 @@
+"""The results as rows of text, for the terminal and for the documentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.goals import AT_LEAST, ratio
+from benchmarks.rivals.table import DIRECTIONS, RIVALS, Direction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_WIDTH = 140
+"""Columns when the output is no terminal."""
+_VERBS: dict[Direction, str] = {"publish": "Publish", "consume": "Consume"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One table."""
+
+    title: str
+    """What it shows."""
+    head: tuple[str, ...]
+    """Column titles; all but the first are numbers or short words."""
+    body: Sequence[tuple[str, ...]]
+    """The rows."""
+
+    def to_markdown(self) -> str:
+        """Return the table, without its title."""
+        lines = [self.head, ("---", *("---:" for _ in self.head[1:])), *self.body]
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+    def to_rich(self) -> Table:
+        """Return the table for a terminal."""
+        table = Table(title=self.title, title_justify="left")
+        for number, title in enumerate(self.head):
+            table.add_column(title, justify="right" if number else "left")
+        for row in self.body:
+            colour = "red" if {"missed", "failed"} & set(row) else None
+            table.add_row(*row, style=colour)
+        return table
+
+
+def print_tables(results: dict[str, Any]) -> None:
+    """Print every table that the results have."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH)
+    for rows in all_rows(results):
+        console.print(rows.to_rich())
+
+
+def all_rows(results: dict[str, Any]) -> Iterator[Rows]:
+    """Yield every table that the results have."""
+    for case in results.get("race", {}).values():
+        for direction in DIRECTIONS:
+            yield race_rows(case, direction)
+    if "single_call" in results:
+        yield latency_rows(results)
+    if "budgets" in results:
+        yield budget_rows(results["budgets"])
+    for kind in results.get("scaling", {}):
+        yield scaling_rows(results["scaling"], kind)
+    if results["goals"]:
+        yield goal_rows(results["goals"])
+
+
+def race_rows(case: dict[str, Any], direction: Direction) -> Rows:
+    """Return events per second of each rival."""
+    rows = case["rates"][direction]
+    body = []
+    for name, samples in rows.items():
+        found = ratio(rows, name)
+        bar = AT_LEAST[direction].get(name)
+        values = samples["values"]
+        body.append(
+            (
+                RIVALS[name].label,
+                f"{case['events'][name]:,}",
+                "failed" if samples["median"] is None else f"{samples['median']:,.0f}",
+                f"{min(values):,.0f} to {max(values):,.0f}" if values else "",
+                "" if found is None else f"{found:.2f}",
+                "" if bar is None else f">= {bar:g}",
+                "" if bar is None else _verdict(found is not None and found >= bar, found),
+            )
+        )
+    return Rows(
+        f"{_VERBS[direction]}, {case['label']}",
+        ("way", "events", "events/s (median)", "lowest to highest", "SDK over it", "bar", ""),
+        body,
+    )
+
+
+def latency_rows(results: dict[str, Any]) -> Rows:
+    """Return the times of single events."""
+    body = []
+    for title, part, unit in (
+        ("one publish call", "single_call", "µs"),
+        ("publish to receive, 100 events/s", "delay", "ms"),
+    ):
+        for name, figures in results[part].items():
+            body.append(
+                (
+                    f"{title}: {RIVALS[name].label}",
+                    f"{figures['count']:,}",
+                    f"{figures['median']:,.2f} {unit}",
+                    f"{figures['p99']:,.2f} {unit}",
+                )
+            )
+    return Rows("Single events", ("what", "events", "median", "p99"), body)
+
+
+def budget_rows(budgets: list[dict[str, Any]]) -> Rows:
+    """Return the budgets."""
+    body = [
+        (
+            budget["what"],
+            f"<= {budget['limit']:g} {budget['unit']}",
+            "failed" if budget["value"] is None else f"{budget['value']:.2f} {budget['unit']}",
+            _verdict(budget["met"], budget["value"]),
+            budget["note"],
+        )
+        for budget in budgets
+    ]
+    return Rows("Budgets", ("what", "budget", "measured", "", "note"), body)
+
+
+def scaling_rows(scaling: dict[str, Any], kind: str) -> Rows:
+    """Return microseconds per event by size or by partitions."""
+    columns = [(name, direction) for direction in DIRECTIONS for name in ("sdk", "bare")]
+    body = []
+    for point in scaling[kind]:
+        medians = [point["rates"][name][direction]["median"] for name, direction in columns]
+        body.append(
+            (
+                point["label"],
+                *("failed" if median is None else f"{1e6 / median:,.1f}" for median in medians),
+            )
+        )
+    head = (kind, *(f"{direction}, {name} (µs)" for name, direction in columns))
+    return Rows(f"Cost of an event by {kind}", head, body)
+
+
+def goal_rows(goals: list[dict[str, Any]]) -> Rows:
+    """Return every bar and whether it was met."""
+    body = [
+        (
+            goal["what"],
+            f"{goal['sense']} {goal['bar']:g} {goal['unit']}".rstrip(),
+            "failed" if goal["value"] is None else f"{goal['value']:.3f} {goal['unit']}".rstrip(),
+            _verdict(goal["met"], goal["value"]),
+        )
+        for goal in goals
+    ]
+    return Rows("Bars", ("what", "bar", "measured", ""), body)
+
+
+def _verdict(met: bool, value: float | None) -> str:
+    if value is None:
+        return "not measured"
+    return "met" if met else "missed"

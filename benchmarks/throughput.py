@@ -1,0 +1,160 @@
+"""Events per second: publishing and consuming, every rival in turn, every event accounted for."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.audit import AuditError, audit_log, end_offsets
+from benchmarks.events import CASES, Digest, digest
+from benchmarks.rivals.base import Target
+from benchmarks.rivals.table import RIVALS, Direction, Rival
+from benchmarks.runner import MeasurementError, Samples, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+WARMUP = 1_000
+"""Events published before the clock starts; not more than a tenth of the events."""
+
+
+def publish(
+    target: dict[str, Any], rival: str, count: int, flights: str | None, parts: list[int]
+) -> dict[str, Any]:
+    """Publish `count` events, a few of them as a warm-up (runs in a worker).
+
+    `parts` asks for the digests of the first so many event IDs.
+    """
+    aim = Target(**target)
+    publisher = RIVALS[rival].publisher()
+    payloads = _payloads(aim.event, count, Path(flights) if flights else None)
+    warmup = min(WARMUP, count // 10)
+    _forget_harness()
+    done = publisher(aim, payloads[:warmup], payloads[warmup:])
+    return {
+        "rate": done.events / done.seconds,
+        "digest": asdict(digest(done.ids)),
+        "parts": [asdict(digest(done.ids[:part])) for part in parts],
+    }
+
+
+def consume(target: dict[str, Any], rival: str, count: int) -> dict[str, Any]:
+    """Consume `count` events from the beginning of the stream (runs in a worker)."""
+    aim = Target(**target)
+    consumer = RIVALS[rival].consumer()
+    _forget_harness()
+    done = consumer(aim, count)
+    return {
+        "rate": len(done.ids) / done.seconds,
+        "digest": asdict(digest(done.ids[:count])),
+        "last": _texts(done.last),
+    }
+
+
+@lru_cache(maxsize=4)
+def _payloads(event: str, count: int, flights: Path | None) -> list[dict[str, Any]]:
+    return list(CASES[event].payloads(count, flights))
+
+
+def _texts(payload: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in payload.items()}
+
+
+def _forget_harness() -> None:
+    # The prepared payloads are the harness's: no rival's garbage collection should walk them.
+    gc.collect()
+    gc.freeze()
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """One case to be raced on."""
+
+    target: Target
+    """Where to publish to and consume from. Its stream must be empty at first."""
+    rivals: Sequence[Rival]
+    """Who takes part, in the order of their turns."""
+    events: int
+    """Events that a rival publishes or consumes in one turn, times its share."""
+    rounds: int
+    """Turns of each rival."""
+    flights: Path | None
+    """A file of flights; None: made-up flights."""
+    progress: Callable[[str], None]
+    """Called with a line about what comes next."""
+
+    def count(self, rival: Rival) -> int:
+        """Events of one turn of that rival."""
+        return int(self.events * rival.share)
+
+    def run(self) -> dict[Direction, dict[str, Samples]]:
+        """Fill the stream once, let everybody consume that, then let everybody publish.
+
+        All consume the very same records, written by the hand-written publisher.
+        """
+        expected = self._fill()
+        consumed = {rival.name: Samples() for rival in self.rivals}
+        for turn in range(self.rounds):
+            for rival in self.rivals:
+                self._announce("consume", turn, rival)
+                consumed[rival.name].record(lambda: self._consume(rival, expected))  # noqa: B023
+        publishers = [rival for rival in self.rivals if rival.takes("publish")]
+        published = {rival.name: Samples() for rival in publishers}
+        for turn in range(self.rounds):
+            for rival in publishers:
+                self._announce("publish", turn, rival)
+                published[rival.name].record(lambda: self._publish(rival))  # noqa: B023
+        return {"publish": published, "consume": consumed}
+
+    def _announce(self, direction: Direction, turn: int, rival: Rival) -> None:
+        self.progress(f"{self.target.event}: {direction} {turn + 1}/{self.rounds}, {rival.label}")
+
+    def _fill(self) -> dict[int, Digest]:
+        self.progress(f"{self.target.event}: filling")
+        parts = sorted({self.count(rival) for rival in self.rivals} | {self.events})
+        result = self._run_publish(RIVALS["bare"], self.events, parts)
+        return {part: Digest(**found) for part, found in zip(parts, result["parts"], strict=True)}
+
+    def _run_publish(self, rival: Rival, count: int, parts: list[int]) -> dict[str, Any]:
+        before = end_offsets(self.target)
+        result = run(
+            "benchmarks.throughput:publish",
+            self._job(rival, count)
+            | {"parts": parts, "flights": None if self.flights is None else str(self.flights)},
+        )
+        last = self._payloads(count)[-1]
+        try:
+            found = audit_log(self.target, before, last)
+        except AuditError as error:
+            raise MeasurementError(f"{rival.name}: {error}") from error
+        _compare(Digest(**result["digest"]), found, count)
+        return dict(result)
+
+    def _publish(self, rival: Rival) -> float:
+        return float(self._run_publish(rival, self.count(rival), [])["rate"])
+
+    def _consume(self, rival: Rival, expected: dict[int, Digest]) -> float:
+        count = self.count(rival)
+        result = run("benchmarks.throughput:consume", self._job(rival, count))
+        _compare(Digest(**result["digest"]), expected[count], count)
+        # With several partitions the last event received need not be the last one published.
+        given = self._payloads(count)
+        candidates = given[-1:] if self.target.partitions == 1 else given
+        if not any(result["last"].items() >= _texts(payload).items() for payload in candidates):
+            raise MeasurementError(f"{rival.name}: the last payload is {result['last']}")
+        return float(result["rate"])
+
+    def _payloads(self, count: int) -> list[dict[str, Any]]:
+        return _payloads(self.target.event, count, self.flights)
+
+    def _job(self, rival: Rival, count: int) -> dict[str, Any]:
+        return {"target": asdict(self.target), "rival": rival.name, "count": count}
+
+
+def _compare(claimed: Digest, found: Digest, count: int) -> None:
+    """Check that `count` different events were seen, and that both sides mean the same ones."""
+    if claimed != found or claimed.count != count or claimed.distinct != count:
+        raise MeasurementError(f"{count} events expected, {claimed} claimed, {found} found")
