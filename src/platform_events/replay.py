@@ -38,6 +38,7 @@ _FIRST_TIME = 2**40
 """As ms since the epoch this is November 2004; no partition's offset comes near it. It tells the
 two meanings of 8 untagged bytes apart in a stream that grew from one partition to several."""
 _VALUE_AND_TAG = struct.Struct(">QH")
+_pack = _VALUE_AND_TAG.pack
 _UNTAGGED = 8
 _TAGGED = _VALUE_AND_TAG.size
 _VARINT_BITS = 7
@@ -153,7 +154,7 @@ class StreamIdentity:
 
 def encode_offset(next_offset: int, tag: int) -> ReplayId:
     """Return the ID of a one-partition stream after which `next_offset` is read."""
-    return ReplayId(_VALUE_AND_TAG.pack(next_offset, tag))
+    return ReplayId(_pack(next_offset, tag))
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,7 @@ class TestVerdicts:
         assert 0 < caught.value.lost < 1499
         seen = 1
         last = next(willing)
-        while last._offsets != (1500,):
+        while last.replay_id.value != 1500:
             last = next(willing)
             seen += 1
         assert seen < 1500
@@ -381,7 +381,7 @@ def reached_all_partitions(bus: EventBus, event: str, payloads: list[dict[str, A
     ends: set[int] = set()
     last: Event[Any] | None = None
     for last in bus.subscribe(event, follow=False):
-        ends = {p for p, offset in enumerate(last._offsets) if offset > 0}
+        ends = {p for p, offset in enumerate(last.replay_id.vector()) if offset > 0}
     return last is not None and ends == {0, 1, 2}
 
 

@@ -6,7 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Generic
 
 from platform_events.bus import headers as names
-from platform_events.bus.values import Event, Payload
+from platform_events.bus.values import Event, Payload, VectorPosition
 from platform_events.definitions.codec import PayloadDecoder
 from platform_events.definitions.schema import schema_id_from_guid
 from platform_events.errors import UndecodableRecordError, UnknownSchemaError
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from platform_events.catalog.live import Catalog
     from platform_events.kafka.reader import Record
-    from platform_events.replay import StreamIdentity
+    from platform_events.replay import ReplayId, StreamIdentity
 
 
 class EventDecoder(Generic[Payload]):
@@ -34,16 +34,14 @@ class EventDecoder(Generic[Payload]):
         self,
         record: Record,
         identity: StreamIdentity,
-        offsets: tuple[int, ...],
-        time_ms: int,
+        replay: ReplayId | VectorPosition,
     ) -> Event[Payload]:
         """Return the event.
 
         Args:
             record: as it was read.
             identity: of the stream that it was read from.
-            offsets: of each partition, the one to read after this record.
-            time_ms: the stream's low-water mark, for the replay ID.
+            replay: where to read on behind it.
 
         Raises:
             UndecodableRecordError: it is not an event, or its schema is not in the catalog.
@@ -72,9 +70,7 @@ class EventDecoder(Generic[Payload]):
             schema_id,
             headers,
             record.timestamp()[1],
-            identity,
-            offsets,
-            time_ms,
+            replay,
         )
 
     def _find_writer(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias
 
 from platform_events.bus import lifetime
 from platform_events.bus.starts import OnExpired, Stream, identify, settle
-from platform_events.bus.values import Event, Payload
+from platform_events.bus.values import Event, Payload, VectorPosition
 from platform_events.errors import (
     ClosedError,
     StreamDeletedError,
@@ -20,7 +20,7 @@ from platform_events.errors import (
     UsageError,
 )
 from platform_events.kafka.reader import END_SLICE, MAX_BATCH, Batch, TopicReader
-from platform_events.replay import LowWaterMark, OffsetPosition, ReplayId
+from platform_events.replay import LowWaterMark, OffsetPosition, ReplayId, encode_offset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -217,7 +217,8 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         identity = self._stream.identity
         decode = self._decoder.decode
         several = identity.partitions > 1
-        time_ms = self._low_water.time_ms if several else 0
+        time_ms = self._low_water.time_ms
+        tag = identity.tags[0]
         delivered = list(self._delivered)
         for record in records:
             partition, offset = record.partition(), record.offset()
@@ -225,10 +226,14 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
                 delivered[partition] = max(delivered[partition], self._ends[partition])
                 continue
             delivered[partition] = offset + 1
+            replay: ReplayId | VectorPosition
             if several:
                 self._low_water.deliver(partition, record.timestamp()[1])
+                replay = VectorPosition(identity, tuple(delivered), time_ms)
+            else:
+                replay = encode_offset(offset + 1, tag)
             try:
-                ready.append(decode(record, identity, tuple(delivered), time_ms))
+                ready.append(decode(record, identity, replay))
             except UndecodableRecordError as error:
                 if self._skip_undecodable:
                     _logger.warning("skipped: %s", error)

@@ -6,15 +6,16 @@ import enum
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from platform_events.bus.headers import without_reserved
+from platform_events.replay import ReplayId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from platform_events.errors import PlatformEventsError
-    from platform_events.replay import ReplayId, StreamIdentity
+    from platform_events.replay import StreamIdentity
 
 Payload = TypeVar("Payload")
 """A subscriber's payloads: `dict[str, Any]`, or the model that it asked for."""
@@ -74,12 +75,24 @@ class Origin:
     replay_id: ReplayId
 
 
+class VectorPosition(NamedTuple):
+    """A position in a stream of several partitions; encoded only where somebody asks for it."""
+
+    identity: StreamIdentity
+    offsets: tuple[int, ...]
+    time_ms: int
+
+    def encode(self) -> ReplayId:
+        """Return it as a replay ID."""
+        return self.identity.position_id(self.offsets, self.time_ms)
+
+
 class Event(Generic[Payload]):
     """One event as a subscriber gets it."""
 
     __slots__ = (
-        "_headers", "_identity", "_offsets", "_published_ms", "_time_ms", "event_id", "origin",
-        "payload", "schema_id", "stream", "type",
+        "_headers", "_published_ms", "_replay", "event_id", "origin", "payload", "schema_id",
+        "stream", "type",
     )  # fmt: skip
 
     def __init__(
@@ -91,9 +104,7 @@ class Event(Generic[Payload]):
         schema_id: str,
         headers: Mapping[str, bytes | None],
         published_ms: int,
-        identity: StreamIdentity,
-        offsets: tuple[int, ...],
-        time_ms: int,
+        replay: ReplayId | VectorPosition,
     ) -> None:
         self.stream = stream
         """Path of the stream it was read from, such as `/event/Order_Placed__e`."""
@@ -108,14 +119,13 @@ class Event(Generic[Payload]):
         """In a custom channel: where it came from."""
         self._headers = headers
         self._published_ms = published_ms
-        self._identity = identity
-        self._offsets = offsets
-        self._time_ms = time_ms
+        self._replay = replay
 
     @property
     def replay_id(self) -> ReplayId:
         """Subscribing with it as start goes on behind this event."""
-        return self._identity.position_id(self._offsets, self._time_ms)
+        replay = self._replay
+        return replay if isinstance(replay, ReplayId) else replay.encode()
 
     @property
     def headers(self) -> dict[str, bytes]:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from platform_events.settings import Settings
 
-RECORD_OVERHEAD = 600
-"""Bytes that librdkafka and we need for a record on its way besides its contents (measured)."""
 MAX_RECORD_BYTES = 1024 * 1024
 """Largest event: payload, key and headers."""
 MAX_BATCH_BYTES = MAX_RECORD_BYTES + 64 * 1024
@@ -42,6 +40,8 @@ class Delivery:
         "append_time_ms", "cost", "error", "in_log", "offset", "partition", "producer", "settled",
         "troubles",
     )  # fmt: skip
+    OVERHEAD = 600
+    """Bytes that librdkafka and we need for a record on its way besides its contents (measured)."""
 
     def __init__(self, producer: RecordProducer) -> None:
         self.producer = producer
@@ -123,7 +123,7 @@ class RecordProducer:
         delivery: Delivery,
     ) -> None:
         """Queue a record; wait while the buffer is full. The outcome goes to `delivery`."""
-        cost = len(value) + header_bytes + RECORD_OVERHEAD + (len(key) if key else 0)
+        cost = len(value) + header_bytes + delivery.OVERHEAD + (len(key) if key else 0)
         delivery.cost = cost
         while True:
             if self._sent_cost - self.settled_cost + cost > self._limit:
@@ -224,7 +224,7 @@ class RecordProducer:
                 "topic.metadata.refresh.interval.ms", _METADATA_INTERVAL_MS
             ),
             "queue.buffering.max.kbytes": 2_097_151,
-            "queue.buffering.max.messages": max(1, self._limit // RECORD_OVERHEAD),
+            "queue.buffering.max.messages": max(1, self._limit // Delivery.OVERHEAD),
         }
         try:
             return Producer(client_config(self._settings, self._health, properties))

@@ -25,12 +25,12 @@ END_SLICE = 0.02
 """Seconds to wait at a time when reading to an end, which may be a marker and not a record."""
 _PREFETCH = {
     "queued.min.messages": 20_000,
-    "queued.max.messages.kbytes": 8 * 1024,
-    "max.partition.fetch.bytes": 1024 * 1024,
+    "queued.max.messages.kbytes": 1024,
+    "max.partition.fetch.bytes": 256 * 1024,
     "fetch.queue.backoff.ms": 10,
 }
-"""Bounds what waits in memory for a slow reader. The queue counts compressed bytes, so a fetch is
-kept small; and a full queue is looked at again soon, not after librdkafka's second."""
+"""Bounds what waits in memory for a slow reader. Kilobytes count compressed, so there are few of
+them; and a full queue is looked at again soon, not after librdkafka's second."""
 
 
 class Record(Protocol):

