@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from platform_events.bus.values import Start
+from platform_events.bus.values import EPOCH, Start
 from platform_events.errors import ReplayExpiredError, UnknownStreamError, UsageError
 from platform_events.names import stream_path
 from platform_events.replay import (
@@ -88,7 +88,9 @@ def resolve_start(
     if isinstance(start, datetime):
         if start.tzinfo is None:
             raise UsageError("a start time needs a time zone, such as datetime.now(UTC)")
-        return _offsets_since(int(start.timestamp() * 1000), topic, marks, admin), 0
+        # The next whole millisecond: appended at or after it is appended at or after `start`.
+        time_ms = -((EPOCH - start) // timedelta(milliseconds=1))
+        return _offsets_since(time_ms, topic, marks, admin), 0
     if not isinstance(start, (str, bytes)):
         raise UsageError(
             f"start {start!r} is neither Start.LATEST, Start.EARLIEST, a replay ID nor a datetime"

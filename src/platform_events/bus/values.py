@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Payload = TypeVar("Payload")
 """A subscriber's payloads: `dict[str, Any]`, or the model that it asked for."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _IDS_AT_ONCE = 256
 
 
@@ -135,7 +135,7 @@ class Event(Generic[Payload]):
     @property
     def published_at(self) -> datetime:
         """When the broker stored it, UTC, to the millisecond."""
-        return _EPOCH + timedelta(milliseconds=self._published_ms)
+        return EPOCH + timedelta(milliseconds=self._published_ms)
 
     def __repr__(self) -> str:
         return f"Event({self.stream} {self.replay_id} {self.event_id} {self.payload!r})"

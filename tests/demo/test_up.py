@@ -1,0 +1,145 @@
+"""`platform-events up` as a process: from its ready line to an end that leaves nothing running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tests.support import ORDER, wait_until
+
+from platform_events.bus.bus import EventBus
+from platform_events.bus.values import Start
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.demo.conftest import StartProgram
+
+IsAlive = Callable[[int], bool]
+
+
+def define(directory: Path, text: str = ORDER) -> None:
+    (directory / "schemas").mkdir(exist_ok=True)
+    (directory / "schemas/Order_Placed__e.yaml").write_text(text)
+
+
+def test_events_outlive_ctrl_c_and_sigterm(
+    start: StartProgram, directory: Path, port: str, is_alive: IsAlive
+) -> None:
+    define(directory)
+    published = []
+    for number, end in enumerate((signal.SIGINT, signal.SIGTERM)):
+        # A cluster that these settings are for must not be asked, nor its properties used.
+        run = start(
+            "up", "--kafka-port", port,
+            PLATFORM_EVENTS_BOOTSTRAP_SERVERS="127.0.0.1:1",
+            PLATFORM_EVENTS_KAFKA__SECURITY_PROTOCOL="SSL",
+            PLATFORM_EVENTS_REPLICATION_FACTOR="3",
+        )  # fmt: skip
+        ready = run.await_ready()
+        assert ready == {"kafka": f"127.0.0.1:{port}", "data": str(directory / ".platform-events")}
+        assert f"PLATFORM_EVENTS_BOOTSTRAP_SERVERS=127.0.0.1:{port}" in run.stderr
+        assert ("created Order_Placed__e" if number == 0 else "nothing to apply") in run.stderr
+        with EventBus(bootstrap_servers=ready["kafka"]) as bus:
+            published.append(bus.publish("Order_Placed__e", {"order_id": str(number)}).replay_id)
+            with bus.subscribe("Order_Placed__e", Start.EARLIEST, follow=False) as stream:
+                assert [event.replay_id for event in stream] == published
+        running = run.descendants()
+        assert len(running) == 2, "the guard and Java"
+        run.send(end)
+        assert run.end() == (0, ""), run.stderr
+        assert not any(is_alive(pid) for pid in running)
+        assert ".platform-events keeps the events" in run.stderr
+
+
+def test_sigkill_leaves_no_java(
+    start: StartProgram, directory: Path, port: str, is_alive: IsAlive
+) -> None:
+    run = start("up", "--kafka-port", port, "--data-dir", "own data")
+    assert run.await_ready()["data"] == str(directory / "own data")
+    assert "there is no schemas; `platform-events init`" in run.stderr
+    running = run.descendants()
+    assert running
+    run.send(signal.SIGKILL)
+    run.end()
+    wait_until(lambda: not any(is_alive(pid) for pid in running))
+
+
+def test_a_broker_that_dies_ends_it_and_its_log_is_named(
+    start: StartProgram, directory: Path, port: str, is_alive: IsAlive
+) -> None:
+    run = start("up", "--kafka-port", port)
+    run.await_ready()
+    running = run.descendants()
+    os.kill(run.java(), signal.SIGKILL)
+    assert run.end() == (1, ""), run.stderr
+    error = run.stderr.splitlines()[-1]
+    assert error.startswith("error: LOCAL_BROKER: broker 1 of the embedded Kafka ended by itself")
+    assert str(directory / ".platform-events/kafka-1.log") in error
+    assert not any(is_alive(pid) for pid in running)
+
+
+def test_a_refused_change_stops_kafka(start: StartProgram, directory: Path, port: str) -> None:
+    define(directory)
+    first = start("up", "--kafka-port", port)
+    first.await_ready()
+    first.send(signal.SIGINT)
+    assert first.end() == (0, ""), first.stderr
+    define(directory, ORDER.replace("type: double", "type: string").replace("0.0", "''"))
+    second = start("up", "--kafka-port", port)
+    assert second.end() == (1, ""), second.stderr
+    lines = second.stderr.splitlines()
+    assert all(line.startswith("error: PLAN_REFUSED: ") for line in lines), lines
+    assert "Order_Placed__e: amount" in lines[0]
+    assert not accepts(port)
+
+
+def test_every_problem_of_the_definitions_is_named_before_anything_starts(
+    start: StartProgram, directory: Path, port: str
+) -> None:
+    define(
+        directory, "event: Order_Placed__e\nfields:\n  - {name: a, type: strin}\n  - {name: b}\n"
+    )
+    run = start("up", "--kafka-port", port)
+    assert run.end() == (1, ""), run.stderr
+    lines = run.stderr.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("error: INVALID_DEFINITIONS: schemas/Order_Placed__e.yaml:3:")
+    assert lines[1].startswith("error: INVALID_DEFINITIONS: schemas/Order_Placed__e.yaml:4:")
+    assert not (directory / ".platform-events").exists()
+
+
+def test_a_busy_port_is_one_line(start: StartProgram) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        run = start("up", "--kafka-port", str(holder.getsockname()[1]), "--schemas", "none")
+        assert run.end() == (1, ""), run.stderr
+    note, error = run.stderr.splitlines()
+    assert "there is no none" in note
+    assert error.startswith("error: LOCAL_BROKER: port ")
+    assert "--kafka-port" in error
+
+
+def test_a_data_directory_with_other_things_in_it_is_refused(
+    start: StartProgram, directory: Path, port: str
+) -> None:
+    (directory / "thesis.txt").write_text("years of work")
+    run = start("up", "--kafka-port", port, "--data-dir", ".")
+    assert run.end() == (1, ""), run.stderr
+    assert "error: LOCAL_BROKER: " in run.stderr
+    assert "'thesis.txt'" in run.stderr
+
+
+def test_naming_another_cluster_is_wrong_usage(start: StartProgram) -> None:
+    run = start("--bootstrap-servers", "kafka:9092", "up")
+    assert run.end() == (2, ""), run.stderr
+    assert run.stderr.startswith("error: USAGE: up starts a Kafka of its own")
+
+
+def accepts(port: str) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", int(port))) == 0
