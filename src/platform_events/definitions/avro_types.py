@@ -1,0 +1,375 @@
+"""The type of a payload as a tree, read from an Avro schema in its JSON form.
+
+Encoder, decoder, diagnosis and JSON conversion are all compiled from this tree, so they agree on
+what a schema means. Names are resolved, logical types are kinds of their own, and a logical type
+that Avro does not define for its base is ignored, as the Avro specification asks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+MAX_DEPTH = 64
+"""Levels of records within records, in a schema and in a payload of a recursive schema.
+
+Deeper data is refused when written and when read: without a limit a cyclic payload never ends and
+a hostile record of a few kilobytes exhausts the stack.
+"""
+MAX_PRECISION = 1000
+"""Digits of a decimal at most."""
+
+_PRIMITIVES = frozenset(
+    {"null", "boolean", "int", "long", "float", "double", "bytes", "string"},
+)
+_NUMBERS = frozenset({"int", "long", "float", "double"})
+_LOGICAL = frozenset(
+    {
+        ("int", "date"),
+        ("int", "time-millis"),
+        ("long", "time-micros"),
+        ("long", "timestamp-millis"),
+        ("long", "timestamp-micros"),
+        ("long", "local-timestamp-millis"),
+        ("long", "local-timestamp-micros"),
+        ("string", "uuid"),
+    }
+)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SMALLEST = {"null": 0, "float": 4, "double": 8}
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A type without parts."""
+
+    kind: str
+    """A primitive (`long`), a logical type (`timestamp-millis`, `decimal`), `enum` or `fixed`."""
+    name: str = ""
+    """Full name of an enum or fixed."""
+    size: int = 0
+    """Bytes of a fixed, or of a decimal held in one; 0 if the length varies."""
+    symbols: tuple[str, ...] = ()
+    """Symbols of an enum, in order."""
+    precision: int = 0
+    """Digits of a decimal."""
+    scale: int = 0
+    """Digits of a decimal behind the point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A list of items of one type."""
+
+    items: AvroType
+    """Type of every item; never one that takes no bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A mapping from text to values of one type."""
+
+    values: AvroType
+    """Type of every value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """A choice. No two branches are of one JSON kind, so a value names its branch."""
+
+    branches: tuple[AvroType, ...]
+    """Branches in the schema's order."""
+
+    def branch_of(self, json_kind: str) -> AvroType | None:
+        """Return the branch of that JSON kind, None if there is none."""
+        for branch in self.branches:
+            if kind_in_json(branch) == json_kind:
+                return branch
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a record."""
+
+    name: str
+    """Name, unique within the record."""
+    type: AvroType
+    """Type of its value."""
+    has_default: bool = False
+    """Whether a payload may leave it out."""
+    default: Any = None
+    """The default as the schema's JSON has it."""
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """A record. It may contain itself, through a union, array or map."""
+
+    name: str
+    """Full name."""
+    fields: list[Field] = field(default_factory=list)
+    """Fields in the schema's order."""
+    smallest: int = 0
+    """Bytes that no value falls short of."""
+
+
+AvroType = Leaf | Array | Map | Union | Record
+
+
+def kind_in_json(avro_type: AvroType) -> str:
+    """Return `null`, `boolean`, `number`, `string`, `array` or `object`."""
+    match avro_type:
+        case Leaf(kind="null" | "boolean" as kind):
+            return kind
+        case Leaf(kind=kind):
+            return "number" if kind in _NUMBERS else "string"
+        case Array():
+            return "array"
+        case Union():
+            raise TypeError("a union has no kind of its own")
+    return "object"
+
+
+def smallest_size(avro_type: AvroType) -> int:
+    """Return a number of bytes that no value of the type falls short of."""
+    match avro_type:
+        case Leaf(kind=kind, size=size):
+            return size if size or kind == "fixed" else _SMALLEST.get(kind, 1)
+        case Union(branches=branches):
+            return 1 + min(smallest_size(branch) for branch in branches)
+        case Record(smallest=smallest):
+            return smallest
+    return 1
+
+
+def is_recursive(record: Record) -> bool:
+    """Whether a record in the type can contain itself."""
+    try:
+        TopologicalSorter(_graph(record)).prepare()
+    except CycleError:
+        return True
+    return False
+
+
+def records_in(avro_type: AvroType) -> Iterator[Record]:
+    """Yield the outermost records of a type: itself, or those in its branches, items or values."""
+    match avro_type:
+        case Array(items=part) | Map(values=part):
+            yield from records_in(part)
+        case Union(branches=branches):
+            for branch in branches:
+                yield from records_in(branch)
+        case Record():
+            yield avro_type
+
+
+def parse_record(schema: Mapping[str, Any] | Record) -> Record:
+    """Read an Avro record schema; a parsed one is returned as it is.
+
+    Raises:
+        ValueError: it is not an Avro record schema, or it has what payloads cannot have: unions
+            of two branches of one JSON kind, arrays whose items take no bytes, or more than
+            `MAX_DEPTH` levels.
+    """
+    if isinstance(schema, Record):
+        return schema
+    parsed = parse_type(schema)
+    if not isinstance(parsed, Record):
+        raise ValueError("the schema of a payload is a record")  # noqa: TRY004
+    return parsed
+
+
+def parse_type(schema: Any) -> AvroType:
+    """Read any Avro schema: a name, a list of branches or an object.
+
+    Raises:
+        ValueError: as `parse_record`.
+    """
+    parsed = _Parser().parse(schema, "", 0)
+    for record in records_in(parsed):
+        _settle(record)
+    _refuse_empty_items(parsed)
+    return parsed
+
+
+def _graph(record: Record) -> dict[Record, list[Record]]:
+    graph: dict[Record, list[Record]] = {}
+    waiting = [record]
+    while waiting:
+        node = waiting.pop()
+        if node not in graph:
+            graph[node] = [inner for item in node.fields for inner in records_in(item.type)]
+            waiting += graph[node]
+    return graph
+
+
+def _settle(root: Record) -> None:
+    """Fill in `smallest` of every record and check the rules that need the whole type."""
+    graph = _graph(root)
+    # Each round is a better bound from below; records that need more rounds contain themselves.
+    for _ in range(len(graph)):
+        for record in graph:
+            record.smallest = sum(smallest_size(item.type) for item in record.fields)
+    for record in graph:
+        for item in record.fields:
+            _refuse_empty_items(item.type)
+    if not is_recursive(root):
+        heights: dict[Record, int] = {}
+        for record in TopologicalSorter(graph).static_order():
+            heights[record] = 1 + max((heights[inner] for inner in graph[record]), default=0)
+        if heights[root] > MAX_DEPTH:
+            raise ValueError(f"records are nested deeper than {MAX_DEPTH} levels")
+
+
+def _refuse_empty_items(avro_type: AvroType) -> None:
+    match avro_type:
+        case Array(items=items):
+            if smallest_size(items) == 0:
+                # A count with no bytes behind it: 2**60 items would hide in nine bytes.
+                raise ValueError("the items of an array take no bytes: they cannot hold a value")
+            _refuse_empty_items(items)
+        case Map(values=values):
+            _refuse_empty_items(values)
+        case Union(branches=branches):
+            for branch in branches:
+                _refuse_empty_items(branch)
+
+
+class _Parser:
+    """One pass over a schema; named types are known from where they are defined on."""
+
+    def __init__(self) -> None:
+        self._named: dict[str, AvroType] = {}
+
+    def parse(self, schema: Any, namespace: str, depth: int) -> AvroType:
+        if depth > MAX_DEPTH:
+            raise ValueError(f"types are nested deeper than {MAX_DEPTH} levels")
+        if isinstance(schema, str):
+            return self._by_name(schema, namespace)
+        if isinstance(schema, list):
+            return self._union(schema, namespace, depth)
+        if not isinstance(schema, Mapping) or "type" not in schema:
+            raise ValueError(f"{schema!r:.80} is not an Avro type")
+        if not isinstance(schema["type"], str):
+            return self.parse(schema["type"], namespace, depth + 1)
+        return self._object(schema["type"], schema, namespace, depth)
+
+    def _object(self, kind: str, schema: Mapping[str, Any], namespace: str, depth: int) -> AvroType:
+        match kind:
+            case "record":
+                return self._record(schema, namespace, depth)
+            case "enum":
+                return self._enum(schema, namespace)
+            case "fixed":
+                return self._fixed(schema, namespace)
+            case "array":
+                return Array(self.parse(_part(schema, "items"), namespace, depth + 1))
+            case "map":
+                return Map(self.parse(_part(schema, "values"), namespace, depth + 1))
+        return _with_logical_type(self._by_name(kind, namespace), schema)
+
+    def _by_name(self, name: str, namespace: str) -> AvroType:
+        if name in _PRIMITIVES:
+            return Leaf(name)
+        for candidate in (f"{namespace}.{name}", name) if namespace else (name,):
+            if candidate in self._named:
+                return self._named[candidate]
+        raise ValueError(f"unknown type {name!r:.80}")
+
+    def _define(self, schema: Mapping[str, Any], namespace: str) -> str:
+        name = _part(schema, "name")
+        own = schema.get("namespace", namespace)
+        if not isinstance(name, str) or not isinstance(own, str):
+            raise ValueError(f"{name!r:.80} cannot name a type")  # noqa: TRY004
+        full = name if "." in name or not own else f"{own}.{name}"
+        if not all(_NAME.fullmatch(word) for word in full.split(".")):
+            raise ValueError(f"{full!r:.80} cannot name a type")
+        if full in self._named:
+            raise ValueError(f"type {full} is defined twice")
+        return full
+
+    def _record(self, schema: Mapping[str, Any], namespace: str, depth: int) -> Record:
+        record = Record(self._define(schema, namespace))
+        self._named[record.name] = record
+        inner = record.name.rpartition(".")[0]
+        names = set()
+        fields = _part(schema, "fields")
+        if not isinstance(fields, list):
+            raise ValueError(f"the fields of {record.name} are not a list")  # noqa: TRY004
+        for item in fields:
+            name = item.get("name") if isinstance(item, Mapping) else None
+            if not isinstance(name, str) or not _NAME.fullmatch(name) or name in names:
+                raise ValueError(f"record {record.name} has a field that is unnamed or repeated")
+            names.add(name)
+            avro_type = self.parse(_part(item, "type"), inner, depth + 1)
+            record.fields.append(
+                Field(name, avro_type, "default" in item, item.get("default")),
+            )
+        return record
+
+    def _enum(self, schema: Mapping[str, Any], namespace: str) -> Leaf:
+        name = self._define(schema, namespace)
+        symbols = _part(schema, "symbols")
+        if (
+            not isinstance(symbols, list)
+            or not symbols
+            or not all(isinstance(symbol, str) for symbol in symbols)
+            or len(set(symbols)) != len(symbols)
+        ):
+            raise ValueError(f"enum {name} needs a list of different symbols")
+        leaf = Leaf("enum", name, symbols=tuple(symbols))
+        self._named[name] = leaf
+        return leaf
+
+    def _fixed(self, schema: Mapping[str, Any], namespace: str) -> AvroType:
+        name = self._define(schema, namespace)
+        size = schema.get("size")
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+            raise ValueError(f"fixed {name} needs a size in bytes")
+        leaf = _with_logical_type(Leaf("fixed", name, size=size), schema)
+        self._named[name] = leaf
+        return leaf
+
+    def _union(self, schema: list[Any], namespace: str, depth: int) -> Union:
+        branches = tuple(self.parse(branch, namespace, depth + 1) for branch in schema)
+        if not branches or any(isinstance(branch, Union) for branch in branches):
+            raise ValueError("a union needs branches that are no unions")
+        kinds = [kind_in_json(branch) for branch in branches]
+        for kind in kinds:
+            if kinds.count(kind) > 1:
+                raise ValueError(f"a union has two branches that are both {kind} in JSON")
+        return Union(branches)
+
+
+def _part(schema: Mapping[str, Any], key: str) -> Any:
+    if key not in schema:
+        raise ValueError(f"{dict(schema)!r:.80} has no {key!r}")
+    return schema[key]
+
+
+def _with_logical_type(base: AvroType, schema: Mapping[str, Any]) -> AvroType:
+    """Return the logical type that a schema annotates its base with, else the base."""
+    if not isinstance(base, Leaf):
+        return base
+    match schema.get("logicalType"):
+        case "decimal" if base.kind in {"bytes", "fixed"}:
+            return _decimal(base, schema.get("precision"), schema.get("scale", 0))
+        case str(name) if (base.kind, name) in _LOGICAL:
+            return Leaf(name)
+    return base
+
+
+def _decimal(base: Leaf, precision: Any, scale: Any) -> Leaf:
+    if type(precision) is not int or type(scale) is not int:
+        return base
+    if precision > MAX_PRECISION:
+        raise ValueError(f"a decimal has at most {MAX_PRECISION} digits, not {precision}")
+    if not 0 <= scale <= precision or precision == 0:
+        return base
+    if base.kind == "fixed" and 10**precision > 1 << max(8 * base.size - 1, 0):
+        return base
+    return Leaf("decimal", base.name, base.size, precision=precision, scale=scale)

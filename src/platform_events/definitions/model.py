@@ -1,0 +1,102 @@
+"""What is defined: events, and the set of them that one project owns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from platform_events.errors import CatalogCorruptError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from platform_events.definitions.schema import Schema
+
+DEFAULT_PROJECT = "default"
+DEFAULT_RETENTION = 72 * 3_600_000
+"""Milliseconds."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class EventDefinition:
+    """One event: what its messages contain and how its stream keeps them."""
+
+    name: str
+    """Such as `Order_Placed__e`; also the name of the schema's record."""
+    schema: Schema
+    """What a payload is."""
+    label: str = ""
+    """Name for people, one line."""
+    description: str = ""
+    """What the event says and when it is published."""
+    owner: str = ""
+    """Team or person to ask."""
+    retention_ms: int = DEFAULT_RETENTION
+    """Milliseconds that events are kept. Default 72 h."""
+    partitions: int = 1
+    """Partitions of the topic. 1: total order."""
+    partition_key: str | None = None
+    """Field whose value decides the partition; never None with more than one partition."""
+    file: str = field(default="", compare=False)
+    """File that defines it, as the user named it; empty if it comes from the catalog."""
+    line: int | None = field(default=None, compare=False)
+    """Line of its name in `file`, 1-based."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the definition for the catalog; the schema is named by its ID."""
+        return {
+            "event": self.name,
+            "schema_id": self.schema.id,
+            "label": self.label,
+            "description": self.description,
+            "owner": self.owner,
+            "retention_ms": self.retention_ms,
+            "partitions": self.partitions,
+            "partition_key": self.partition_key,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], schema: Schema) -> EventDefinition:
+        """Read what `to_json` wrote; keys that a newer version added are ignored.
+
+        Raises:
+            CatalogCorruptError: a part is missing or of the wrong kind, or names another schema.
+        """
+        name = _part(document, "event", str)
+        if schema.id != _part(document, "schema_id", str):
+            raise CatalogCorruptError(f"the definition of {name} names another schema than its own")
+        key = document.get("partition_key")
+        return cls(
+            name=name,
+            schema=schema,
+            label=_part(document, "label", str),
+            description=_part(document, "description", str),
+            owner=_part(document, "owner", str),
+            retention_ms=_part(document, "retention_ms", int),
+            partitions=_part(document, "partitions", int),
+            partition_key=None if key is None else _part(document, "partition_key", str),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """Everything that one project defines."""
+
+    project: str = DEFAULT_PROJECT
+    """Owner of these definitions in the tenant."""
+    events: Mapping[str, EventDefinition] = field(default_factory=dict)
+    """Events by name, in the order of their names."""
+
+    def __post_init__(self) -> None:
+        ordered = {name: self.events[name] for name in sorted(self.events)}
+        object.__setattr__(self, "events", MappingProxyType(ordered))
+
+
+def _part(document: Mapping[str, Any], key: str, kind: type[_T]) -> _T:
+    value = document.get(key)
+    if type(value) is not kind:
+        raise CatalogCorruptError(f"a definition's {key} is not {kind.__name__}: {value!r:.60}")
+    return value
