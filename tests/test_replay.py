@@ -131,12 +131,14 @@ def test_a_vector_longer_than_the_stream_is_corrupted() -> None:
 @given(st.one_of(st.binary(max_size=40), st.text(max_size=40)))
 def test_any_input_is_a_position_or_a_verdict(value: bytes | str) -> None:
     for identity in (ONE, FOUR):
+        outcome: object
         try:
-            position = locate(ReplayId.parse(value, STREAM), STREAM, identity)
+            outcome = locate(ReplayId.parse(value, STREAM), STREAM, identity)
         except ReplayError as verdict:
-            assert verdict.stream == STREAM
-        else:
-            assert isinstance(position, OffsetPosition | TimePosition)
+            outcome = verdict
+        assert isinstance(outcome, OffsetPosition | TimePosition | ReplayError)
+        if isinstance(outcome, ReplayError):
+            assert outcome.stream == STREAM
 
 
 def test_expired_says_how_many_and_from_where() -> None:

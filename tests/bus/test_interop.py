@@ -27,7 +27,7 @@ def registry(bus: EventBus) -> Iterator[str]:
     """The one request of the Schema Registry's REST form that reading takes."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             guid = self.path.partition("?")[0].removeprefix("/schemas/guids/")
             try:
                 schema_id = schema_id_from_guid(uuid.UUID(guid).bytes)

@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from platform_events.catalog.plan import Action, Change, Plan, PlanOptions, TopicFacts, make_plan
-from platform_events.catalog.plan import topic_config
+from platform_events.catalog.plan import (
+    Action,
+    Change,
+    Plan,
+    PlanOptions,
+    TopicFacts,
+    make_plan,
+    topic_config,
+)
 from platform_events.catalog.state import CatalogState, Entry, entry_records
 from platform_events.definitions.model import Definitions, EventDefinition
 from platform_events.errors import CatalogCorruptError
@@ -114,7 +121,19 @@ def test_an_addition_is_an_update_with_a_new_schema(order: EventDefinition, tmp_
     change = plan(more.events[ORDER_NAME], applied(order), topic(order))
     assert (change.action, change.refusals, change.touches_topic) == (Action.UPDATE, (), False)
     assert change.entry is not None
-    assert len(change.entry.schema_ids) == 2
+    assert change.entry.wanted == more.events[ORDER_NAME]
+    assert change.entry.active == order
+
+
+def test_a_dropped_field_comes_back_only_as_it_was(order: EventDefinition, tmp_path: Path) -> None:
+    without = load(tmp_path, ORDER.replace("  - {name: note, type: string, optional: true}\n", ""))
+    state = applied(without.events[ORDER_NAME])
+    state.schemas[order.schema.id] = order.schema
+    entry = state.entries[ORDER_NAME]
+    state.entries[ORDER_NAME] = replace(entry, schema_ids=(order.schema.id, *entry.schema_ids))
+    assert plan(order, state, topic(order)).refusals == ()
+    other = load(tmp_path, ORDER.replace("name: note, type: string", "name: note, type: long"))
+    assert "note" in plan(other.events[ORDER_NAME], state, topic(order)).refusals[0]
 
 
 def test_partitions_grow_only_when_allowed(keyed: EventDefinition) -> None:

@@ -8,11 +8,11 @@ from platform_events.errors import (
     AuthorizationError,
     BrokerTimeoutError,
     BrokerUnreachableError,
+    ConfigurationError,
     RecordRejectedError,
 )
 from platform_events.kafka.connection import Health, client_config
 from platform_events.kafka.faults import FAULTS, is_rejection, translate
-from platform_events.errors import ConfigurationError
 from platform_events.settings import load_settings
 
 

@@ -16,7 +16,7 @@ from platform_events.catalog.plan import (
     PlanOptions,
     TopicFacts,
     make_plan,
-    with_topic_id,
+    with_latest,
 )
 from platform_events.catalog.state import CatalogState, Entry, entry_records
 from platform_events.errors import BrokerTimeoutError, PlanRefusedError
@@ -145,7 +145,10 @@ def _finish(admin: Admin, name: str, entry: Entry) -> Entry:
         return replace(entry, active=None)
     topic = admin.await_topic(name)
     return replace(
-        entry, active=entry.wanted, topic_ids=with_topic_id(entry.topic_ids, topic.topic_id)
+        entry,
+        active=entry.wanted,
+        schema_ids=with_latest(entry.schema_ids, entry.wanted.schema.id),
+        topic_ids=with_latest(entry.topic_ids, topic.topic_id),
     )
 
 

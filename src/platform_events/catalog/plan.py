@@ -6,14 +6,16 @@ import enum
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from platform_events.catalog.state import CatalogState, Entry
+from platform_events.catalog.state import Entry
 from platform_events.definitions.compatibility import find_breaks
 from platform_events.definitions.durations import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from platform_events.catalog.state import CatalogState
     from platform_events.definitions.model import Definitions, EventDefinition
+    from platform_events.definitions.schema import Schema
 
 _SEGMENTS_IN_RETENTION = 12
 _LONGEST_SEGMENT_MS = 7 * 24 * 3_600_000
@@ -137,7 +139,7 @@ def make_plan(
         options: what the operator allows.
     """
     changes = [
-        _plan_event(definition, desired.project, state.entries.get(name), topics.get(name), options)
+        _plan_event(definition, desired.project, state, topics.get(name), options)
         for name, definition in sorted(desired.events.items())
     ]
     changes += [
@@ -169,10 +171,11 @@ def _plan_absent(entry: Entry, topic: TopicFacts | None, options: PlanOptions) -
 def _plan_event(
     definition: EventDefinition,
     project: str,
-    entry: Entry | None,
+    state: CatalogState,
     topic: TopicFacts | None,
     options: PlanOptions,
 ) -> Change:
+    entry = state.entries.get(definition.name)
     if entry is not None and _exists(entry) and entry.project != project:
         refusal = (
             f"the project {entry.project!r} owns it, this is {project!r}; "
@@ -182,8 +185,9 @@ def _plan_event(
     before = entry.active if entry is not None else None
     details: list[str] = []
     refusals: list[str] = []
-    if before is not None:
-        _compare(before, definition, details, refusals)
+    if before is not None and entry is not None:
+        versions = [state.schemas[schema_id] for schema_id in entry.schema_ids]
+        _compare(before, definition, versions, details, refusals)
     config = topic_config(definition, options)
     grow_to = None
     if topic is None:
@@ -236,16 +240,23 @@ def _describe(definition: EventDefinition) -> str:
 
 
 def _compare(
-    before: EventDefinition, after: EventDefinition, details: list[str], refusals: list[str]
+    before: EventDefinition,
+    after: EventDefinition,
+    versions: Sequence[Schema],
+    details: list[str],
+    refusals: list[str],
 ) -> None:
     if before.schema.id != after.schema.id:
         details.append(f"schema {before.schema.id} -> {after.schema.id}")
     elif before.schema.text != after.schema.text:
         details.append("schema text (same ID)")
-    refusals += [
-        f"{item}; give the changed event a new name"
-        for item in find_breaks(before.schema, after.schema)
-    ]
+    # All versions, not only the last: a field that was dropped may come back, but not as another.
+    breaks = {
+        (found.path, found.reason): None
+        for version in (before.schema, *versions)
+        for found in find_breaks(version, after.schema)
+    }
+    refusals += [f"{path}: {reason}; give the changed event a new name" for path, reason in breaks]
     if before.partition_key != after.partition_key:
         details.append(f"partition key {before.partition_key} -> {after.partition_key}")
         if before.partitions > 1:
@@ -290,20 +301,16 @@ def _update_entry(
     definition: EventDefinition, project: str, entry: Entry | None, topic: TopicFacts | None
 ) -> Entry:
     entry = entry or Entry(definition.name, project, None, None)
-    schema_ids = entry.schema_ids
-    if definition.schema.id not in schema_ids:
-        schema_ids += (definition.schema.id,)
     return replace(
         entry,
         project=project,
         wanted=definition,
-        schema_ids=schema_ids,
-        topic_ids=with_topic_id(entry.topic_ids, topic.topic_id if topic else None),
+        topic_ids=with_latest(entry.topic_ids, topic.topic_id if topic else None),
     )
 
 
-def with_topic_id(topic_ids: tuple[str, ...], topic_id: str | None) -> tuple[str, ...]:
-    """Return `topic_ids` with the present one last."""
-    if topic_id is None or (topic_ids and topic_ids[-1] == topic_id):
-        return topic_ids
-    return (*(known for known in topic_ids if known != topic_id), topic_id)
+def with_latest(known: tuple[str, ...], latest: str | None) -> tuple[str, ...]:
+    """Return IDs with the present one last."""
+    if latest is None or (known and known[-1] == latest):
+        return known
+    return (*(one for one in known if one != latest), latest)

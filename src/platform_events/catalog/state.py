@@ -33,7 +33,7 @@ class Entry:
     active: EventDefinition | None
     """What publishers and subscribers use; None: not yet, or no more."""
     schema_ids: tuple[str, ...] = ()
-    """Every schema it ever had, oldest first."""
+    """Every schema that was ever active, the present one last."""
     topic_ids: tuple[str, ...] = ()
     """Every topic UUID it ever had, the present one last."""
 

@@ -183,7 +183,7 @@ def _judge(reader: AvroType, writer: AvroType) -> list[str]:
     )
     from avro.schema import make_avsc_object
 
-    checker = ReaderWriterCompatibilityChecker()  # type: ignore[no-untyped-call]
+    checker = ReaderWriterCompatibilityChecker()
     verdict = checker.get_compatibility(
         make_avsc_object(_plain(reader, set())), make_avsc_object(_plain(writer, set()))
     )

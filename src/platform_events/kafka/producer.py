@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -14,7 +14,7 @@ from platform_events.kafka.faults import is_rejection, kafka_error, translate
 from platform_events.kafka.forks import protect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from confluent_kafka import Message
 
@@ -118,7 +118,7 @@ class RecordProducer:
         topic: str,
         value: bytes,
         key: bytes | None,
-        headers: Sequence[tuple[str, bytes]],
+        headers: list[tuple[str, Any]],
         header_bytes: int,
         delivery: Delivery,
     ) -> None:
