@@ -28,7 +28,7 @@ class EventDecoder(Generic[Payload]):
         self._stream = stream
         self._catalog = catalog
         self._convert = convert
-        self._writers: dict[bytes | None, tuple[str, str, Callable[[bytes], Any]]] = {}
+        self._writers: dict[bytes | None, tuple[str, bytes, Callable[[bytes], Any]]] = {}
 
     def decode(
         self,
@@ -46,8 +46,8 @@ class EventDecoder(Generic[Payload]):
         Raises:
             UndecodableRecordError: it is not an event, or its schema is not in the catalog.
         """
-        headers = dict(record.headers() or ())
-        writer = self._writers.get(headers.get(names.SCHEMA))
+        headers: names.RecordHeaders = record.headers() or ()
+        writer = self._writers.get(names.find_header(headers, names.SCHEMA))
         if writer is None:
             writer = self._find_writer(record, headers)
         schema_id, type_, decode = writer
@@ -60,23 +60,14 @@ class EventDecoder(Generic[Payload]):
                 payload = self._convert(payload)
         except ValueError as error:
             raise self._undecodable(record, str(error)) from error
-        event_id = headers.get(names.ID)
-        type_header = headers.get(names.TYPE)
-        return Event(
-            self._stream,
-            payload,
-            event_id.decode(errors="replace") if event_id else _position_uuid(record, identity),
-            type_header.decode(errors="replace") if type_header else type_,
-            schema_id,
-            headers,
-            record.timestamp()[1],
-            replay,
-        )
+        if headers[0][0] != names.ID:
+            headers = _with_identity(headers, type_, record, identity)
+        return Event(self._stream, payload, schema_id, headers, record.timestamp()[1], replay)
 
     def _find_writer(
-        self, record: Record, headers: dict[str, bytes | None]
-    ) -> tuple[str, str, Callable[[bytes], Any]]:
-        header = headers.get(names.SCHEMA)
+        self, record: Record, headers: names.RecordHeaders
+    ) -> tuple[str, bytes, Callable[[bytes], Any]]:
+        header = names.find_header(headers, names.SCHEMA)
         guid = names.schema_guid(header)
         if guid is None:
             raise self._undecodable(
@@ -86,7 +77,7 @@ class EventDecoder(Generic[Payload]):
             schema = self._catalog.schema(schema_id_from_guid(guid))
         except UnknownSchemaError as error:
             raise self._undecodable(record, str(error)) from error
-        writer = (schema.id, schema.name, PayloadDecoder(schema.parsed).decode)
+        writer = (schema.id, schema.name.encode(), PayloadDecoder(schema.parsed).decode)
         self._writers[header] = writer
         return writer
 
@@ -94,10 +85,19 @@ class EventDecoder(Generic[Payload]):
         return UndecodableRecordError(self._stream, record.partition(), record.offset(), reason)
 
 
-def _position_uuid(record: Record, identity: StreamIdentity) -> str:
-    """Return the event ID of a record that other software wrote without one.
+def _with_identity(
+    headers: names.RecordHeaders, type_: bytes, record: Record, identity: StreamIdentity
+) -> names.RecordHeaders:
+    """Return the headers with an event ID and a type, which other software may have left out.
 
-    It follows from the position, so that reading the record again gives the same.
+    The ID follows from the position, so that reading the record again gives the same.
     """
-    position = f"{identity.cluster_id}/{identity.topic_id}/{record.partition()}/{record.offset()}"
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, position))
+    added: names.Headers = []
+    if not names.find_header(headers, names.ID):
+        position = (
+            f"{identity.cluster_id}/{identity.topic_id}/{record.partition()}/{record.offset()}"
+        )
+        added.append((names.ID, str(uuid.uuid5(uuid.NAMESPACE_OID, position)).encode()))
+    if not names.find_header(headers, names.TYPE):
+        added.append((names.TYPE, type_))
+    return [*added, *headers]

@@ -6,13 +6,13 @@ Sources: CloudEvents Kafka protocol binding 1.0, section 3.2; Confluent's header
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from platform_events.definitions.schema import guid_from_schema_id
 from platform_events.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ID = "ce_id"
 TYPE = "ce_type"
@@ -22,18 +22,31 @@ _GUID_BYTES = 16
 _RESERVED_PREFIX = "ce_"
 _RESERVED = frozenset({"content-type", SCHEMA, "__key_schema_id"})
 
-Headers = list[tuple[str, bytes]]
+Headers: TypeAlias = list[tuple[str, bytes]]
+RecordHeaders: TypeAlias = "Sequence[tuple[str, bytes | None]]"
 
 
 def fixed_headers(event_name: str, source: str, schema_id: str) -> Headers:
-    """Return the headers that all events of one definition share; `ce_id` is left out."""
+    """Return the headers that all events of one definition share.
+
+    `ce_id` goes before them: readers look for it and for the schema in every record, so these two
+    stand first.
+    """
     return [
-        ("ce_specversion", b"1.0"),
+        (SCHEMA, _SCHEMA_MAGIC + guid_from_schema_id(schema_id)),
         (TYPE, event_name.encode()),
+        ("ce_specversion", b"1.0"),
         ("ce_source", source.encode()),
         ("content-type", b"application/avro"),
-        (SCHEMA, _SCHEMA_MAGIC + guid_from_schema_id(schema_id)),
     ]
+
+
+def find_header(headers: RecordHeaders, name: str) -> bytes | None:
+    """Return the first header of that name, None if there is none."""
+    for found, value in headers:
+        if found == name:
+            return value
+    return None
 
 
 def schema_guid(header: bytes | None) -> bytes | None:
@@ -71,10 +84,10 @@ def header_bytes(headers: Headers) -> int:
     return sum(len(name) + len(value) for name, value in headers)
 
 
-def without_reserved(headers: Mapping[str, bytes | None]) -> dict[str, bytes]:
+def without_reserved(headers: RecordHeaders) -> dict[str, bytes]:
     """Return the publisher's own headers of a record."""
     return {
         name: value or b""
-        for name, value in headers.items()
+        for name, value in headers
         if not name.startswith(_RESERVED_PREFIX) and name not in _RESERVED
     }

@@ -267,7 +267,7 @@ class Publisher:
             pending.refuse(EventTooLargeError(total, MAX_RECORD_BYTES))
             return
         self._producer.send(
-            target.topic, body, key, [*target.headers, (ID, event_id), *headers], size, pending
+            target.topic, body, key, [(ID, event_id), *target.headers, *headers], size, pending
         )
 
     def _resolve_futures(self) -> None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from platform_events.bus.headers import without_reserved
+from platform_events.bus.headers import ID, TYPE, find_header, without_reserved
 from platform_events.replay import ReplayId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from platform_events.bus.headers import RecordHeaders
     from platform_events.errors import PlatformEventsError
     from platform_events.replay import StreamIdentity
 
@@ -91,28 +92,21 @@ class Event(Generic[Payload]):
     """One event as a subscriber gets it."""
 
     __slots__ = (
-        "_headers", "_published_ms", "_replay", "event_id", "origin", "payload", "schema_id",
-        "stream", "type",
+        "_headers", "_published_ms", "_replay", "origin", "payload", "schema_id", "stream",
     )  # fmt: skip
 
     def __init__(
         self,
         stream: str,
         payload: Payload,
-        event_id: str,
-        type_: str,
         schema_id: str,
-        headers: Mapping[str, bytes | None],
+        headers: RecordHeaders,
         published_ms: int,
         replay: ReplayId | VectorPosition,
     ) -> None:
         self.stream = stream
         """Path of the stream it was read from, such as `/event/Order_Placed__e`."""
         self.payload = payload
-        self.event_id = event_id
-        """Identifies the event message; the key for de-duplication."""
-        self.type = type_
-        """Name of its event definition."""
         self.schema_id = schema_id
         """The schema that it was written with."""
         self.origin: Origin | None = None
@@ -120,6 +114,16 @@ class Event(Generic[Payload]):
         self._headers = headers
         self._published_ms = published_ms
         self._replay = replay
+
+    @property
+    def event_id(self) -> str:
+        """Identifies the event message; the key for de-duplication."""
+        return (find_header(self._headers, ID) or b"").decode(errors="replace")
+
+    @property
+    def type(self) -> str:
+        """Name of its event definition."""
+        return (find_header(self._headers, TYPE) or b"").decode(errors="replace")
 
     @property
     def replay_id(self) -> ReplayId:
