@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
+import textwrap
 import threading
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +22,7 @@ from platform_events.errors import (
     UsageError,
 )
 from platform_events.settings import Settings
-from tests.support import consume_raw, wait_until
+from tests.support import apply_texts, consume_raw, wait_until
 
 EVENT = "Order_Placed__e"
 PERSISTED = PublishStatus.PERSISTED
@@ -212,6 +215,36 @@ def test_a_key_keeps_its_partition_and_java_s_partitioner_chose_it(
         key = message.key()
         assert key is not None
         assert (murmur2(key) & 0x7FFFFFFF) % 3 == 0
+
+
+class Color(str, enum.Enum):  # noqa: UP042 - its str() is not its text, which is the point
+    RED = "RED"
+
+
+def test_keys_are_the_text_of_the_value(bus: EventBus, settings: Settings, tmp_path: Path) -> None:
+    typed = """
+        event: Thing_Typed__e
+        partition_key: {key}
+        fields:
+          - name: color
+            type: {{type: enum, name: Color, symbols: [RED]}}
+          - name: id
+            type: {{type: string, logicalType: uuid}}
+            default: 0F9E8D7C-0000-4000-8000-00000000000A
+          - {{name: number, type: long}}
+    """
+    expected = {
+        "color": b"RED",
+        "id": b"0f9e8d7c-0000-4000-8000-00000000000a",
+        "number": b"-7",
+    }
+    for key, bytes_ in expected.items():
+        name = f"Thing_{key.capitalize()}__e"
+        text = textwrap.dedent(typed).format(key=key).replace("Thing_Typed__e", name)
+        apply_texts(settings, tmp_path / key, text, project=key)
+        bus.publish(name, {"color": Color.RED, "number": -7})
+        (message,) = consume_raw(settings, name, 1)
+        assert message.key() == bytes_
 
 
 def murmur2(data: bytes) -> int:

@@ -42,8 +42,8 @@ _logger = logging.getLogger("platform_events")
 class EventBus:
     """One tenant's event bus. Thread-safe; make one for a process and close it at the end.
 
-    Nothing is connected before the first use. A bus does not survive a fork: the child makes its
-    own. A bus that was never closed is closed at exit.
+    Nothing is connected before the first use. A bus does not survive a fork. A bus that was never
+    closed is closed at exit.
 
     Args:
         settings: all settings; None reads them from the environment.
@@ -264,7 +264,10 @@ class EventBus:
 
     def _check_usable(self) -> None:
         if self._forked:
-            raise ForkedError("this EventBus was made before the fork; make one in this process")
+            raise ForkedError(
+                "this EventBus was used before the fork and cannot be here; fork before a bus is "
+                "used, or start processes by spawn"
+            )
         if self._closed.is_set():
             raise ClosedError("the bus is closed; make a new EventBus")
 

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from platform_events.bus.headers import ID, fixed_headers, header_bytes, user_headers
 from platform_events.bus.models import as_mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from platform_events.bus.headers import Headers
     from platform_events.catalog.live import Catalog
     from platform_events.catalog.state import Entry
+    from platform_events.definitions.model import EventDefinition
     from platform_events.kafka.admin import Admin
     from platform_events.kafka.watch import TopicWatch
     from platform_events.settings import Settings
@@ -52,14 +54,7 @@ class Target:
         self.watched = watch.add(stream.topic)
         self.encode = PayloadEncoder(definition.schema.parsed).encode
         self.key = definition.partition_key
-        self.key_default = next(
-            (
-                field.get("default")
-                for field in definition.schema.parsed["fields"]
-                if field["name"] == self.key
-            ),
-            None,
-        )
+        self.key_default = _key_default(definition)
         self.headers = fixed_headers(entry.name, settings.source, definition.schema.id)
         self.header_bytes = header_bytes(self.headers) + len(ID)
         self._cluster_id = admin.cluster_id()
@@ -81,24 +76,25 @@ class PendingEvent(Delivery):
 
     __slots__ = ("event_id", "target")
 
-    def __init__(self, producer: RecordProducer, target: Target, event_id: str) -> None:
+    def __init__(self, producer: RecordProducer, target: Target, event_id: bytes) -> None:
         super().__init__(producer)
         self.target = target
         self.event_id = event_id
 
     def result(self) -> PublishResult:
         """Return the outcome once it is settled: the one place where a result is made."""
+        event_id = self.event_id.decode()
         if self.in_log:
             identity = self.target.identity
             if identity.partitions == 1:
                 replay_id = encode_offset(self.offset + 1, identity.tags[0])
             else:
                 replay_id = identity.time_id(self.append_time_ms - _LOWER_TIME_MS)
-            return PublishResult(PublishStatus.PERSISTED, self.event_id, replay_id)
+            return PublishResult(PublishStatus.PERSISTED, event_id, replay_id)
         error = self.producer.explain(self, self.target.doing)
-        if self.in_log is None:
-            return PublishResult(PublishStatus.UNKNOWN, self.event_id, None, error)
-        return PublishResult(PublishStatus.NOT_PERSISTED, self.event_id, None, error)
+        unknown = self.in_log is None
+        status = PublishStatus.UNKNOWN if unknown else PublishStatus.NOT_PERSISTED
+        return PublishResult(status, event_id, None, error)
 
 
 class SubmittedEvent(PendingEvent):
@@ -108,7 +104,7 @@ class SubmittedEvent(PendingEvent):
     OVERHEAD = 2_600
     """More than other deliveries: a future has a lock and a condition (measured)."""
 
-    def __init__(self, producer: RecordProducer, target: Target, event_id: str,
+    def __init__(self, producer: RecordProducer, target: Target, event_id: bytes,
                  settled_events: deque[SubmittedEvent]) -> None:  # fmt: skip
         super().__init__(producer, target, event_id)
         self.settled_events = settled_events
@@ -224,14 +220,15 @@ class Publisher:
             event_id = self._event_id(message)
             headers = user_headers(message.headers)
         except UsageError as error:
-            refused = PendingEvent(self._producer, target, str(message.event_id or self._new_id()))
+            given = str(message.event_id or "").encode(errors="replace")
+            refused = PendingEvent(self._producer, target, given or self._new_id())
             refused.refuse(error)
             return refused
         pending = PendingEvent(self._producer, target, event_id)
         self._send(pending, message.payload, common + headers if headers else common)
         return pending
 
-    def _event_id(self, message: EventMessage) -> str:
+    def _event_id(self, message: EventMessage) -> bytes:
         if message.event_id is None:
             return self._new_id()
         event_id = str(message.event_id)
@@ -239,7 +236,7 @@ class Publisher:
             raise UsageError(
                 f"event ID {event_id!r} must have 1 to {MAX_EVENT_ID} printable characters"
             )
-        return event_id
+        return event_id.encode()
 
     def _send(self, pending: PendingEvent, payload: Any, headers: Headers) -> None:
         target = pending.target
@@ -257,8 +254,8 @@ class Publisher:
             return
         key = None
         if target.key is not None:
-            key = str(fields.get(target.key, target.key_default)).encode()
-        event_id = pending.event_id.encode()
+            key = _key_bytes(fields.get(target.key, target.key_default))
+        event_id = pending.event_id
         size = target.header_bytes + len(event_id)
         if headers:
             size += header_bytes(headers)
@@ -274,3 +271,20 @@ class Publisher:
         while self._settled:
             event = self._settled.popleft()
             event.future.set_result(event.result())
+
+
+def _key_bytes(value: Any) -> bytes:
+    """Return the UTF-8 of a key's text; members of enums that are text or numbers count as such."""
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, int):
+        return b"%d" % value
+    return str(value).encode()
+
+
+def _key_default(definition: EventDefinition) -> Any:
+    for field in definition.schema.parsed["fields"]:
+        if field["name"] == definition.partition_key and "default" in field:
+            of_uuid = isinstance(field["type"], dict) and field["type"].get("logicalType") == "uuid"
+            return UUID(field["default"]) if of_uuid else field["default"]
+    return None

@@ -256,7 +256,10 @@ def _compare(
         for version in (before.schema, *versions)
         for found in find_breaks(version, after.schema)
     }
-    refusals += [f"{path}: {reason}; give the changed event a new name" for path, reason in breaks]
+    refusals += [
+        f"{path + ': ' if path else ''}{reason}; give the changed event a new name"
+        for path, reason in breaks
+    ]
     if before.partition_key != after.partition_key:
         details.append(f"partition key {before.partition_key} -> {after.partition_key}")
         if before.partitions > 1:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from platform_events.errors import ClosedError, PlatformEventsError
+from platform_events.errors import BrokerTimeoutError, ClosedError, PlatformEventsError
 from platform_events.kafka.connection import Health, client_config, refuse_property
 from platform_events.kafka.faults import is_rejection, kafka_error, translate
 from platform_events.kafka.forks import protect
@@ -33,6 +33,9 @@ _ANSWER_MS = 30_000
 """librdkafka's `request.timeout.ms`: a broker answers a batch within it or says it cannot."""
 
 
+_PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
+
+
 class Delivery:
     """One record on its way, then its outcome. librdkafka calls it back."""
 
@@ -43,18 +46,19 @@ class Delivery:
     OVERHEAD = 600
     """Bytes that librdkafka and we need for a record on its way besides its contents (measured)."""
 
+    cost: int
+    troubles: int
+    partition: int
+    offset: int
+    append_time_ms: int
+
     def __init__(self, producer: RecordProducer) -> None:
         self.producer = producer
-        self.cost = 0
-        self.troubles = 0
         self.settled = False
         """Whether the outcome is known. Everything below counts from then on."""
         self.in_log: bool | None = None
-        """True: stored. False: certainly not. None: it may be."""
+        """True: stored, at `partition` and `offset`. False: certainly not. None: it may be."""
         self.error: KafkaError | PlatformEventsError | None = None
-        self.partition = -1
-        self.offset = -1
-        self.append_time_ms = -1
 
     def __call__(self, error: KafkaError | None, message: Message) -> None:
         """Take librdkafka's delivery report."""
@@ -66,7 +70,8 @@ class Delivery:
             self.offset = message.offset()  # type: ignore[assignment]
             self.append_time_ms = message.timestamp()[1]
         else:
-            self.error = error
+            given_up = error.code() in _PURGED
+            self.error = producer.giving_up if given_up and producer.giving_up else error
             if producer.rules_out(self, error, message):
                 self.in_log = False
         self.settled = True
@@ -98,6 +103,8 @@ class RecordProducer:
         self._sent_cost = 0
         self.settled_cost = 0
         """Cost of all records with an outcome; written by the leading thread only."""
+        self.giving_up: KafkaError | PlatformEventsError | None = None
+        """Why records on their way are purged: the cause, of which their reports know nothing."""
         self._closed = threading.Event()
         self._busy = threading.Event()
         self._urgent = False
@@ -207,6 +214,10 @@ class RecordProducer:
         self._busy.set()
         self._thread.join()
         with self._leading:
+            self.giving_up = BrokerTimeoutError(
+                f"the bus was closed and the broker had not answered {timeout:g} s later; "
+                "a longer close_timeout waits longer"
+            )
             self._abandon(self._producer)
             del self._producer
         self._after_serving()
@@ -261,15 +272,17 @@ class RecordProducer:
         except KafkaException as exception:
             if not kafka_error(exception).fatal():
                 raise translate(kafka_error(exception), "publishing", self._health) from exception
-            self._replace()
+            self._replace(kafka_error(exception))
         if self._waiting:
             with self._served:
                 self._served.notify_all()
 
-    def _replace(self) -> None:
+    def _replace(self, cause: KafkaError) -> None:
         """Give up a producer that a fatal error has ended, and go on with a new one."""
         with self._sending:
+            self.giving_up = cause
             self._abandon(self._producer)
+            self.giving_up = None
             self._producer = self._connect()
 
     def _abandon(self, producer: Producer) -> None:

@@ -1,0 +1,167 @@
+"""The group of all commands. Each command's module is imported when it is used, not before."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import logging
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+import click
+
+from platform_events.cli.commands import CONTEXT_SETTINGS
+from platform_events.cli.connection import Connection
+from platform_events.cli.failures import is_debugging, report_failure
+from platform_events.cli.interruption import exit_status, signals
+from platform_events.cli.output import drop_stdout, flush_stdout, note
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+class _Place(NamedTuple):
+    module: str
+    attribute: str
+    help: str
+
+
+_PACKAGE = "platform_events.cli"
+_COMMANDS = {
+    "init": _Place("init", "init", "Write an example schemas/ to start from."),
+    "up": _Place("up", "up", "Run Kafka and the bus on this machine, for development."),
+    "demo": _Place("demo", "demo", "Show everything on free ports with real data, then stop."),
+    "check": _Place("check", "check", "Check definitions, without a broker."),
+    "plan": _Place("plan", "plan", "Show what apply would change."),
+    "apply": _Place("apply", "apply", "Make topics and catalog what the definitions say."),
+    "publish": _Place("publish", "publish", "Publish events from NDJSON."),
+    "subscribe": _Place("subscribe", "subscribe", "Print a stream's events as NDJSON."),
+    "streams": _Place("streams", "streams", "List the streams and what they hold."),
+    "schema": _Place("schema", "schema", "Look at Avro schemas."),
+    "replay-id": _Place("replay_id", "replay_id", "Look into replay IDs."),
+    "completion": _Place("completion", "completion", "Print the completion script of a shell."),
+}
+"""In the order of the help. The help stands here so that listing it imports no command."""
+
+
+class Program(click.Group):
+    """The group `platform-events`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return all names in the order of the help."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command."""
+        place = _COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module = importlib.import_module(f"{_PACKAGE}.{place.module}")
+        command: click.Command = getattr(module, place.attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; for a misspelt one, name what is close."""
+        if args[0] not in _COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            guess = f"; did you mean {close[0]}?" if close else ""
+            raise click.UsageError(f"there is no command {args[0]!r:.80}{guess}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, place.help) for name, place in _COMMANDS.items()])
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,  # noqa: ARG002 - click's signature
+        **extra: Any,
+    ) -> NoReturn:
+        """Run a command line and exit with its status."""
+        if not standalone_mode:
+            raise ValueError("the program always exits by itself")
+        name = prog_name or "platform-events"
+        self._main_shell_completion(extra, name, complete_var)
+        sys.exit(_end(lambda: self._run(name, args, extra)))
+
+    def _run(self, name: str, args: Sequence[str] | None, extra: dict[str, Any]) -> int:
+        arguments = list(sys.argv[1:] if args is None else args)
+        try:
+            with signals.translated(), self.make_context(name, arguments, **extra) as context:
+                status = self.invoke(context) or 0
+        except click.exceptions.Exit as end:
+            status = end.exit_code
+        flush_stdout()
+        return int(status)
+
+
+def _end(run: Callable[[], int]) -> int:
+    """Run and turn whatever is raised into a message and an exit status."""
+    try:
+        try:
+            return run()
+        except (BrokenPipeError, KeyboardInterrupt):
+            raise
+        except Exception as error:  # noqa: BLE001 - a user must not see a traceback
+            return report_failure(error)
+    except BrokenPipeError:
+        # Whoever read our output has enough.
+        drop_stdout()
+        return 0
+    except KeyboardInterrupt as interrupt:
+        return exit_status(interrupt)
+
+
+class _Warnings(logging.Handler):
+    """Shows the library's warnings on stderr; one that repeats itself only once."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if message != self._last:
+            self._last = message
+            note(f"{record.levelname.lower()}: {message}")
+
+
+def _show_warnings() -> None:
+    logger = logging.getLogger("platform_events")
+    logger.handlers = [entry for entry in logger.handlers if not isinstance(entry, _Warnings)]
+    logger.addHandler(_Warnings())
+    if not is_debugging():
+        # What librdkafka says about connections is in our errors, once and in words.
+        logging.getLogger("platform_events.kafka").setLevel(logging.CRITICAL)
+
+
+@click.group(cls=Program, context_settings=CONTEXT_SETTINGS)
+@click.version_option(package_name="platform-events", message="%(prog)s %(version)s")
+@click.option(
+    "--bootstrap-servers",
+    metavar="HOST:PORT,...",
+    help="Some brokers of the cluster. Default: PLATFORM_EVENTS_BOOTSTRAP_SERVERS, "
+    "else 127.0.0.1:9092.",
+)
+@click.option(
+    "--tenant",
+    metavar="NAME",
+    help="The tenant. Default: PLATFORM_EVENTS_TENANT, else default.",
+)
+@click.pass_context
+def program(context: click.Context, bootstrap_servers: str | None, tenant: str | None) -> None:
+    """An event bus on Apache Kafka.
+
+    Data goes to stdout, messages to stderr. Exit status: 0; 1 when something failed; 2 for wrong
+    usage. All settings are environment variables that begin with PLATFORM_EVENTS_; with
+    PLATFORM_EVENTS_DEBUG=1 failures show where they came from.
+    """
+    _show_warnings()
+    context.obj = Connection(bootstrap_servers, tenant)

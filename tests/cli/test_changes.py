@@ -1,0 +1,149 @@
+"""`plan` and `apply`."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import ORDER
+
+OTHER = ORDER.replace("Order_Placed", "Order_Packed")
+
+
+def define(*documents: str) -> None:
+    directory = Path("schemas")
+    directory.mkdir(exist_ok=True)
+    for old in directory.iterdir():
+        old.unlink()
+    for number, document in enumerate(documents):
+        (directory / f"event{number}.yaml").write_text(textwrap.dedent(document))
+
+
+def test_plan_then_apply_then_nothing(live: Any) -> None:
+    define(ORDER)
+    result = live("plan", "--exit-code")
+    assert result.exit_code == 3
+    assert "+ create Order_Placed__e\n    1 partition, " in result.stdout
+    assert live("plan").exit_code == 0
+
+    result = live("apply")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == "created Order_Placed__e"
+
+    result = live("plan", "--exit-code")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == "nothing to do"
+    result = live("apply")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == "nothing to do"
+
+
+def test_plan_and_apply_as_json(live: Any, settings: Any) -> None:
+    define(ORDER)
+    document = json.loads(live("plan", "--json").stdout)
+    assert document["tenant"] == settings.tenant
+    assert document["summary"]["create"] == 1
+    (change,) = document["changes"]
+    assert (change["name"], change["action"]) == ("Order_Placed__e", "create")
+
+    result = live("apply", "--json")
+    assert json.loads(result.stdout)["applied"] is True
+    assert result.stderr == "created Order_Placed__e\n"
+    assert json.loads(live("apply", "--json").stdout)["applied"] is False
+
+
+def test_a_refusal_is_shown_and_nothing_is_applied(live: Any) -> None:
+    define(ORDER)
+    live("apply")
+    define(ORDER.replace("double, default: 0.0", "string"), OTHER)
+    result = live("plan", "--exit-code")
+    assert result.exit_code == 1
+    assert "x update Order_Placed__e\n" in result.stdout
+    assert "    refused: amount: " in result.stdout
+    assert "apply would change nothing" in result.stdout
+    lines = result.stderr.splitlines()
+    assert lines[0].startswith("error: PLAN_REFUSED: Order_Placed__e: amount: ")
+    assert lines[-1] == "error: PLAN_REFUSED: nothing was applied"
+
+    document = json.loads(live("plan", "--json").stdout)
+    assert document["refusals"] == 1
+
+    result = live("apply")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == lines
+    assert [entry["name"] for entry in json.loads(live("streams", "--json").stdout)] == [
+        "Order_Placed__e"
+    ]
+
+
+def test_growth_needs_leave(live: Any) -> None:
+    keyed = ORDER + "partition_key: order_id\n"
+    define(keyed)
+    live("apply")
+    define(keyed + "partitions: 2\n")
+    result = live("apply")
+    assert result.exit_code == 1
+    assert "--allow-partition-growth" in result.stderr
+    assert live("plan", "--allow-partition-growth", "--exit-code").exit_code == 3
+    assert live("apply", "--allow-partition-growth").exit_code == 0
+    assert json.loads(live("streams", "--json").stdout)[0]["partitions"] == 2
+
+
+def test_pruning_needs_consent(live: Any) -> None:
+    define(ORDER, OTHER)
+    live("apply")
+    define(ORDER)
+    result = live("plan", "--exit-code")
+    assert result.exit_code == 0
+    assert "= keep Order_Packed__e" in result.stdout
+    result = live("plan", "--prune", "--exit-code")
+    assert result.exit_code == 3
+    assert "- delete Order_Packed__e" in result.stdout
+
+    result = live("apply", "--prune")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: USAGE: Order_Packed__e would be deleted")
+    assert "--yes" in result.stderr
+    assert live("plan", "--prune", "--exit-code").exit_code == 3
+
+    result = live("apply", "--prune", "--yes")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == "deleted Order_Packed__e"
+    assert live("plan", "--prune", "--exit-code").exit_code == 0
+
+
+@pytest.mark.parametrize(("answer", "status"), [(b"y\n", 0), (b"n\n", 1), (b"\x04", 1)])
+def test_a_terminal_is_asked(live: Any, spawn: Any, answer: bytes, status: int) -> None:
+    define(ORDER, OTHER)
+    live("apply")
+    define(ORDER)
+    ours, theirs = pty.openpty()
+    process = spawn("apply", "--prune", stdin=theirs)
+    os.close(theirs)
+    question = b""
+    while b"[y/N]" not in question:
+        byte = process.stderr.read(1)
+        assert byte, question
+        question += byte
+    assert b"Delete Order_Packed__e with all events?" in question
+    os.write(ours, answer)
+    assert process.wait() == status
+    os.close(ours)
+    rest = process.stderr.read().decode()
+    assert ("nothing was changed" in rest) == (status == 1)
+    names = [entry["name"] for entry in json.loads(live("streams", "--json").stdout)]
+    assert ("Order_Packed__e" in names) == (status == 1)
+
+
+def test_wrong_definitions_are_refused_before_a_broker_is_asked(cli: Any) -> None:
+    define("event: nonsense\n")
+    for command in ("plan", "apply"):
+        result = cli(command)
+        assert result.exit_code == 1
+        assert result.stderr.startswith("error: INVALID_DEFINITIONS: ")

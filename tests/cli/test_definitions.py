@@ -1,0 +1,179 @@
+"""`init` and `check`: no broker is needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from platform_events.definitions.loader import load_definitions
+
+EVENT = """
+event: {name}
+fields:
+  - {{name: order_id, type: string}}
+  - {{name: amount, type: double}}
+"""
+
+
+def write(name: str, text: str = EVENT) -> Path:
+    path = Path("schemas") / f"{name}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text.format(name=name))
+    return path
+
+
+def commit() -> None:
+    who = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "x"]):
+        subprocess.run(["git", *words], check=True)
+
+
+def test_init_writes_an_example_that_is_valid(cli: Any) -> None:
+    result = cli("init")
+    assert result.exit_code == 0
+    written = result.stdout.splitlines()
+    assert "schemas/project.yaml" in written
+    assert all(Path(name).is_file() for name in written)
+    assert "platform-events apply" in result.stderr
+    assert len(load_definitions(Path("schemas")).events) == 1
+    assert cli("check").exit_code == 0
+
+
+def test_init_brings_the_editors_schemas_where_the_files_look_for_them(cli: Any) -> None:
+    cli("init", "shop")
+    for path in Path("shop").glob("*.yaml"):
+        schema = path.read_text().splitlines()[0].split("$schema=")[1]
+        assert json.loads((path.parent / schema).read_text())["type"] == "object"
+
+
+def test_init_overwrites_nothing(cli: Any) -> None:
+    project = Path("schemas/project.yaml")
+    project.parent.mkdir()
+    project.write_text("project: mine\n")
+    result = cli("init")
+    assert result.exit_code == 2
+    assert (
+        result.stderr == "error: USAGE: already there: schemas/project.yaml; nothing was written\n"
+    )
+    assert project.read_text() == "project: mine\n"
+    assert list(project.parent.iterdir()) == [project]
+
+
+def test_init_where_nothing_can_be_written(cli: Any) -> None:
+    Path("file").write_text("")
+    result = cli("init", "file")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: IO: file")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_check_counts_and_lists(cli: Any) -> None:
+    write("B__e")
+    write("A__e")
+    result = cli("check")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "A__e  schemas/A__e.yaml",
+        "B__e  schemas/B__e.yaml",
+        "2 events are valid, project default",
+    ]
+    document = json.loads(cli("check", "--json", "schemas/A__e.yaml").stdout)
+    assert document["project"] == "default"
+    (event,) = document["events"]
+    assert event == {
+        "name": "A__e",
+        "file": "schemas/A__e.yaml",
+        "schema_id": load_definitions(Path("schemas")).events["A__e"].schema.id,
+        "partitions": 1,
+        "partition_key": None,
+        "retention": "72h",
+    }
+
+
+def test_check_prints_every_problem_on_a_line_of_its_own(cli: Any) -> None:
+    write("A__e", "event: A__e\nfield: []\npartitions: lots\n")
+    write("B__e", "event: B\nfields: []\n")
+    result = cli("check")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert len(lines) == 4
+    assert all(line.startswith("error: INVALID_DEFINITIONS: schemas/") for line in lines)
+    assert any("A__e.yaml:2:1: " in line and "did you mean fields?" in line for line in lines)
+
+
+def test_check_without_definitions(cli: Any) -> None:
+    result = cli("check", "nowhere")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: INVALID_DEFINITIONS: nowhere: ")
+
+
+def test_check_against_a_revision(cli: Any) -> None:
+    write("Same__e")
+    write("Broken__e")
+    write("Grown__e")
+    write("Gone__e")
+    commit()
+    write("Broken__e", EVENT.replace("double", "string"))
+    write("Grown__e", EVENT + "  - {{name: note, type: string, optional: true}}\n")
+    write("New__e")
+    Path("schemas/Gone__e.yaml").unlink()
+
+    result = cli("check", "--against", "git:HEAD")
+    assert result.exit_code == 1
+    verdicts = {line.split()[1]: line.split()[0] for line in result.stdout.splitlines()[:-1]
+                if not line.startswith(" ")}  # fmt: skip
+    assert verdicts == {
+        "Broken__e": "BREAKING",
+        "Gone__e": "removed",
+        "Grown__e": "compatible",
+        "New__e": "new",
+        "Same__e": "unchanged",
+    }
+    after = result.stdout.split("Broken__e\n")[1].splitlines()[0]
+    assert after.startswith("    amount: ")
+    assert result.stderr.startswith("error: BREAKING_CHANGE: Broken__e: ")
+    assert len(result.stderr.splitlines()) == 1
+
+    document = json.loads(cli("check", "--against", "git:HEAD", "--json").stdout)
+    assert document["against"] == "git:HEAD"
+    assert {event["name"]: event["verdict"] for event in document["events"]} == verdicts
+    (broken,) = [event for event in document["events"] if event["verdict"] == "BREAKING"]
+    assert broken["breaks"][0].startswith("amount: ")
+
+
+@pytest.mark.parametrize("path", ["schemas", "schemas/A__e.yaml"])
+def test_check_against_a_revision_without_breaks_succeeds(cli: Any, path: str) -> None:
+    write("A__e")
+    commit()
+    result = cli("check", path, "--against", "git:HEAD")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("unchanged   A__e\n")
+
+
+def test_fewer_partitions_and_another_key_break(cli: Any) -> None:
+    keyed = EVENT + "partitions: 4\npartition_key: order_id\n"
+    for name in ("Fewer__e", "Key__e", "More__e"):
+        write(name, keyed)
+    commit()
+    write("Fewer__e", keyed.replace("4", "2"))
+    write("Key__e", keyed.replace("key: order_id", "key: CreatedById"))
+    write("More__e", keyed.replace("4", "8"))
+    document = json.loads(cli("check", "--against", "git:HEAD", "--json").stdout)
+    assert {event["name"]: event["verdict"] for event in document["events"]} == {
+        "Fewer__e": "BREAKING",
+        "Key__e": "BREAKING",
+        "More__e": "compatible",
+    }
+
+
+def test_check_against_an_unknown_revision(cli: Any) -> None:
+    write("A__e")
+    commit()
+    result = cli("check", "--against", "git:nope")
+    assert result.exit_code == 2
+    assert "git knows no revision 'nope'" in result.stderr
