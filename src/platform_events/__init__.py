@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import logging
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from platform_events.bus.aio import AsyncEventBus, AsyncSubscription
-from platform_events.bus.bus import EventBus
-from platform_events.bus.subscription import Subscription
-from platform_events.bus.values import (
-    Event,
-    EventMessage,
-    Origin,
-    PublishResult,
-    PublishStatus,
-    Start,
-)
 from platform_events.errors import *  # noqa: F403
 from platform_events.errors import __all__ as _errors
-from platform_events.replay import ReplayId
-from platform_events.settings import Settings
+
+if TYPE_CHECKING:
+    from platform_events.bus.aio import AsyncEventBus, AsyncSubscription
+    from platform_events.bus.bus import EventBus
+    from platform_events.bus.subscription import Subscription
+    from platform_events.bus.values import (
+        Event,
+        EventMessage,
+        Origin,
+        PublishResult,
+        PublishStatus,
+        Start,
+    )
+    from platform_events.replay import ReplayId
+    from platform_events.settings import Settings
 
 __all__ = [  # noqa: PLE0604
     "AsyncEventBus",
@@ -36,4 +40,30 @@ __all__ = [  # noqa: PLE0604
     *_errors,
 ]
 
+_HOMES = {
+    "bus.aio": ("AsyncEventBus", "AsyncSubscription"),
+    "bus.bus": ("EventBus",),
+    "bus.subscription": ("Subscription",),
+    "bus.values": (
+        "Event", "EventMessage", "Origin", "PublishResult", "PublishStatus", "Start",
+    ),
+    "replay": ("ReplayId",),
+    "settings": ("Settings",),
+}  # fmt: skip
+"""Where each name comes from. They are imported when first used: the commands `--help` and
+`check`, and whatever only needs an error, then start without the Kafka client."""
+
 logging.getLogger("platform_events").addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            value = getattr(import_module(f"platform_events.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

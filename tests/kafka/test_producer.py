@@ -30,6 +30,7 @@ def report(
 ) -> bool | None:
     """Deliver one report and return what it says about the log."""
     delivery = Delivery(producer)
+    delivery.cost = 0
     delivery.troubles = producer._health.transport_errors
     if trouble_meanwhile:
         producer._health.note(KafkaError(KafkaError._TRANSPORT))

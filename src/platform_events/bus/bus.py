@@ -243,9 +243,10 @@ class EventBus:
         if self._publisher is not None:
             self._publisher.close(self.settings.close_timeout)
         if self._admin is not None:
-            self._ticker.join()
-            self._catalog.close()
-            self._admin.close()
+            self._ticker.join(self.settings.close_timeout)
+            if not self._ticker.is_alive():
+                self._catalog.close()
+                self._admin.close()
 
     def abandon(self) -> None:
         """Note that this process is a fork, in which the bus cannot be used."""

@@ -13,6 +13,7 @@ from platform_events.bus import lifetime
 from platform_events.bus.starts import OnExpired, Stream, identify, settle
 from platform_events.bus.values import Event, Payload, VectorPosition
 from platform_events.errors import (
+    BrokerError,
     ClosedError,
     StreamDeletedError,
     StreamRecreatedError,
@@ -288,10 +289,24 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         self._check()
 
     def _recover(self, batch: Batch) -> None:
-        """Go on after the log no longer has the position, or raise the verdict on it."""
-        self._look()
-        if not batch.out_of_range:
-            return
+        """Go on after the log no longer has the position, or raise the verdict on it.
+
+        Following, it waits for a cluster that is away.
+        """
+        while True:
+            try:
+                self._look()
+                if batch.out_of_range:
+                    self._reposition()
+            except BrokerError as error:
+                if self._ends is not None or not error.retriable:
+                    raise
+                _logger.warning("%s: waiting: %s", self._stream.path, error)
+                time.sleep(_SLICE)
+            else:
+                return
+
+    def _reposition(self) -> None:
         topic = self._stream.topic
         marks = self._admin.watermarks({topic.name: len(self._delivered)})[topic.name]
         offsets = settle(

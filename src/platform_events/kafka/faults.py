@@ -96,7 +96,6 @@ _ADVICE: dict[type[BrokerError], str] = {
     BrokerTimeoutError: "the cluster did not answer in time; try again, then look at its health",
     AuthorizationError: "grant it in the cluster's ACLs, or check the tenant and the credentials",
     RecordRejectedError: "change the event or the topic's limits; again unchanged it fails again",
-    KafkaFaultError: "Kafka refused it",
 }
 
 
@@ -150,6 +149,5 @@ def translate(error: KafkaError, doing: str, health: Health) -> BrokerError:
         error_type is BrokerTimeoutError and (health.refusal or health.brokers_down)
     ):
         return unreachable(doing, health, error.name())
-    return error_type(
-        f"{doing}: {error.str()} ({error.name()}); {_ADVICE[error_type]}", error.name()
-    )
+    advice = f"; {_ADVICE[error_type]}" if error_type in _ADVICE else ""
+    return error_type(f"{doing}: {error.str()} ({error.name()}){advice}", error.name())

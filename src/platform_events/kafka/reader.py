@@ -128,12 +128,20 @@ class TopicReader:
             with self._reading:
                 if self._consumer is None:
                     return Batch()
-                messages = self._consumer.consume(1, max(0.0, deadline - time.monotonic()))
-                if messages and limit > 1:
-                    messages += self._consumer.consume(min(limit, MAX_BATCH) - 1, 0)
+                messages = self._consume(self._consumer, limit, deadline - time.monotonic())
             batch = self._sort(messages)
             if batch or time.monotonic() >= deadline:
                 return batch
+
+    def _consume(self, consumer: Consumer, limit: int, timeout: float) -> list[Any]:
+        try:
+            messages = consumer.consume(1, max(0.0, timeout))
+            if messages and limit > 1:
+                messages += consumer.consume(min(limit, MAX_BATCH) - 1, 0)
+        except SystemError as error:
+            # The client loses what is raised while one of its callbacks runs: Ctrl-C.
+            raise KeyboardInterrupt from error
+        return messages
 
     def positions(self) -> dict[int, int]:
         """Return the next offset of each partition that was read from.

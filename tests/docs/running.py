@@ -1,0 +1,211 @@
+"""Running a page: its files written, its commands and programs executed, its output compared."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import shlex
+import subprocess
+import sysconfig
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from platform_events.catalog.apply import apply, plan_options
+from platform_events.definitions.loader import load_definitions
+from platform_events.settings import Settings
+from tests.docs.pages import Block
+
+SECONDS = 60
+_PROMPT = "$ "
+_WILDCARD = "..."
+_MARK = "\x1e"
+_CONFTEST = """
+import os, pytest
+from platform_events.testing import KafkaBroker
+
+@pytest.fixture(scope="session")
+def kafka_broker():
+    return KafkaBroker(os.environ["PLATFORM_EVENTS_BOOTSTRAP_SERVERS"])
+"""
+"""For tests that a page shows: the broker of this run instead of one of their own."""
+
+
+@dataclass
+class PageRun:
+    """One page in one directory, tenant and Python namespace."""
+
+    directory: Path
+    settings: Settings
+    ran: list[str] = field(default_factory=list)
+    """Languages of the blocks that were run or checked."""
+    _names: dict[str, Any] = field(default_factory=lambda: {"__name__": "__docs__"})
+    _printed: str | None = None
+    """What the block before printed."""
+    _unapplied: bool = False
+    """Whether there are definitions that the next program needs."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Kafka clients that a page leaves behind must end before the broker does.
+        self._names.clear()
+
+    def finish(self) -> None:
+        """Check what no block used."""
+        if (self.directory / "schemas").exists():
+            load_definitions(self.directory / "schemas")
+
+    def run(self, block: Block) -> None:
+        """Run or check one block; fail if it does not do what it shows."""
+        printed, self._printed = self._printed, None
+        if block.is_exempt:
+            self._stand_in(block)
+        elif block.title:
+            self._write(block)
+        elif block.language in _ACTIONS:
+            _ACTIONS[block.language](self, block)
+            self.ran.append(block.language)
+        elif block.words == ("output",):
+            assert printed is not None, f"{block.place}: there is no output before it"
+            assert_like(printed, block.text, block.place)
+
+    def _write(self, block: Block) -> None:
+        assert block.title is not None
+        path = self.directory / block.title
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block.text)
+        if path.name.startswith("test_"):
+            (path.parent / "conftest.py").write_text(_CONFTEST)
+        self._unapplied = self._unapplied or block.language in ("yaml", "json")
+
+    def _stand_in(self, block: Block) -> None:
+        """Do what matters to the next example of commands that would not end.
+
+        That is what `init` writes; and `up` applies definitions to a broker, which is there.
+        """
+        for command in commands_of(block):
+            match shlex.split(command, comments=True):
+                case ["platform-events", "init", *_]:
+                    self._shell(command, block)
+                case ["platform-events", "up", *_]:
+                    self._unapplied = (self.directory / "schemas").exists()
+
+    def _apply(self) -> None:
+        definitions = load_definitions(self.directory / "schemas")
+        apply(self.settings, definitions, plan_options(self.settings))
+        self._unapplied = False
+
+    def _python(self, block: Block) -> None:
+        if self._unapplied:
+            self._apply()
+        code = compile("\n" * (block.line - 1) + block.text, block.page, "exec", dont_inherit=True)
+        output = io.StringIO()
+        before = Path.cwd()
+        os.chdir(self.directory)
+        try:
+            with contextlib.redirect_stdout(output):
+                exec(code, self._names)
+        finally:
+            os.chdir(before)
+        self._printed = output.getvalue()
+
+    def _sh(self, block: Block) -> None:
+        output, status = self._shell(block.text, block)
+        assert status == 0, f"{block.place}: status {status}:\n{output}"
+        self._printed = output
+
+    def _console(self, block: Block) -> None:
+        steps = console_steps(block)
+        script = "".join(
+            f"{{\n{command}\n}} && s=0 || s=$?\nprintf '{_MARK}%s{_MARK}' $s\n"
+            for command, _ in steps
+        )
+        output, _ = self._shell(script, block)
+        parts = output.split(_MARK)
+        assert len(parts) == 2 * len(steps) + 1, f"{block.place}: it ended early:\n{output}"
+        for (command, expected), printed, status in zip(
+            steps, parts[0::2], parts[1::2], strict=False
+        ):
+            place = f"{block.place}: {command}"
+            assert_like(printed, expected, place)
+            assert status == "0" or "error" in expected, f"{place}: status {status}:\n{printed}"
+
+    def _shell(self, script: str, block: Block) -> tuple[str, int]:
+        environment = {
+            **os.environ,
+            "PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}",
+            "PLATFORM_EVENTS_BOOTSTRAP_SERVERS": self.settings.bootstrap_servers,
+            "PLATFORM_EVENTS_TENANT": self.settings.tenant,
+            "HOME": str(self.directory),
+            **{
+                f"GIT_{who}_{what}": "docs@example.com"
+                for who in ("AUTHOR", "COMMITTER")
+                for what in ("NAME", "EMAIL")
+            },
+        }
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=self.directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        return done.stdout, done.returncode
+
+    def _yaml(self, block: Block) -> None:
+        text = block.text
+        if text.startswith("-"):
+            text = "event: Example__e\nfields:\n" + text
+        path = self.directory / f"fragment-{block.line}" / "Example__e.yaml"
+        path.parent.mkdir()
+        path.write_text(text)
+        load_definitions(path)
+
+    def _json(self, block: Block) -> None:
+        json.loads(block.text)
+
+
+_ACTIONS: dict[str, Callable[[PageRun, Block], None]] = {
+    "python": PageRun._python,
+    "sh": PageRun._sh,
+    "console": PageRun._console,
+    "yaml": PageRun._yaml,
+    "json": PageRun._json,
+}
+RUNNABLE = frozenset(_ACTIONS)
+
+
+def commands_of(block: Block) -> list[str]:
+    """Return the commands of a shell block, without comments and blank lines."""
+    lines = block.text.replace("\\\n", " ").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def console_steps(block: Block) -> list[tuple[str, str]]:
+    """Return each command of a console block and the output that is shown below it."""
+    steps: list[list[str]] = []
+    for line in block.text.splitlines(keepends=True):
+        if line.startswith(_PROMPT):
+            steps.append([line.removeprefix(_PROMPT), ""])
+        else:
+            assert steps, f"{block.place}: output without a command"
+            steps[-1][1] += line
+    assert steps, f"{block.place}: no command"
+    return [(command.strip(), output) for command, output in steps]
+
+
+def assert_like(printed: str, expected: str, place: str) -> None:
+    """Check output against what a page shows, in which `...` stands for anything."""
+    pattern = ".*?".join(map(re.escape, expected.strip().split(_WILDCARD)))
+    matched = re.fullmatch(pattern, printed.strip(), re.DOTALL)
+    assert matched, f"{place} printed\n{printed}\ninstead of\n{expected}"

@@ -1,0 +1,252 @@
+"""The reference and the tables of the other pages say what the code says."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import click
+import pytest
+from confluent_kafka import KafkaException, Producer
+
+import platform_events
+from platform_events.bus.bus import _ON_EXPIRED
+from platform_events.bus.publisher import MAX_EVENT_ID, SubmittedEvent
+from platform_events.catalog.apply import plan_options
+from platform_events.catalog.plan import Action, topic_config
+from platform_events.cli.failures import report_failure
+from platform_events.cli.inspection import DELETED, READABLE
+from platform_events.cli.plan_text import _MARKS
+from platform_events.cli.program import program
+from platform_events.definitions.model import EventDefinition
+from platform_events.definitions.schema import Schema
+from platform_events.errors import PlatformEventsError, ReplayError
+from platform_events.kafka.connection import _FIXED, _OWN_SETTING
+from platform_events.kafka.producer import MAX_RECORD_BYTES, Delivery
+from platform_events.kafka.reader import _PREFETCH
+from platform_events.settings import Settings
+from tests.docs.pages import ROOT, all_pages, first_column, names_in, page
+
+CLI_ONLY = ("platform_events.cli", "platform_events.demo")
+
+
+def leaves(
+    group: click.Group, context: click.Context
+) -> Iterator[tuple[str, click.Command, click.Context]]:
+    """Yield every command that is no group, with its path."""
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        inner = click.Context(command, context, info_name=name)
+        if isinstance(command, click.Group):
+            yield from leaves(command, inner)
+        else:
+            yield inner.command_path, command, inner
+
+
+class TestCommands:
+    PAGE = page("docs/reference/cli.md")
+    ALL = tuple(leaves(program, click.Context(program, info_name="platform-events")))
+
+    def test_every_command_has_its_section_in_the_order_of_the_help(self) -> None:
+        headings = [name for name in self.PAGE.sections if name.startswith("platform-events ")]
+        assert headings == [path for path, _, _ in self.ALL]
+
+    @pytest.mark.parametrize(("path", "command", "context"), ALL, ids=[path for path, _, _ in ALL])
+    def test_a_section_has_the_usage_and_every_option(
+        self, path: str, command: click.Command, context: click.Context
+    ) -> None:
+        usages = [b.text for b in self.PAGE.blocks if b.language == "text"]
+        shown = next(text for text in usages if text.startswith(path))
+        pieces = command.collect_usage_pieces(context)
+        options = [p for p in command.params if isinstance(p, click.Option)]
+        assert shown.split() == [*path.split(), *(p for p in pieces if options or p != "[OPTIONS]")]
+        rows = self.PAGE.table(path) if options else []
+        documented = {
+            tuple(re.findall(r"--[a-z-]+", row[0])): names_in(row[1]) or [row[1]] for row in rows
+        }
+        expected = {}
+        for option in options:
+            default = option.default if option.show_default else ""
+            expected[*option.opts, *option.secondary_opts] = [str(default)]
+        assert documented.pop(("--follow", "--no-follow"), ["follow"]) == ["follow"]
+        expected.pop(("--follow", "--no-follow"), None)
+        assert documented == expected
+
+    def test_choices_are_complete(self) -> None:
+        for path, command, _ in self.ALL:
+            for option in command.params:
+                if isinstance(option, click.Option) and isinstance(option.type, click.Choice):
+                    choices = "|".join(str(choice) for choice in option.type.choices)
+                    assert f"{option.opts[0]} {choices}" in self.PAGE.sections[path].replace(
+                        "\\|", "|"
+                    )
+
+    def test_every_command_has_an_example(self) -> None:
+        text = "".join(b.text for b in self.PAGE.blocks if b.language in ("sh", "console"))
+        assert [path for path, _, _ in self.ALL if path not in text] == []
+
+    def test_global_options(self) -> None:
+        documented = {
+            name for row in self.PAGE.table("Commands") for name in re.findall(r"--[a-z-]+", row[0])
+        }
+        assert documented == {
+            *(name for option in program.params for name in option.opts),
+            "--help",
+        }
+
+
+class TestSettings:
+    PAGE = "docs/reference/settings.md"
+    ROWS = page(PAGE).table("Settings")
+
+    def test_every_setting_with_its_variable(self) -> None:
+        assert [(names_in(r[0]), names_in(r[1])) for r in self.ROWS] == [
+            ([name], [f"PLATFORM_EVENTS_{name.upper()}{'__...' if name == 'kafka' else ''}"])
+            for name in Settings.model_fields
+        ]
+
+    def test_defaults(self) -> None:
+        for row in self.ROWS:
+            default = Settings.model_fields[names_in(row[0])[0]].get_default(
+                call_default_factory=True
+            )
+            assert names_in(row[2]) == ([] if default in (None, {}) else [str(default)]), row
+
+    def test_the_readme_shows_the_same_defaults(self) -> None:
+        rows = page("README.md").table("Settings")
+        settings = [row for row in rows if "KAFKA__" not in row[0]]
+        assert len(settings) >= 4
+        for row in settings:
+            field = names_in(row[0])[0].removeprefix("PLATFORM_EVENTS_").lower()
+            default = Settings.model_fields[field].default
+            assert type(default)(names_in(row[1])[0]) == default
+
+    def test_choices(self) -> None:
+        meaning = next(row[4] for row in self.ROWS if names_in(row[0]) == ["compression"])
+        for choice in get_args(Settings.model_fields["compression"].annotation):
+            assert choice in meaning
+
+    def test_refused_kafka_properties(self) -> None:
+        rows = page(self.PAGE).table("Kafka properties")
+        assert {
+            name: row[1].replace("`", "") for row in rows for name in names_in(row[0])
+        } == _FIXED
+        rows = page(self.PAGE).table("Kafka properties", 1)
+        assert {n: names_in(row[1])[0] for row in rows for n in names_in(row[0])} == _OWN_SETTING
+
+    def test_every_other_variable_that_the_code_reads(self) -> None:
+        sources = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+        mentioned = set(re.findall(r"\bPLATFORM_EVENTS_[A-Z]+(?:_[A-Z]+)*\b", sources))
+        own = {f"PLATFORM_EVENTS_{name.upper()}" for name in Settings.model_fields}
+        completion = "PLATFORM_EVENTS_COMPLETE"  # click's, behind an underscore
+        assert set(first_column(self.PAGE, "Other variables")) == {
+            name for name in mentioned - own - {completion} if "KAFKA_" not in name
+        }
+
+    def test_kafka_variables_on_all_pages_name_properties_that_exist(self) -> None:
+        text = "".join(each.path.read_text() for each in all_pages())
+        names = set(re.findall(r"PLATFORM_EVENTS_KAFKA__([A-Z_]+)=", text))
+        assert len(names) >= 7
+        unknown = {name for name in names if not is_property(name.lower().replace("_", "."))}
+        assert not unknown
+
+
+def is_property(name: str) -> bool:
+    """Whether librdkafka knows a property; this value may be wrong for it."""
+    try:
+        Producer({name: "1"})
+    except KafkaException as error:
+        return "No such configuration property" not in str(error)
+    return True
+
+
+def every_error() -> list[type[PlatformEventsError]]:
+    for module in pkgutil.walk_packages(platform_events.__path__, "platform_events."):
+        if not module.name.endswith(("__main__", "supervisor")):
+            importlib.import_module(module.name)
+    return list(subclasses(PlatformEventsError))
+
+
+def subclasses(of: type[PlatformEventsError]) -> Iterator[type[PlatformEventsError]]:
+    for each in of.__subclasses__():
+        yield each
+        yield from subclasses(each)
+
+
+class TestErrors:
+    PAGE = "docs/reference/errors.md"
+
+    def test_every_code_of_the_library(self) -> None:
+        expected = {
+            (each.code, each.__name__, "yes" if each.retriable else "no")
+            for each in every_error()
+            if not each.__module__.startswith(("tests", *CLI_ONLY))
+            and isinstance(vars(each).get("code"), str)
+        }
+        rows = page(self.PAGE).table("Codes")
+        documented = [(*names_in(row[0]), *names_in(row[1]), row[2]) for row in rows]
+        assert sorted(documented) == sorted(expected)
+        assert all(row[3] and row[4] for row in rows)
+
+    def test_public_errors_are_those(self) -> None:
+        for row in page(self.PAGE).table("Codes"):
+            assert names_in(row[1])[0] in platform_events.__all__
+
+    def test_every_code_of_the_command_line(self, capsys: pytest.CaptureFixture[str]) -> None:
+        report_failure(ZeroDivisionError("x"))
+        (defect,) = re.findall(r"error: ([A-Z_]+):", capsys.readouterr().err)
+        library = {names_in(row[0])[0] for row in page(self.PAGE).table("Codes")}
+        expected = {each.code for each in every_error() if each.__module__.startswith(CLI_ONLY)}
+        assert set(first_column(self.PAGE, "Codes of the command line only")) == {
+            defect,
+            *(expected - library),
+        }
+
+
+class TestOtherTables:
+    def test_topic_configuration(self) -> None:
+        settings = Settings(min_insync_replicas=2)
+        definition = EventDefinition("A__e", Schema("", "", "A__e"))
+        config = topic_config(definition, plan_options(settings))
+        rows = page("docs/operations.md").table("Topic configuration")
+        documented = {names_in(row[0])[0]: row[1].replace("`", "").replace(",", "") for row in rows}
+        assert set(documented) == set(config)
+        for key in ("cleanup.policy", "message.timestamp.type", "max.message.bytes",
+                    "retention.bytes"):  # fmt: skip
+            assert documented[key] == config[key]
+        assert int(config["retention.ms"]) == 12 * int(config["segment.ms"])
+
+    def test_marks_of_a_plan(self) -> None:
+        rows = page("docs/operations.md").table("Plan and apply")
+        documented: dict[str, Any] = {row[1]: names_in(row[0])[0] for row in rows}
+        assert documented == {
+            **{action.value: _MARKS[action] for action in Action if action in _MARKS},
+            "refused": "x",
+        }
+
+    def test_verdicts_on_replay_ids(self) -> None:
+        rows = page("docs/subscribing.md").table("Replay IDs")
+        assert {(*names_in(row[0]), *names_in(row[1])) for row in rows} == {
+            (each.code, each.__name__) for each in subclasses(ReplayError)
+        }
+        choices = page("docs/subscribing.md").table("Expiry")
+        assert [names_in(row[0])[0].strip('"') for row in choices] == list(_ON_EXPIRED)
+        inspected = page("docs/reference/cli.md").sections["platform-events replay-id inspect"]
+        assert f"`{READABLE}`" in inspected
+        assert f"`{DELETED}`" in inspected
+
+    def test_bounds_of_memory(self) -> None:
+        text = page("docs/subscribing.md").sections["Memory"]
+        assert f"{_PREFETCH['queued.min.messages']:,} events" in text
+        assert f"{_PREFETCH['queued.max.messages.kbytes'] // 1024} MiB" in text
+        text = page("docs/publishing.md").sections["Back-pressure and time-outs"]
+        assert f"{Delivery.OVERHEAD} bytes" in text
+        assert f"`submit` {SubmittedEvent.OVERHEAD:,}." in text
+
+    def test_limits(self) -> None:
+        assert f"{MAX_RECORD_BYTES:,} bytes" in page("docs/publishing.md").sections["Sizes"]
+        assert f"{MAX_EVENT_ID} printable" in page("docs/publishing.md").prose
