@@ -10,7 +10,7 @@ import pytest
 import platform_events
 from platform_events import errors
 from platform_events.errors import PlatformEventsError
-from platform_events.settings import Settings, load_settings
+from platform_events.settings import Settings
 
 
 def test_the_public_names_are_exactly_these() -> None:
@@ -65,10 +65,10 @@ def test_settings_come_from_arguments_then_the_environment(monkeypatch: pytest.M
     monkeypatch.setenv("PLATFORM_EVENTS_TENANT", "from-environment")
     monkeypatch.setenv("PLATFORM_EVENTS_KAFKA__SECURITY_PROTOCOL", "SSL")
     monkeypatch.setenv("PLATFORM_EVENTS_KAFKA__SASL_PASSWORD", "hunter2")
-    settings = load_settings(source="urn:test")
+    settings = Settings(source="urn:test")
     assert (settings.tenant, settings.source) == ("from-environment", "urn:test")
     assert settings.kafka == {"security.protocol": "SSL", "sasl.password": "hunter2"}
-    assert load_settings(tenant="given").tenant == "given"
+    assert Settings(tenant="given").tenant == "given"
     assert "hunter2" not in repr(settings) + str(settings)
 
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator
+from pydantic import (
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from platform_events.errors import ConfigurationError
@@ -15,7 +22,13 @@ _SECRET_WORDS = ("password", "secret", "token", "private", "key.pem", "sasl.jaas
 
 
 class Settings(BaseSettings):
-    """Everything that can be configured. Each field is also `PLATFORM_EVENTS_<FIELD>`."""
+    """Everything that can be configured. Each field is also `PLATFORM_EVENTS_<FIELD>`.
+
+    Arguments win over the environment.
+
+    Raises:
+        ConfigurationError: a value is not allowed or a name is unknown.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="PLATFORM_EVENTS_",
@@ -57,6 +70,17 @@ class Settings(BaseSettings):
     """Any librdkafka property, such as `security.protocol`; in the environment
     `PLATFORM_EVENTS_KAFKA__SECURITY_PROTOCOL` (underscores become dots)."""
 
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise _refusal(error) from None
+
+    @model_validator(mode="after")
+    def _check_namespace(self) -> Self:
+        Namespace(self.prefix, self.tenant)
+        return self
+
     @field_validator("kafka", mode="before")
     @classmethod
     def _dotted(cls, value: Any) -> Any:
@@ -79,22 +103,12 @@ class Settings(BaseSettings):
             yield name, _masked(value) if name == "kafka" else value
 
 
-def load_settings(**overrides: Any) -> Settings:
-    """Read the settings; `overrides` win over the environment.
-
-    Raises:
-        ConfigurationError: a value is not allowed or a name is unknown.
-    """
-    try:
-        settings = Settings(**overrides)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise ConfigurationError(
-            f"setting {name!r} (PLATFORM_EVENTS_{name.upper().replace('.', '__')}): {first['msg']}"
-        ) from None
-    settings.namespace  # noqa: B018 - refuses a bad prefix or tenant here, not at first use
-    return settings
+def _refusal(error: ValidationError) -> ConfigurationError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    name = ".".join(str(part) for part in first["loc"])
+    return ConfigurationError(
+        f"setting {name!r} (PLATFORM_EVENTS_{name.upper().replace('.', '__')}): {first['msg']}"
+    )
 
 
 def _masked(properties: dict[str, Any]) -> dict[str, Any]:

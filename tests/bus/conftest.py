@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from platform_events.bus.bus import EventBus
-from platform_events.settings import Settings, load_settings
+from platform_events.settings import Settings
 from platform_events.testing import KafkaBroker
 from tests.support import KEYED, ORDER, apply_texts
 
 
 @pytest.fixture
 def settings(kafka_broker: KafkaBroker, tenant: str) -> Settings:
-    return load_settings(bootstrap_servers=kafka_broker.bootstrap_servers, tenant=tenant)
+    return Settings(bootstrap_servers=kafka_broker.bootstrap_servers, tenant=tenant)
 
 
 @pytest.fixture

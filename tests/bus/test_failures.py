@@ -32,7 +32,7 @@ from platform_events.errors import (
     PublishError,
 )
 from platform_events.kafka.local import LocalKafka
-from platform_events.settings import Settings, load_settings
+from platform_events.settings import Settings
 from tests.support import KEYED, ORDER, apply_texts, topic_of, wait_until
 
 EVENT = "Order_Placed__e"
@@ -70,7 +70,7 @@ class TestNoBroker:
         from platform_events.kafka.faults import unreachable
 
         assert "(the default; PLATFORM_EVENTS_BOOTSTRAP_SERVERS sets another)" in str(
-            unreachable("asking", Health(load_settings().bootstrap_servers))
+            unreachable("asking", Health(Settings().bootstrap_servers))
         )
 
     @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def own_kafka() -> Iterator[LocalKafka]:
 
 @pytest.fixture
 def own_settings(own_kafka: LocalKafka, tenant: str, tmp_path: Path) -> Settings:
-    settings = load_settings(
+    settings = Settings(
         bootstrap_servers=own_kafka.bootstrap_servers,
         tenant=tenant,
         delivery_timeout=60,
@@ -217,7 +217,7 @@ def secured() -> Iterator[LocalKafka]:
 
 
 def as_user(secured: LocalKafka, tenant: str, user: str, password: str = "") -> Settings:
-    return load_settings(
+    return Settings(
         bootstrap_servers=secured.sasl_bootstrap_servers,
         tenant=tenant,
         request_timeout=5,
@@ -254,7 +254,7 @@ class TestRefusals:
     def test_a_topic_that_may_not_be_written_fails_alone(
         self, secured: LocalKafka, tenant: str, tmp_path: Path
     ) -> None:
-        admin = load_settings(bootstrap_servers=secured.bootstrap_servers, tenant=tenant)
+        admin = Settings(bootstrap_servers=secured.bootstrap_servers, tenant=tenant)
         apply_texts(admin, tmp_path / "schemas", ORDER, KEYED)
         settings = as_user(secured, tenant, "alice")
         read = (AclOperation.READ, AclOperation.DESCRIBE)
@@ -275,7 +275,7 @@ class TestRefusals:
         self, secured: LocalKafka, tenant: str, tmp_path: Path
     ) -> None:
         """Without WRITE on any topic already the producer's start fails, for good."""
-        admin = load_settings(bootstrap_servers=secured.bootstrap_servers, tenant=tenant)
+        admin = Settings(bootstrap_servers=secured.bootstrap_servers, tenant=tenant)
         apply_texts(admin, tmp_path / "schemas", ORDER)
         settings = as_user(secured, tenant, "bob")
         allow(secured, settings, "catalog", AclOperation.READ)

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from platform_events.cli.program import program
-from platform_events.settings import Settings, load_settings
+from platform_events.settings import Settings
 from platform_events.testing import KafkaBroker
 from tests.support import KEYED, ORDER, apply_texts
 
@@ -50,7 +50,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logging_as_before: None
 
 @pytest.fixture
 def settings(kafka_broker: KafkaBroker, tenant: str) -> Settings:
-    return load_settings(bootstrap_servers=kafka_broker.bootstrap_servers, tenant=tenant)
+    return Settings(bootstrap_servers=kafka_broker.bootstrap_servers, tenant=tenant)
 
 
 @pytest.fixture

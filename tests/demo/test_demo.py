@@ -13,15 +13,14 @@ from platform_events.bus.bus import EventBus
 from platform_events.demo import tour
 from platform_events.demo.narration import BrokenClaimError, Narrator
 from platform_events.kafka.admin import Admin
-from platform_events.settings import load_settings
+from platform_events.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.demo.conftest import StartProgram
-
     from platform_events.testing import KafkaBroker
+    from tests.demo.conftest import StartProgram
 
 
 def test_it_works_in_an_empty_directory_and_leaves_it_empty(
@@ -119,9 +118,7 @@ class _Tampered:
 def give_tour(broker: KafkaBroker, tenant: str) -> tuple[Narrator, str]:
     lines: list[str] = []
     narrator = Narrator(lines.append, styled=False, progress=False)
-    tour.give_tour(
-        load_settings(bootstrap_servers=broker.bootstrap_servers, tenant=tenant), narrator
-    )
+    tour.give_tour(Settings(bootstrap_servers=broker.bootstrap_servers, tenant=tenant), narrator)
     return narrator, "\n".join(lines)
 
 

@@ -8,10 +8,9 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tests.support import ORDER, wait_until
-
 from platform_events.bus.bus import EventBus
 from platform_events.bus.values import Start
+from tests.support import ORDER, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ from platform_events.bus.bus import EventBus
 from platform_events.catalog.apply import apply, plan_options, read_plan
 from platform_events.errors import AuthorizationError, BrokerError, PublishError
 from platform_events.kafka.local import LocalKafka
-from platform_events.settings import Settings, load_settings
+from platform_events.settings import Settings
 from tests.docs.pages import page
 from tests.support import KEYED, ORDER, load, wait_until
 
@@ -53,7 +53,7 @@ class Cluster:
         self._client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
 
     def settings(self, role: str) -> Settings:
-        return load_settings(
+        return Settings(
             bootstrap_servers=self._kafka.sasl_bootstrap_servers,
             tenant=TENANT,
             request_timeout=5,

@@ -12,7 +12,7 @@ import pytest
 
 from platform_events.cli.program import program
 from platform_events.errors import DefinitionsError
-from platform_events.settings import load_settings
+from platform_events.settings import Settings
 from platform_events.testing import KafkaBroker
 from tests.docs.pages import ROOT, Block, Page, all_pages
 from tests.docs.running import PageRun, assert_like, commands_of, console_steps
@@ -47,7 +47,7 @@ def test_the_examples_of_a_page_run(
             monkeypatch.delenv(name)
     monkeypatch.setenv("PLATFORM_EVENTS_BOOTSTRAP_SERVERS", kafka_broker.bootstrap_servers)
     monkeypatch.setenv("PLATFORM_EVENTS_TENANT", tenant)
-    with PageRun(tmp_path, load_settings()) as run:
+    with PageRun(tmp_path, Settings()) as run:
         for block in page.blocks:
             run.run(block)
         run.finish()
@@ -126,7 +126,7 @@ def test_what_is_only_shown_holds_no_command() -> None:
 
 class TestTheTestItself:
     def run_of(self, directory: Path) -> PageRun:
-        return PageRun(directory, load_settings(bootstrap_servers="127.0.0.1:1"))
+        return PageRun(directory, Settings(bootstrap_servers="127.0.0.1:1"))
 
     def block(self, language: str, text: str, *words: str) -> Block:
         return Block("page.md", language, words, text, 1)

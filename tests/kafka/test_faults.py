@@ -13,7 +13,7 @@ from platform_events.errors import (
 )
 from platform_events.kafka.connection import Health, client_config
 from platform_events.kafka.faults import FAULTS, is_rejection, translate
-from platform_events.settings import load_settings
+from platform_events.settings import Settings
 
 
 def kafka_error_names() -> set[str]:
@@ -78,12 +78,12 @@ def is_rejection_name(name: str) -> bool:
 
 @pytest.mark.parametrize("name", ["acks", "enable.idempotence", "partitioner", "isolation.level"])
 def test_properties_that_carry_the_guarantees_cannot_be_changed(name: str) -> None:
-    settings = load_settings(kafka={name: "x"})
+    settings = Settings(kafka={name: "x"})
     with pytest.raises(ConfigurationError, match=name):
         client_config(settings, Health("kafka:9092"), {})
 
 
 def test_properties_with_a_setting_of_ours_name_it() -> None:
-    settings = load_settings(kafka={"linger.ms": 1})
+    settings = Settings(kafka={"linger.ms": 1})
     with pytest.raises(ConfigurationError, match="PLATFORM_EVENTS_LINGER"):
         client_config(settings, Health("kafka:9092"), {})

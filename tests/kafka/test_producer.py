@@ -8,14 +8,14 @@ import pytest
 from confluent_kafka import KafkaError, Message
 
 from platform_events.kafka.producer import Delivery, RecordProducer
-from platform_events.settings import load_settings
+from platform_events.settings import Settings
 
 REFUSED = KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 
 @pytest.fixture
 def producer() -> Iterator[RecordProducer]:
-    producer = RecordProducer(load_settings(bootstrap_servers="127.0.0.1:1"))
+    producer = RecordProducer(Settings(bootstrap_servers="127.0.0.1:1"))
     yield producer
     producer.close(0)
 

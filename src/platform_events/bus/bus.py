@@ -24,7 +24,7 @@ from platform_events.errors import (
 from platform_events.kafka.admin import Admin
 from platform_events.kafka.watch import TopicWatch
 from platform_events.names import stream_name
-from platform_events.settings import Settings, load_settings
+from platform_events.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,7 +56,7 @@ class EventBus:
     def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
         if settings is not None and overrides:
             raise UsageError("give EventBus either settings or single values, not both")
-        self.settings = settings or load_settings(**overrides)
+        self.settings = settings or Settings(**overrides)
         self._starting = threading.Lock()
         self._forked = False
         self._closed = threading.Event()

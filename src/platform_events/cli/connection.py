@@ -25,11 +25,11 @@ class Connection:
         Raises:
             ConfigurationError: a setting is not allowed.
         """
-        from platform_events.settings import load_settings
+        from platform_events.settings import Settings
 
         given = {"bootstrap_servers": self.bootstrap_servers, "tenant": self.tenant}
         options = {name: value for name, value in given.items() if value is not None}
-        return load_settings(**options, **overrides)
+        return Settings(**options, **overrides)
 
     def bus(self) -> EventBus:
         """Return a bus with these settings; raises as `settings` does."""
