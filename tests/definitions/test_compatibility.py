@@ -232,17 +232,6 @@ def test_the_event_may_not_be_renamed_but_its_namespace_may() -> None:
     assert find_breaks(of("int"), schema(field("a", "int"), namespace="other")) == []
 
 
-def test_types_that_contain_themselves_are_compared() -> None:
-    old = schema(
-        field("v", "long"),
-        field("next", ["null", "A__e"], default=None),
-        field("all", array("A__e"), default=[]),
-    )
-    assert find_breaks(old, old) == []
-    new = Schema.parse(old.text.replace('"long"', '"int"'))
-    assert find_breaks(old, new)[0].path == "v"
-
-
 def test_a_pair_of_types_is_compared_once() -> None:
     """2^30 paths lead to the innermost field."""
 

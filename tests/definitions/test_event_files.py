@@ -317,7 +317,7 @@ def test_a_mistake_in_an_event_says_where_and_what(text: str, problem: str) -> N
         ("{name: a, type: [null, int], optional: true}", "the type already has null; remove opti"),
         ("{name: a, type: int, optional: true, default: 3}", "an optional field has the default n"),
         ("{name: a, type: {type: record, name: R, fields: [{name: x}]}}", "type.fields[0]: the fi"),
-        ("{name: a, type: {type: record, name: R, fields: [{name: b, type: R}]}}", "without end"),
+        ("{name: a, type: {type: record, name: R, fields: [{name: b, type: R}]}}", "recursive"),
     ],
 )
 def test_a_mistake_in_a_field_says_where_and_what(text: str, problem: str) -> None:

@@ -1,24 +1,20 @@
 """The type of a payload as a tree, read from an Avro schema in its JSON form.
 
-Encoder, decoder, diagnosis and JSON conversion are all compiled from this tree, so they agree on
-what a schema means. Names are resolved, logical types are kinds of their own, and a logical type
-that Avro does not define for its base is ignored, as the Avro specification asks.
+Guard, diagnosis and JSON conversion are all compiled from this tree, so they agree on what a
+schema means. Names are resolved, logical types are kinds of their own, and a logical type that
+Avro does not define for its base is ignored, as the Avro specification asks.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from graphlib import CycleError, TopologicalSorter
+from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 MAX_DEPTH = 64
-"""Levels of records within records, in a schema and in a payload of a recursive schema.
-
-Deeper data is refused when written and when read: without a limit a cyclic payload never ends and
-a hostile record of a few kilobytes exhausts the stack.
-"""
+"""Levels of types within types at most: the Avro library descends in C, on the thread's stack."""
 MAX_PRECISION = 1000
 """Digits of a decimal at most."""
 
@@ -26,7 +22,7 @@ _PRIMITIVES = frozenset(
     {"null", "boolean", "int", "long", "float", "double", "bytes", "string"},
 )
 _NUMBERS = frozenset({"int", "long", "float", "double"})
-_LOGICAL = frozenset(
+LOGICAL_TYPES = frozenset(
     {
         ("int", "date"),
         ("int", "time-millis"),
@@ -38,8 +34,12 @@ _LOGICAL = frozenset(
         ("string", "uuid"),
     }
 )
+"""Base and name of the logical types, but for `decimal`."""
+_STORED_AS_NUMBER = frozenset(name for base, name in LOGICAL_TYPES if base != "string")
+_STORED_AS_BYTES = frozenset({"bytes", "fixed", "decimal"})
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SMALLEST = {"null": 0, "float": 4, "double": 8}
+_TOO_DEEP = f"types are nested deeper than {MAX_DEPTH} levels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +105,18 @@ class Field:
     """The default as the schema's JSON has it."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Record:
-    """A record. It may contain itself, through a union, array or map."""
+    """A record. It never contains itself."""
 
     name: str
     """Full name."""
-    fields: list[Field] = field(default_factory=list)
+    fields: tuple[Field, ...]
     """Fields in the schema's order."""
-    smallest: int = 0
+    smallest: int
     """Bytes that no value falls short of."""
+    height: int
+    """Levels of types in it, itself included."""
 
 
 AvroType = Leaf | Array | Map | Union | Record
@@ -146,13 +148,16 @@ def smallest_size(avro_type: AvroType) -> int:
     return 1
 
 
-def is_recursive(record: Record) -> bool:
-    """Whether a record in the type can contain itself."""
-    try:
-        TopologicalSorter(_graph(record)).prepare()
-    except CycleError:
-        return True
-    return False
+def height_of(avro_type: AvroType) -> int:
+    """Return the number of levels of types within types."""
+    match avro_type:
+        case Array(items=part) | Map(values=part):
+            return 1 + height_of(part)
+        case Union(branches=branches):
+            return 1 + max(height_of(branch) for branch in branches)
+        case Record(height=height):
+            return height
+    return 1
 
 
 def records_in(avro_type: AvroType) -> Iterator[Record]:
@@ -171,105 +176,53 @@ def parse_record(schema: Mapping[str, Any] | Record) -> Record:
     """Read an Avro record schema; a parsed one is returned as it is.
 
     Raises:
-        ValueError: it is not an Avro record schema, or it has what payloads cannot have: unions
-            of two branches of one JSON kind, arrays whose items take no bytes, or more than
-            `MAX_DEPTH` levels.
+        ValueError: it is not an Avro record schema, or it has what payloads cannot have: a type
+            that contains itself, unions whose values do not name their branch, arrays whose items
+            take no bytes, or more than `MAX_DEPTH` levels.
     """
     if isinstance(schema, Record):
         return schema
-    parsed = parse_type(schema)
+    try:
+        parsed = _Parser().parse(schema, "")
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
     if not isinstance(parsed, Record):
         raise ValueError("the schema of a payload is a record")  # noqa: TRY004
+    if parsed.height > MAX_DEPTH:
+        raise ValueError(_TOO_DEEP)
     return parsed
-
-
-def parse_type(schema: Any) -> AvroType:
-    """Read any Avro schema: a name, a list of branches or an object.
-
-    Raises:
-        ValueError: as `parse_record`.
-    """
-    parsed = _Parser().parse(schema, "", 0)
-    for record in records_in(parsed):
-        _settle(record)
-    _refuse_empty_items(parsed)
-    return parsed
-
-
-def _graph(record: Record) -> dict[Record, list[Record]]:
-    graph: dict[Record, list[Record]] = {}
-    waiting = [record]
-    while waiting:
-        node = waiting.pop()
-        if node not in graph:
-            graph[node] = [inner for item in node.fields for inner in records_in(item.type)]
-            waiting += graph[node]
-    return graph
-
-
-def _settle(root: Record) -> None:
-    """Fill in `smallest` of every record and check the rules that need the whole type."""
-    graph = _graph(root)
-    # Each round is a better bound from below; records that need more rounds contain themselves.
-    for _ in range(len(graph)):
-        for record in graph:
-            record.smallest = sum(smallest_size(item.type) for item in record.fields)
-    for record in graph:
-        for item in record.fields:
-            _refuse_empty_items(item.type)
-    if not is_recursive(root):
-        heights: dict[Record, int] = {}
-        for record in TopologicalSorter(graph).static_order():
-            heights[record] = 1 + max((heights[inner] for inner in graph[record]), default=0)
-        if heights[root] > MAX_DEPTH:
-            raise ValueError(f"records are nested deeper than {MAX_DEPTH} levels")
-
-
-def _refuse_empty_items(avro_type: AvroType) -> None:
-    match avro_type:
-        case Array(items=items):
-            if smallest_size(items) == 0:
-                # A count with no bytes behind it: 2**60 items would hide in nine bytes.
-                raise ValueError("the items of an array take no bytes: they cannot hold a value")
-            _refuse_empty_items(items)
-        case Map(values=values):
-            _refuse_empty_items(values)
-        case Union(branches=branches):
-            for branch in branches:
-                _refuse_empty_items(branch)
 
 
 class _Parser:
     """One pass over a schema; named types are known from where they are defined on."""
 
     def __init__(self) -> None:
-        self._named: dict[str, AvroType] = {}
+        self._named: dict[str, AvroType | None] = {}
+        """None while the type is being read."""
 
-    def parse(self, schema: Any, namespace: str, depth: int) -> AvroType:
-        if depth > MAX_DEPTH:
-            raise ValueError(f"types are nested deeper than {MAX_DEPTH} levels")
+    def parse(self, schema: Any, namespace: str) -> AvroType:
         if isinstance(schema, str):
             return self._by_name(schema, namespace)
         if isinstance(schema, list):
-            return self._union(schema, namespace, depth)
+            return self._union(schema, namespace)
         if not isinstance(schema, Mapping) or "type" not in schema:
             raise ValueError(f"{schema!r:.80} is not an Avro type")
         if not isinstance(schema["type"], str):
-            return self.parse(schema["type"], namespace, depth + 1)
-        return self._object(schema["type"], schema, namespace, depth)
+            return self.parse(schema["type"], namespace)
+        return self._object(schema["type"], schema, namespace)
 
-    def _object(self, kind: str, schema: Mapping[str, Any], namespace: str, depth: int) -> AvroType:
+    def _object(self, kind: str, schema: Mapping[str, Any], namespace: str) -> AvroType:
         match kind:
             case "record":
-                return self._record(schema, namespace, depth)
+                return self._record(schema, namespace)
             case "enum":
                 return self._enum(schema, namespace)
             case "fixed":
                 return self._fixed(schema, namespace)
             case "array":
-                return Array(self.parse(_part(schema, "items"), namespace, depth + 1))
+                return self._array(schema, namespace)
             case "map":
-                return Map(self.parse(_part(schema, "values"), namespace, depth + 1))
+                return Map(self.parse(_part(schema, "values"), namespace))
         return _with_logical_type(self._by_name(kind, namespace), schema)
 
     def _by_name(self, name: str, namespace: str) -> AvroType:
@@ -277,7 +230,12 @@ class _Parser:
             return Leaf(name)
         for candidate in (f"{namespace}.{name}", name) if namespace else (name,):
             if candidate in self._named:
-                return self._named[candidate]
+                known = self._named[candidate]
+                if known is None:
+                    raise ValueError(
+                        f"recursive types are not supported: {candidate} contains itself"
+                    )
+                return known
         raise ValueError(f"unknown type {name!r:.80}")
 
     def _define(self, schema: Mapping[str, Any], namespace: str) -> str:
@@ -292,24 +250,36 @@ class _Parser:
             raise ValueError(f"type {full} is defined twice")
         return full
 
-    def _record(self, schema: Mapping[str, Any], namespace: str, depth: int) -> Record:
-        record = Record(self._define(schema, namespace))
-        self._named[record.name] = record
-        inner = record.name.rpartition(".")[0]
-        names = set()
-        fields = _part(schema, "fields")
-        if not isinstance(fields, list):
-            raise ValueError(f"the fields of {record.name} are not a list")  # noqa: TRY004
-        for item in fields:
+    def _record(self, schema: Mapping[str, Any], namespace: str) -> Record:
+        full = self._define(schema, namespace)
+        self._named[full] = None
+        inner = full.rpartition(".")[0]
+        fields: dict[str, Field] = {}
+        items = _part(schema, "fields")
+        if not isinstance(items, list):
+            raise ValueError(f"the fields of {full} are not a list")  # noqa: TRY004
+        for item in items:
             name = item.get("name") if isinstance(item, Mapping) else None
-            if not isinstance(name, str) or not _NAME.fullmatch(name) or name in names:
-                raise ValueError(f"record {record.name} has a field that is unnamed or repeated")
-            names.add(name)
-            avro_type = self.parse(_part(item, "type"), inner, depth + 1)
-            record.fields.append(
-                Field(name, avro_type, "default" in item, item.get("default")),
-            )
+            if not isinstance(name, str) or not _NAME.fullmatch(name) or name in fields:
+                raise ValueError(f"record {full} has a field that is unnamed or repeated")
+            avro_type = self.parse(_part(item, "type"), inner)
+            fields[name] = Field(name, avro_type, "default" in item, item.get("default"))
+        types = [each.type for each in fields.values()]
+        record = Record(
+            full,
+            tuple(fields.values()),
+            smallest=sum(map(smallest_size, types)),
+            height=1 + max(map(height_of, types), default=0),
+        )
+        self._named[full] = record
         return record
+
+    def _array(self, schema: Mapping[str, Any], namespace: str) -> Array:
+        items = self.parse(_part(schema, "items"), namespace)
+        if smallest_size(items) == 0:
+            # A count with no bytes behind it: 2**60 items would hide in nine bytes.
+            raise ValueError("the items of an array take no bytes: they cannot hold a value")
+        return Array(items)
 
     def _enum(self, schema: Mapping[str, Any], namespace: str) -> Leaf:
         name = self._define(schema, namespace)
@@ -334,15 +304,26 @@ class _Parser:
         self._named[name] = leaf
         return leaf
 
-    def _union(self, schema: list[Any], namespace: str, depth: int) -> Union:
-        branches = tuple(self.parse(branch, namespace, depth + 1) for branch in schema)
+    def _union(self, schema: list[Any], namespace: str) -> Union:
+        branches = tuple(self.parse(branch, namespace) for branch in schema)
         if not branches or any(isinstance(branch, Union) for branch in branches):
             raise ValueError("a union needs branches that are no unions")
         kinds = [kind_in_json(branch) for branch in branches]
         for kind in kinds:
             if kinds.count(kind) > 1:
                 raise ValueError(f"a union has two branches that are both {kind} in JSON")
+        for first, second in combinations(branches, 2):
+            _check_branch_order(first, second)
         return Union(branches)
+
+
+def _check_branch_order(first: AvroType, second: AvroType) -> None:
+    # The Avro library writes the first branch that could store a value, whatever its kind is.
+    if isinstance(first, Leaf) and first.kind in _STORED_AS_NUMBER:
+        if isinstance(second, Leaf) and second.kind in _NUMBERS:
+            raise ValueError(f"put {second.kind} before {first.kind}: a number could be either")
+    elif isinstance(first, Array) and isinstance(second, Leaf) and second.kind in _STORED_AS_BYTES:
+        raise ValueError(f"put {second.kind} before the array: bytes could be either")
 
 
 def _part(schema: Mapping[str, Any], key: str) -> Any:
@@ -358,7 +339,7 @@ def _with_logical_type(base: AvroType, schema: Mapping[str, Any]) -> AvroType:
     match schema.get("logicalType"):
         case "decimal" if base.kind in {"bytes", "fixed"}:
             return _decimal(base, schema.get("precision"), schema.get("scale", 0))
-        case str(name) if (base.kind, name) in _LOGICAL:
+        case str(name) if (base.kind, name) in LOGICAL_TYPES:
             return Leaf(name)
     return base
 

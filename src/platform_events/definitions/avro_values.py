@@ -1,7 +1,7 @@
-"""Which Python values an Avro type without parts takes, and how they become Avro bytes.
+"""Which Python values an Avro type without parts takes.
 
-One function per kind decides whether a value fits and writes it. The compiled encoder takes
-shortcuts only for what these functions accept; the diagnosis asks them for the reason.
+One function per kind decides whether a value fits. The compiled guard takes shortcuts only for what
+these functions accept; the diagnosis asks them for the reason.
 
 Kinds are exact: a bool is no number, a float no int, a date no datetime, text no UUID. An int may
 stand for a float if that loses nothing, and for a decimal. What a type stores less precisely than
@@ -12,20 +12,21 @@ microseconds of a `timestamp-millis` or `time-millis`. A decimal is never rounde
 from __future__ import annotations
 
 import struct
-from datetime import UTC, date, datetime, time
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from platform_events.definitions.avro_numbers import INT_LIMIT, LONG_LIMIT, encode_integer
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from platform_events.definitions.avro_types import Leaf
 
+INT_LIMIT = 1 << 31
+LONG_LIMIT = 1 << 63
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LOCAL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
 EPOCH_DAY = EPOCH.toordinal()
@@ -35,11 +36,8 @@ WIDE = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 MICROS = {"millis": 1000, "micros": 1}
 """Microseconds of the unit that a time's or timestamp's kind ends with."""
 
-_DAY = 86_400_000_000
-_FIRST = (date.min.toordinal() - EPOCH_DAY) * _DAY
-_AFTER_LAST = (date.max.toordinal() + 1 - EPOCH_DAY) * _DAY
-_FLOAT = struct.Struct("<f")
-_DOUBLE = struct.Struct("<d")
+_FIRST = timedelta(date.min.toordinal() - EPOCH_DAY)
+_AFTER_LAST = timedelta(date.max.toordinal() + 1 - EPOCH_DAY)
 _SHOWN = 40
 _SHOWN_SYMBOLS = 10
 
@@ -59,6 +57,25 @@ _EXPECTED = {
     "timestamp": "a point in time (a datetime with zone)",
     "local": "a local time stamp (a datetime without zone)",
 }
+
+
+_KINDS = {
+    type(None): "null",
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    str: "string",
+    list: "array",
+    tuple: "array",
+    dict: "object",
+}
+_BASES = (
+    (int, "number"),
+    (float, "number"),
+    (list, "array"),
+    (tuple, "array"),
+    (Mapping, "object"),
+)
 
 
 class MisfitError(ValueError):
@@ -98,36 +115,40 @@ def show(value: Any) -> str:
     return kind
 
 
-def leaf_encoder(leaf: Leaf) -> Callable[[Any], bytes]:
-    """Return the function that writes a value of the type or raises `MisfitError`."""
+def json_kind(value: Any) -> str:
+    """Return what a payload's value is in JSON; what is nothing else is text."""
+    kind = _KINDS.get(type(value))
+    if kind is None:
+        kind = next((kind for base, kind in _BASES if isinstance(value, base)), "string")
+    return kind
+
+
+def leaf_check(leaf: Leaf) -> Callable[[Any], None]:
+    """Return the function that raises `MisfitError` for a value which does not fit the type."""
     match leaf.kind:
         case "enum":
-            codes = {symbol: encode_integer(code) for code, symbol in enumerate(leaf.symbols)}
-            return partial(_encode_symbol, codes, expectation(leaf))
+            return partial(_check_symbol, frozenset(leaf.symbols), expectation(leaf))
         case "fixed":
-            return partial(_encode_fixed, leaf.size)
+            return partial(_check_fixed, leaf.size)
         case "decimal":
-            return partial(_encode_decimal, leaf.precision, leaf.scale, leaf.size)
+            return partial(_check_decimal, leaf.precision, leaf.scale)
         case "time-millis" | "time-micros":
-            return partial(_encode_time, MICROS[leaf.kind.rpartition("-")[2]])
+            return _check_time
     if "timestamp" in leaf.kind:
-        local = leaf.kind.startswith("local")
-        micros = MICROS[leaf.kind.rpartition("-")[2]]
-        return partial(_encode_datetime, local, micros, expectation(leaf))
-    return _ENCODERS[leaf.kind]
+        return partial(_check_datetime, leaf.kind.startswith("local"), expectation(leaf))
+    return _CHECKS[leaf.kind]
 
 
-def encode_text(value: Any) -> bytes:
-    """Write a string; also the key of a map."""
+def check_text(value: Any) -> None:
+    """Raise `MisfitError` for what is no string; also for keys of a map."""
     if not isinstance(value, str):
         raise _unlike("string", value)
     try:
-        data = str.encode(value)
+        str.encode(value)
     except UnicodeEncodeError as error:
         raise MisfitError(
             f"the text has a lone surrogate at index {error.start}; it cannot be written as UTF-8",
         ) from None
-    return encode_integer(len(data)) + data
 
 
 def time_of(number: int, micros: int) -> time:
@@ -176,35 +197,60 @@ def unscaled(value: Decimal | int, precision: int, scale: int) -> int:
     return number
 
 
+def decimal_writer(leaf: Leaf) -> Callable[[Any], bytes] | None:
+    """Return the function from a decimal that fits to its bytes; None for other types."""
+    if leaf.kind != "decimal":
+        return None
+
+    def write(value: Decimal | int) -> bytes:
+        number = unscaled(value, leaf.precision, leaf.scale)
+        size = leaf.size or (number if number >= 0 else ~number).bit_length() // 8 + 1
+        return number.to_bytes(size, "big", signed=True)
+
+    return write
+
+
+def decimal_reader(leaf: Leaf) -> Callable[[Any], Decimal] | None:
+    """Return the function from bytes to their decimal; None for other types.
+
+    It raises `MisfitError` for too many digits.
+    """
+    if leaf.kind != "decimal":
+        return None
+    limit = 10**leaf.precision
+
+    def read(data: bytes) -> Decimal:
+        number = int.from_bytes(data, "big", signed=True)
+        # Before it becomes a Decimal, which takes minutes for a megabyte of digits.
+        if not -limit < number < limit:
+            raise MisfitError(f"a decimal has more than {leaf.precision} digits")
+        return decimal_of(number, leaf.scale)
+
+    return read
+
+
 def _unlike(kind: str, value: Any) -> MisfitError:
     return MisfitError(f"expected {_EXPECTED[kind]}, got {show(value)}")
 
 
-def _encode_null(value: Any) -> bytes:
+def _check_null(value: Any) -> None:
     if value is not None:
         raise _unlike("null", value)
-    return b""
 
 
-def _encode_boolean(value: Any) -> bytes:
-    if value is True:
-        return b"\1"
-    if value is False:
-        return b"\0"
-    raise _unlike("boolean", value)
+def _check_boolean(value: Any) -> None:
+    if not isinstance(value, bool):
+        raise _unlike("boolean", value)
 
 
-def _encode_number(limit: int, kind: str, value: Any) -> bytes:
-    if type(value) is not int:
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise _unlike(kind, value)
-        value = int(value)
-    if -limit <= value < limit:
-        return encode_integer(value)
-    raise MisfitError(f"{show(value)} is outside the range of {kind}, {-limit} to {limit - 1}")
+def _check_number(limit: int, kind: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _unlike(kind, value)
+    if not -limit <= value < limit:
+        raise MisfitError(f"{show(value)} is outside the range of {kind}, {-limit} to {limit - 1}")
 
 
-def _encode_floating(layout: struct.Struct, kind: str, value: Any) -> bytes:
+def _check_floating(layout: struct.Struct, kind: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise _unlike(kind, value)
     try:
@@ -215,62 +261,48 @@ def _encode_floating(layout: struct.Struct, kind: str, value: Any) -> bytes:
         raise MisfitError(
             f"{show(value)} cannot be a {kind} without loss; round it to a float first"
         )
-    return data
 
 
-def _encode_bytes(value: Any) -> bytes:
+def _check_bytes(value: Any) -> None:
     if not isinstance(value, (bytes, bytearray)):
         raise _unlike("bytes", value)
-    return encode_integer(len(value)) + value
 
 
-def _encode_fixed(size: int, value: Any) -> bytes:
+def _check_fixed(size: int, value: Any) -> None:
     if not isinstance(value, (bytes, bytearray)):
         raise MisfitError(f"expected bytes of length {size}, got {show(value)}")
     if len(value) != size:
         raise MisfitError(f"expected bytes of length {size}, got {len(value)} bytes")
-    return bytes(value)
 
 
-def _encode_symbol(codes: dict[str, bytes], expected: str, value: Any) -> bytes:
-    if isinstance(value, str):
-        # A member of a StrEnum may hash and print otherwise than the text it is.
-        code = codes.get(str.__str__(value))
-        if code is not None:
-            return code
-    raise MisfitError(f"expected {expected}, got {show(value)}")
+def _check_symbol(symbols: frozenset[str], expected: str, value: Any) -> None:
+    # A member of a StrEnum may hash and print otherwise than the text it is.
+    if not isinstance(value, str) or str.__str__(value) not in symbols:
+        raise MisfitError(f"expected {expected}, got {show(value)}")
 
 
-def _encode_decimal(precision: int, scale: int, size: int, value: Any) -> bytes:
+def _check_decimal(precision: int, scale: int, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (Decimal, int)):
         raise _unlike("decimal", value)
-    number = unscaled(value, precision, scale)
-    if size:
-        return number.to_bytes(size, "big", signed=True)
-    length = ((number if number >= 0 else ~number).bit_length() + 8) // 8
-    return encode_integer(length) + number.to_bytes(length, "big", signed=True)
+    unscaled(value, precision, scale)
 
 
-def _encode_uuid(value: Any) -> bytes:
+def _check_uuid(value: Any) -> None:
     if not isinstance(value, UUID):
         raise _unlike("uuid", value)
-    return b"\x48" + str(value).encode()
 
 
-def _encode_date(value: Any) -> bytes:
+def _check_date(value: Any) -> None:
     if not isinstance(value, date) or isinstance(value, datetime):
         raise _unlike("date", value)
-    return encode_integer(value.toordinal() - EPOCH_DAY)
 
 
-def _encode_time(micros: int, value: Any) -> bytes:
+def _check_time(value: Any) -> None:
     if not isinstance(value, time) or value.tzinfo is not None:
         raise _unlike("time", value)
-    seconds = (value.hour * 60 + value.minute) * 60 + value.second
-    return encode_integer((seconds * 1_000_000 + value.microsecond) // micros)
 
 
-def _encode_datetime(local: bool, micros: int, expected: str, value: Any) -> bytes:
+def _check_datetime(local: bool, expected: str, value: Any) -> None:
     if not isinstance(value, datetime):
         raise MisfitError(f"expected {expected}, got {show(value)}")
     try:
@@ -278,21 +310,19 @@ def _encode_datetime(local: bool, micros: int, expected: str, value: Any) -> byt
     except TypeError:
         # Python's own test of naive and aware: it never mixes the two.
         raise MisfitError(f"expected {expected}, got {show(value)}") from None
-    number = (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
-    if not _FIRST <= number < _AFTER_LAST:
+    if not _FIRST <= since < _AFTER_LAST:
         raise MisfitError(f"{show(value)} is outside the years 1 to 9999 in UTC")
-    return encode_integer(number // micros)
 
 
-_ENCODERS: dict[str, Callable[[Any], bytes]] = {
-    "null": _encode_null,
-    "boolean": _encode_boolean,
-    "int": partial(_encode_number, INT_LIMIT, "int"),
-    "long": partial(_encode_number, LONG_LIMIT, "long"),
-    "float": partial(_encode_floating, _FLOAT, "float"),
-    "double": partial(_encode_floating, _DOUBLE, "double"),
-    "string": encode_text,
-    "bytes": _encode_bytes,
-    "date": _encode_date,
-    "uuid": _encode_uuid,
+_CHECKS: dict[str, Callable[[Any], None]] = {
+    "null": _check_null,
+    "boolean": _check_boolean,
+    "int": partial(_check_number, INT_LIMIT, "int"),
+    "long": partial(_check_number, LONG_LIMIT, "long"),
+    "float": partial(_check_floating, struct.Struct("<f"), "float"),
+    "double": partial(_check_floating, struct.Struct("<d"), "double"),
+    "string": check_text,
+    "bytes": _check_bytes,
+    "date": _check_date,
+    "uuid": _check_uuid,
 }

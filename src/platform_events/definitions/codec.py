@@ -1,23 +1,33 @@
-"""Payloads to Avro bytes and back, by one schema.
+"""Payloads to Avro bytes and back, by one schema: fastavro, with a guard before it.
 
-Bytes are the bare Avro body, without container or prefix. Both classes are immutable and their
-methods thread-safe; making one compiles the schema, which takes about a millisecond, so keep them.
+Bytes are the bare Avro body, without container or prefix. Both classes are thread-safe; making one
+compiles the schema, which takes about a millisecond, so keep them.
 """
 
 from __future__ import annotations
 
+from functools import partial
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from platform_events.definitions.avro_numbers import DecodeError
-from platform_events.definitions.avro_types import Record, parse_record
-from platform_events.definitions.decoder import FAULTS, compile_decoder
+from platform_events.definitions.avro_types import parse_record
+from platform_events.definitions.avro_values import decimal_reader, decimal_writer
 from platform_events.definitions.diagnosis import explain
-from platform_events.definitions.encoder import REFUSALS, compile_encoder
+from platform_events.definitions.guard import compile_guard
+from platform_events.definitions.json_values import Compiler
+from platform_events.definitions.library_schema import library_schema
+from platform_events.errors import PayloadError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["DecodeError", "PayloadDecoder", "PayloadEncoder"]
+
+_CHANGED = "the payload changed while it was encoded"
+
+
+class DecodeError(ValueError):
+    """These bytes are not a payload of the schema. The text is the reason, one line."""
 
 
 class PayloadEncoder:
@@ -27,11 +37,17 @@ class PayloadEncoder:
         ValueError: `schema` is not an Avro record schema, or a default does not fit its field.
     """
 
-    __slots__ = ("_encode", "_record")
+    __slots__ = ("_buffers", "_convert", "_fits", "_record", "_schema", "_write")
 
-    def __init__(self, schema: Mapping[str, Any] | Record) -> None:
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        from fastavro import schemaless_writer
+
         self._record = parse_record(schema)
-        self._encode = compile_encoder(self._record)
+        self._schema, defaults = library_schema(schema, self._record)
+        self._convert = Compiler(decimal_writer).converter(self._record)
+        self._fits = compile_guard(self._record, defaults)
+        self._write = partial(schemaless_writer, disable_tuple_notation=True)
+        self._buffers: list[BytesIO] = []
 
     def encode(self, payload: Mapping[str, Any]) -> bytes:
         """Return the payload's Avro body.
@@ -42,13 +58,21 @@ class PayloadEncoder:
         Raises:
             PayloadError: the payload does not fit the schema; `path` names the field.
         """
+        if not self._fits(payload):
+            raise explain(self._record, payload) or PayloadError("", _CHANGED)
         try:
-            return self._encode(payload)
-        except REFUSALS:
-            error = explain(self._record, payload)
-            if error is None:
-                raise
-            raise error from None
+            buffer = self._buffers.pop()
+        except IndexError:
+            buffer = BytesIO()
+        try:
+            self._write(buffer, self._schema, self._convert(payload) if self._convert else payload)
+        except Exception as error:
+            raise PayloadError("", _CHANGED) from error
+        body = buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+        self._buffers.append(buffer)
+        return body
 
 
 class PayloadDecoder:
@@ -58,10 +82,15 @@ class PayloadDecoder:
         ValueError: `schema` is not an Avro record schema.
     """
 
-    __slots__ = ("_decode",)
+    __slots__ = ("_convert", "_read", "_schema")
 
-    def __init__(self, schema: Mapping[str, Any] | Record) -> None:
-        self._decode = compile_decoder(parse_record(schema))
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        from fastavro import schemaless_reader
+
+        record = parse_record(schema)
+        self._schema, _ = library_schema(schema, record)
+        self._convert = Compiler(decimal_reader).converter(record)
+        self._read: Any = schemaless_reader
 
     def decode(self, body: bytes) -> dict[str, Any]:
         """Return the payload, its fields in the schema's order; time stamps are in UTC.
@@ -69,18 +98,25 @@ class PayloadDecoder:
         Raises:
             DecodeError: the bytes are not exactly one payload of the schema.
         """
+        stream = BytesIO(body)
         try:
-            payload, end = self._decode(body, 0)
-        except DecodeError:
-            raise
-        except tuple(FAULTS) as error:
+            payload: dict[str, Any] = self._read(stream, self._schema, None)
+            left = len(body) - stream.tell()
+            if not left and self._convert:
+                payload = self._convert(payload)
+        except Exception as error:
             raise DecodeError(_reason(error)) from error
-        if end == len(body):
-            return payload
-        if end > len(body):
-            raise DecodeError(FAULTS[IndexError])
-        raise DecodeError(f"{len(body) - end} bytes are left over behind the payload")
+        if left:
+            raise DecodeError(f"{left} bytes are left over behind the payload")
+        return payload
 
 
 def _reason(error: Exception) -> str:
-    return next(reason for kind, reason in FAULTS.items() if isinstance(error, kind))
+    match error:
+        case EOFError() | IndexError():
+            return "the bytes end within a value, or name a branch or symbol that is not there"
+        case UnicodeDecodeError():
+            return "a text is not valid UTF-8"
+        case OverflowError():
+            return "a date or time is outside the years 1 to 9999"
+    return f"{error!s:.100}".partition("\n")[0]

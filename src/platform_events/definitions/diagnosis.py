@@ -1,4 +1,4 @@
-"""Finds what is wrong with a payload that the encoder refused, and names the place."""
+"""Finds what is wrong with a payload that the guard refused, and names the place."""
 
 from __future__ import annotations
 
@@ -8,20 +8,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from platform_events.definitions.avro_types import (
-    MAX_DEPTH,
-    Array,
-    AvroType,
-    Leaf,
-    Map,
-    Record,
-    Union,
-)
+from platform_events.definitions.avro_types import Array, AvroType, Leaf, Map, Record, Union
 from platform_events.definitions.avro_values import (
     MisfitError,
-    encode_text,
+    check_text,
     expectation,
-    leaf_encoder,
+    json_kind,
+    leaf_check,
     show,
 )
 from platform_events.errors import PayloadError
@@ -37,7 +30,7 @@ def explain(avro_type: AvroType, value: Any, path: str = "") -> PayloadError | N
     the schema's order. The error's path is such as `items[2].price`.
     """
     try:
-        _check(avro_type, value, path, 0)
+        _check(avro_type, value, path)
     except PayloadError as error:
         return error
     return None
@@ -57,28 +50,28 @@ def key_path(path: str, key: Any) -> str:
     return f"{path}[{json.dumps(key[:_SHOWN])}]"
 
 
-def _check(avro_type: AvroType, value: Any, path: str, depth: int) -> None:
+def _check(avro_type: AvroType, value: Any, path: str) -> None:
     match avro_type:
         case Leaf():
             try:
-                leaf_encoder(avro_type)(value)
+                leaf_check(avro_type)(value)
             except MisfitError as misfit:
                 raise PayloadError(path, str(misfit)) from None
         case Array(items=items):
             if not isinstance(value, (list, tuple)):
                 raise PayloadError(path, f"expected a list (an array), got {show(value)}")
             for index, item in enumerate(value):
-                _check(items, item, f"{path}[{index}]", depth)
+                _check(items, item, f"{path}[{index}]")
         case Map(values=values):
-            _check_map(values, value, path, depth)
+            _check_map(values, value, path)
         case Union():
             branch = _branch_of(avro_type, value)
             if branch is None:
                 taken = ", ".join(_name(branch) for branch in avro_type.branches)
                 raise PayloadError(path, f"expected one of {taken}, got {show(value)}")
-            _check(branch, value, path, depth)
+            _check(branch, value, path)
         case Record():
-            _check_record(avro_type, value, path, depth)
+            _check_record(avro_type, value, path)
 
 
 def _branch_of(union: Union, value: Any) -> AvroType | None:
@@ -89,18 +82,7 @@ def _branch_of(union: Union, value: Any) -> AvroType | None:
     others = [branch for branch in union.branches if branch is not null]
     if len(others) == 1:
         return others[0]
-    kinds = (
-        ("boolean", type(value) is bool),
-        ("number", isinstance(value, (int, float))),
-        ("array", isinstance(value, (list, tuple))),
-        ("object", isinstance(value, Mapping)),
-        ("string", True),
-    )
-    for kind, fits in kinds:
-        branch = union.branch_of(kind) if fits else None
-        if branch is not None:
-            return branch
-    return None
+    return union.branch_of(json_kind(value)) or union.branch_of("string")
 
 
 def _name(avro_type: AvroType) -> str:
@@ -114,26 +96,21 @@ def _name(avro_type: AvroType) -> str:
     return "array" if isinstance(avro_type, Array) else "map"
 
 
-def _check_map(values: AvroType, value: Any, path: str, depth: int) -> None:
+def _check_map(values: AvroType, value: Any, path: str) -> None:
     if not isinstance(value, Mapping):
         raise PayloadError(path, f"expected a mapping (a map), got {show(value)}")
     for key, item in value.items():
         place = key_path(path, key)
         try:
-            encode_text(key)
+            check_text(key)
         except MisfitError as misfit:
             raise PayloadError(place, f"as a key: {misfit}") from None
-        _check(values, item, place, depth)
+        _check(values, item, place)
 
 
-def _check_record(record: Record, value: Any, path: str, depth: int) -> None:
+def _check_record(record: Record, value: Any, path: str) -> None:
     if not isinstance(value, Mapping):
         raise PayloadError(path, f"expected a mapping of fields (a record), got {show(value)}")
-    if depth >= MAX_DEPTH:
-        raise PayloadError(
-            path,
-            f"records are nested deeper than {MAX_DEPTH} levels; does a value contain itself?",
-        )
     fields = {item.name: item for item in record.fields}
     for key in value:
         if key not in fields:
@@ -143,7 +120,7 @@ def _check_record(record: Record, value: Any, path: str, depth: int) -> None:
             raise PayloadError(join_path(path, name), "is missing and has no default")
     for name, item in fields.items():
         if name in value:
-            _check(item.type, value[name], join_path(path, name), depth + 1)
+            _check(item.type, value[name], join_path(path, name))
 
 
 def _unknown(record: Record, key: Any) -> str:

@@ -10,6 +10,7 @@ Conversion only changes representations. Whether a payload fits its type is for 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from platform_events.definitions.avro_types import (
     Union,
     parse_record,
 )
-from platform_events.definitions.avro_values import MisfitError, show
+from platform_events.definitions.avro_values import MisfitError, json_kind, show
 from platform_events.definitions.diagnosis import explain, key_path
 from platform_events.definitions.json_leaves import (
     Converter,
@@ -33,17 +34,7 @@ from platform_events.definitions.json_leaves import (
 from platform_events.errors import PayloadError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-_KINDS = {
-    type(None): "null",
-    bool: "boolean",
-    int: "number",
-    float: "number",
-    list: "array",
-    dict: "object",
-}
-"""JSON kinds of Python types; every other type is text in JSON."""
+    from collections.abc import Callable
 
 
 def compile_from_json(schema: Mapping[str, Any] | Record) -> Callable[[Any], Any]:
@@ -55,7 +46,7 @@ def compile_from_json(schema: Mapping[str, Any] | Record) -> Callable[[Any], Any
     Raises:
         ValueError: `schema` is not an Avro record schema.
     """
-    convert = _Compiler(leaf_reader).converter(parse_record(schema))
+    convert = Compiler(leaf_reader).converter(parse_record(schema))
     return _unchanged if convert is None else partial(_read, convert)
 
 
@@ -67,7 +58,7 @@ def compile_to_json(schema: Mapping[str, Any] | Record) -> Callable[[dict[str, A
     Raises:
         ValueError: `schema` is not an Avro record schema.
     """
-    return _Compiler(leaf_writer).converter(parse_record(schema)) or _unchanged
+    return Compiler(leaf_writer).converter(parse_record(schema)) or _unchanged
 
 
 def read_default(avro_type: AvroType, default: Any) -> Any:
@@ -93,22 +84,24 @@ def _read(convert: Converter, document: Any) -> Any:
         return convert(document)
     except MisfitError as misfit:
         raise PayloadError(misfit.path.removeprefix("."), str(misfit)) from None
-    except RecursionError:
-        raise PayloadError("", "the document is nested too deeply") from None
 
 
 def _unchanged(value: Any) -> Any:
     return value
 
 
-class _Compiler:
-    """Builds converters that touch only what needs it; None stands for "as it is"."""
+class Compiler:
+    """Builds converters that touch only what needs it; None stands for "as it is".
+
+    `leaf` returns the converter of a type without parts. Converters raise `MisfitError`.
+    """
 
     def __init__(self, leaf: Callable[[Leaf], Converter | None]) -> None:
         self._leaf = leaf
         self._records: dict[Record, Converter | None] = {}
 
     def converter(self, avro_type: AvroType) -> Converter | None:
+        """Return the converter of a type, None if nothing is to be done."""
         match avro_type:
             case Array(items=items):
                 convert = self.converter(items)
@@ -134,19 +127,13 @@ class _Compiler:
 
     def _record(self, record: Record) -> Converter | None:
         if record not in self._records:
-            fields: list[tuple[str, Converter]] = []
-            # Known before its fields are, for a record that contains itself.
-            self._records[record] = partial(_convert_fields, fields)
-            for item in record.fields:
-                convert = self.converter(item.type)
-                if convert is not None:
-                    fields.append((item.name, convert))
-            if not fields:
-                self._records[record] = None
+            converters = [(item.name, self.converter(item.type)) for item in record.fields]
+            fields = [(name, convert) for name, convert in converters if convert is not None]
+            self._records[record] = partial(_convert_fields, fields) if fields else None
         return self._records[record]
 
 
-class _DefaultCompiler(_Compiler):
+class _DefaultCompiler(Compiler):
     """For defaults, which belong to the first branch that they fit."""
 
     def _union(self, union: Union) -> Converter:
@@ -165,7 +152,7 @@ def _convert_first(branches: list[tuple[AvroType, Converter | None]], default: A
 
 
 def _convert_fields(fields: list[tuple[str, Converter]], value: Any) -> Any:
-    if not isinstance(value, dict):
+    if not isinstance(value, (dict, Mapping)):
         return value
     result = dict(value)
     for name, convert in fields:
@@ -179,7 +166,7 @@ def _convert_fields(fields: list[tuple[str, Converter]], value: Any) -> Any:
 
 
 def _convert_values(convert: Converter, value: Any) -> Any:
-    if not isinstance(value, dict):
+    if not isinstance(value, (dict, Mapping)):
         return value
     result = {}
     for key, item in value.items():
@@ -192,7 +179,7 @@ def _convert_values(convert: Converter, value: Any) -> Any:
 
 
 def _convert_items(convert: Converter, value: Any) -> Any:
-    if not isinstance(value, list):
+    if not isinstance(value, (list, tuple)):
         return value
     result = []
     for index, item in enumerate(value):
@@ -205,5 +192,5 @@ def _convert_items(convert: Converter, value: Any) -> Any:
 
 
 def _convert_branch(by_kind: dict[str, Converter | None], value: Any) -> Any:
-    convert = by_kind.get(_KINDS.get(type(value), "string"))
+    convert = by_kind.get(json_kind(value))
     return value if convert is None else convert(value)

@@ -70,6 +70,8 @@ class SchemaReader:
         self._names: dict[str, _Named] = {}
         """Defined so far, the faulty ones too, lest every use of one be a problem of its own."""
         self._faulty: set[str] = set()
+        self._open: list[str] = []
+        """Records whose fields are being read."""
         self.defaults: dict[tuple[str, str], Node] = {}
         """Defaults to check once all types are known, by full record name and field name."""
 
@@ -95,11 +97,13 @@ class SchemaReader:
             return []
         marks: dict[str, Mark] = {}
         fields = []
+        self._open.append(record)
         for item in node.value:
             name = self._field_name(item, marks)
             field = self._field(item, name, record)
             if name and field:
                 fields.append(field)
+        self._open.pop()
         return fields
 
     def _field_name(self, node: Node, marks: dict[str, Mark]) -> str | None:
@@ -195,6 +199,11 @@ class SchemaReader:
             return word
         full = word if "." in word or not namespace else f"{namespace}.{word}"
         if full in self._names:
+            if full in self._open:
+                self._report.add(
+                    node, f"recursive types are not supported: {word} would contain itself"
+                )
+                return None
             if full in self._faulty:
                 return None
             own, _, bare = full.rpartition(".")
@@ -331,7 +340,9 @@ class SchemaReader:
         if fields is None:
             self._report.add(node, "the record has no fields")
             return None
-        return {"fields": self.read_fields(fields, full)}
+        read = self.read_fields(fields, full)
+        # Without a single field it would be faulted as an empty one.
+        return {"fields": read} if read or not fields.value else None
 
     def _others(
         self, node: Node, known: tuple[str, ...], reported: frozenset[str] = frozenset()
