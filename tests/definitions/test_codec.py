@@ -10,7 +10,11 @@ import fastavro
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from payload_strategies import (
+
+from platform_events.definitions.avro_types import parse_record
+from platform_events.definitions.codec import DecodeError, PayloadDecoder, PayloadEncoder
+from platform_events.definitions.diagnosis import explain
+from tests.definitions.payload_strategies import (
     EXAMPLES,
     default_value,
     kind_of,
@@ -23,10 +27,6 @@ from payload_strategies import (
     schemas_and_payloads,
     stored,
 )
-
-from platform_events.definitions.avro_types import parse_record
-from platform_events.definitions.codec import DecodeError, PayloadDecoder, PayloadEncoder
-from platform_events.definitions.diagnosis import explain
 
 
 def round_trip(schema: dict[str, Any], payload: Any) -> dict[str, Any]:

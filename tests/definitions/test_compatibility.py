@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
 from avro.schema import make_avsc_object
-from definition_strategies import as_yaml, events
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from platform_events.definitions.document import Report
 from platform_events.definitions.event_file import read_event
 from platform_events.definitions.schema import Schema
 from platform_events.definitions.yaml_document import read_yaml
+from tests.definitions.definition_strategies import as_yaml, events
 
 
 def schema(*fields: dict[str, Any], **more: Any) -> Schema:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from test_event_files import field, problems_of_field
+
+from tests.definitions.test_event_files import field, problems_of_field
 
 RECORD = "{type: record, name: R, fields: [{name: x, type: int}, {name: y, type: int, default: 1}]}"
 DECIMAL = "{type: bytes, logicalType: decimal, precision: 4, scale: 2}"

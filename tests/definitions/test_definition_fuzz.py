@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from definition_strategies import TREES, as_yaml, events
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from platform_events.definitions.files import FileError
 from platform_events.definitions.loader import read_definitions
 from platform_events.definitions.schema import Schema
 from platform_events.errors import DefinitionsError
+from tests.definitions.definition_strategies import TREES, as_yaml, events
 
 if TYPE_CHECKING:
     from platform_events.definitions.model import Definitions

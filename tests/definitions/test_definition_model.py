@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from definition_strategies import as_yaml, events
 from hypothesis import given, settings
-from test_event_files import event
 
 from platform_events.definitions import Definitions, EventDefinition
 from platform_events.errors import CatalogCorruptError
+from tests.definitions.definition_strategies import as_yaml, events
+from tests.definitions.test_event_files import event
 
 ONE = event("event: A__e\nowner: shop\nfields: [{name: id, type: string}]\n")
 OTHER = event("event: A__e\nfields: [{name: id, type: int}]\n")

@@ -7,13 +7,13 @@ import math
 from typing import Any
 
 import pytest
-from definition_strategies import TREES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from platform_events.definitions.document import MAX_BYTES, Node, Report, decode_text
 from platform_events.definitions.json_document import read_json
 from platform_events.definitions.yaml_document import read_yaml
+from tests.definitions.definition_strategies import TREES
 
 
 def yaml(text: str) -> Any:

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from definition_strategies import events
 from hypothesis import given, settings
 from ruamel.yaml import YAML
-from test_event_files import ONE_FIELD, read
 
 import platform_events.definitions
 from platform_events.definitions.editor_schema import (
@@ -22,6 +20,8 @@ from platform_events.definitions.editor_schema import (
     project_schema,
     write_schemas,
 )
+from tests.definitions.definition_strategies import events
+from tests.definitions.test_event_files import ONE_FIELD, read
 
 PACKAGE = Path(platform_events.definitions.__file__).parent
 REPOSITORY = Path(__file__).parents[2]

@@ -13,14 +13,6 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from payload_strategies import (
-    EXAMPLES,
-    kind_of,
-    logical,
-    record,
-    record_schemas,
-    schemas_and_payloads,
-)
 
 from platform_events.definitions.avro_types import parse_record
 from platform_events.definitions.codec import PayloadDecoder, PayloadEncoder
@@ -28,6 +20,14 @@ from platform_events.definitions.diagnosis import explain
 from platform_events.definitions.guard import compile_guard
 from platform_events.definitions.library_schema import library_schema
 from platform_events.errors import PayloadError
+from tests.definitions.payload_strategies import (
+    EXAMPLES,
+    kind_of,
+    logical,
+    record,
+    record_schemas,
+    schemas_and_payloads,
+)
 
 
 class Color(enum.StrEnum):

@@ -9,7 +9,11 @@ from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
-from payload_strategies import (
+
+from platform_events.definitions.codec import PayloadDecoder, PayloadEncoder
+from platform_events.definitions.json_values import compile_from_json, compile_to_json
+from platform_events.errors import PayloadError
+from tests.definitions.payload_strategies import (
     EXAMPLES,
     JSON_KIND,
     kind_of,
@@ -18,10 +22,6 @@ from payload_strategies import (
     same,
     schemas_and_payloads,
 )
-
-from platform_events.definitions.codec import PayloadDecoder, PayloadEncoder
-from platform_events.definitions.json_values import compile_from_json, compile_to_json
-from platform_events.errors import PayloadError
 
 DATE = logical("int", "date")
 TIME = logical("int", "time-millis")

@@ -8,7 +8,6 @@ from base64 import urlsafe_b64encode
 from typing import Any
 
 import pytest
-from definition_strategies import as_yaml, events
 from hypothesis import given, settings
 
 from platform_events.definitions.codec import PayloadEncoder
@@ -21,6 +20,7 @@ from platform_events.definitions.schema import (
 )
 from platform_events.definitions.yaml_document import read_yaml
 from platform_events.errors import DefinitionsError, UsageError
+from tests.definitions.definition_strategies import as_yaml, events
 
 SYSTEM = [{"name": "CreatedDate", "type": "long"}, {"name": "CreatedById", "type": "string"}]
 

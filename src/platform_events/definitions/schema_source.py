@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from platform_events.definitions.avro_types import (
     Record,
-    Union,
     parse_record,
     records_in,
 )
@@ -59,14 +58,7 @@ def check_record(
     except ValueError as error:
         report.add(root, str(error))
         return
-    records = _all_records(top)
-    for name in _endless(records):
-        report.add(
-            root,
-            f"every {name} would contain another {name} without end; "
-            'make the field optional: ["null", ...]',
-        )
-    for record in records:
+    for record in _all_records(top):
         for item in record.fields:
             node = defaults.get((record.name, item.name))
             if node is not None:
@@ -91,32 +83,3 @@ def _all_records(top: Record) -> list[Record]:
                     found[record] = None
                     waiting.append(record)
     return list(found)
-
-
-def _endless(records: list[Record]) -> list[str]:
-    """Return the names of records of which no value can end, one for each cycle."""
-    ending: set[Record] = set()
-    grown = True
-    while grown:
-        more = {record for record in records if _next_in_cycle(record, ending) is None} - ending
-        ending |= more
-        grown = bool(more)
-    names: dict[str, None] = {}
-    for record in records:
-        trail = [record]
-        while (step := _next_in_cycle(trail[-1], ending)) is not None:
-            if step in trail:
-                names[min(item.name for item in trail[trail.index(step) :])] = None
-                break
-            trail.append(step)
-    return list(names)
-
-
-def _next_in_cycle(record: Record, ending: set[Record]) -> Record | None:
-    """Return a record that every value contains and that is not known to end."""
-    for item in record.fields:
-        branches = item.type.branches if isinstance(item.type, Union) else (item.type,)
-        endless = [part for part in branches if isinstance(part, Record) and part not in ending]
-        if len(endless) == len(branches):
-            return endless[0]
-    return None
