@@ -5,7 +5,15 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any, Generic
 
-from platform_events.bus import headers as names
+from platform_events.bus.headers import (
+    ID,
+    SCHEMA,
+    TYPE,
+    Headers,
+    RecordHeaders,
+    find_header,
+    schema_guid,
+)
 from platform_events.bus.values import Event, Payload, VectorPosition
 from platform_events.definitions.codec import PayloadDecoder
 from platform_events.definitions.schema import schema_id_from_guid
@@ -46,8 +54,12 @@ class EventDecoder(Generic[Payload]):
         Raises:
             UndecodableRecordError: it is not an event, or its schema is not in the catalog.
         """
-        headers: names.RecordHeaders = record.headers() or ()
-        writer = self._writers.get(names.find_header(headers, names.SCHEMA))
+        headers: RecordHeaders = record.headers() or ()
+        if len(headers) > 1 and headers[1][0] == SCHEMA:
+            header = headers[1][1]
+        else:
+            header = find_header(headers, SCHEMA)
+        writer = self._writers.get(header)
         if writer is None:
             writer = self._find_writer(record, headers)
         schema_id, type_, decode = writer
@@ -60,18 +72,18 @@ class EventDecoder(Generic[Payload]):
                 payload = self._convert(payload)
         except ValueError as error:
             raise self._undecodable(record, str(error)) from error
-        if headers[0][0] != names.ID:
+        if headers[0][0] != ID:
             headers = _with_identity(headers, type_, record, identity)
         return Event(self._stream, payload, schema_id, headers, record.timestamp()[1], replay)
 
     def _find_writer(
-        self, record: Record, headers: names.RecordHeaders
+        self, record: Record, headers: RecordHeaders
     ) -> tuple[str, bytes, Callable[[bytes], Any]]:
-        header = names.find_header(headers, names.SCHEMA)
-        guid = names.schema_guid(header)
+        header = find_header(headers, SCHEMA)
+        guid = schema_guid(header)
         if guid is None:
             raise self._undecodable(
-                record, f"no header {names.SCHEMA} names the schema it was written with"
+                record, f"no header {SCHEMA} names the schema it was written with"
             )
         try:
             schema = self._catalog.schema(schema_id_from_guid(guid))
@@ -86,18 +98,18 @@ class EventDecoder(Generic[Payload]):
 
 
 def _with_identity(
-    headers: names.RecordHeaders, type_: bytes, record: Record, identity: StreamIdentity
-) -> names.RecordHeaders:
+    headers: RecordHeaders, type_: bytes, record: Record, identity: StreamIdentity
+) -> RecordHeaders:
     """Return the headers with an event ID and a type, which other software may have left out.
 
     The ID follows from the position, so that reading the record again gives the same.
     """
-    added: names.Headers = []
-    if not names.find_header(headers, names.ID):
+    added: Headers = []
+    if not find_header(headers, ID):
         position = (
             f"{identity.cluster_id}/{identity.topic_id}/{record.partition()}/{record.offset()}"
         )
-        added.append((names.ID, str(uuid.uuid5(uuid.NAMESPACE_OID, position)).encode()))
-    if not names.find_header(headers, names.TYPE):
-        added.append((names.TYPE, type_))
+        added.append((ID, str(uuid.uuid5(uuid.NAMESPACE_OID, position)).encode()))
+    if not find_header(headers, TYPE):
+        added.append((TYPE, type_))
     return [*added, *headers]

@@ -18,7 +18,7 @@ from platform_events.definitions.codec import PayloadEncoder
 from platform_events.errors import EventTooLargeError, PlatformEventsError, UsageError
 from platform_events.kafka.producer import MAX_RECORD_BYTES, Delivery, RecordProducer
 from platform_events.names import stream_name, stream_path
-from platform_events.replay import encode_offset
+from platform_events.replay import StreamIdentity, encode_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,16 +59,16 @@ class Target:
         self.header_bytes = header_bytes(self.headers) + len(ID)
         self._cluster_id = admin.cluster_id()
         self._identity = stream.identity
+        self._topic = stream.topic
 
     @property
-    def identity(self) -> Any:
+    def identity(self) -> StreamIdentity:
         """The stream's identity now: its topic may have grown or been made anew."""
         topic = self.watched.topic
-        identity = self._identity
-        if topic.topic_id != identity.topic_id or topic.partitions != identity.partitions:
-            identity = identify(self.entry, topic, self._cluster_id).identity
-            self._identity = identity
-        return identity
+        if topic is not self._topic:
+            self._topic = topic
+            self._identity = identify(self.entry, topic, self._cluster_id).identity
+        return self._identity
 
 
 class PendingEvent(Delivery):
@@ -129,6 +129,7 @@ class Publisher:
         self, settings: Settings, catalog: Catalog, admin: Admin, watch: TopicWatch
     ) -> None:
         self._settings = settings
+        self._created_by = settings.created_by
         self._catalog = catalog
         self._admin = admin
         self._watch = watch
@@ -244,8 +245,8 @@ class Publisher:
             if type(payload) is not dict:
                 payload = as_mapping(payload)
             fields = {
-                "CreatedDate": int(time.time() * 1000),
-                "CreatedById": self._settings.created_by,
+                "CreatedDate": time.time_ns() // 1_000_000,
+                "CreatedById": self._created_by,
                 **payload,
             }
             body = target.encode(fields)

@@ -220,14 +220,15 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         several = identity.partitions > 1
         time_ms = self._low_water.time_ms
         tag = identity.tags[0]
+        ends = self._ends
         delivered = list(self._delivered)
+        replay: ReplayId | VectorPosition
         for record in records:
             partition, offset = record.partition(), record.offset()
-            if self._ends is not None and offset >= self._ends[partition]:
-                delivered[partition] = max(delivered[partition], self._ends[partition])
+            if ends is not None and offset >= ends[partition]:
+                delivered[partition] = max(delivered[partition], ends[partition])
                 continue
             delivered[partition] = offset + 1
-            replay: ReplayId | VectorPosition
             if several:
                 self._low_water.deliver(partition, record.timestamp()[1])
                 replay = VectorPosition(identity, tuple(delivered), time_ms)

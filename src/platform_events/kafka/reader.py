@@ -25,9 +25,9 @@ END_SLICE = 0.02
 """Seconds to wait at a time when reading to an end, which may be a marker and not a record."""
 _PREFETCH = {
     "queued.min.messages": 20_000,
-    "queued.max.messages.kbytes": 1024,
-    "max.partition.fetch.bytes": 256 * 1024,
-    "fetch.queue.backoff.ms": 10,
+    "queued.max.messages.kbytes": 4 * 1024,
+    "max.partition.fetch.bytes": 512 * 1024,
+    "fetch.queue.backoff.ms": 2,
 }
 """Bounds what waits in memory for a slow reader. Kilobytes count compressed, so there are few of
 them; and a full queue is looked at again soon, not after librdkafka's second."""
@@ -179,18 +179,18 @@ class TopicReader:
             consumer.close()
 
     def _sort(self, messages: list[Any]) -> Batch:
+        if messages:
+            self._health.recover()
+        if all(message.error() is None for message in messages):
+            return Batch(messages)
         batch = Batch()
-        records = batch.records
         for message in messages:
             error = message.error()
             if error is None:
-                records.append(message)
-                if batch.ends:
-                    batch.ends.pop(message.partition(), None)
+                batch.records.append(message)
+                batch.ends.pop(message.partition(), None)
             else:
                 self._note(error, message, batch)
-        if messages:
-            self._health.recover()
         return batch
 
     def _note(self, error: KafkaError, message: Any, batch: Batch) -> None:
