@@ -75,6 +75,9 @@ class AsyncSubscription(AsyncIterator[Event[Payload]], Generic[Payload]):
 
     async def close(self) -> None:
         """Stop reading."""
+        if self._taking is not None:
+            # Nobody will ask for what it was waiting for, not even whether it failed.
+            self._taking.add_done_callback(lambda taken: taken.cancelled() or taken.exception())
         await asyncio.to_thread(self._subscription.close)
         self._thread.shutdown(wait=False)
 

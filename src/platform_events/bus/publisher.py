@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from platform_events.definitions.model import EventDefinition
     from platform_events.kafka.admin import Admin
     from platform_events.kafka.watch import TopicWatch
+    from platform_events.replay import ReplayId
     from platform_events.settings import Settings
 
 MAX_EVENT_ID = 36
@@ -86,9 +87,10 @@ class PendingEvent(Delivery):
         event_id = self.event_id.decode()
         if self.in_log:
             identity = self.target.identity
-            if identity.partitions == 1:
+            replay_id: ReplayId | None = None
+            if identity.partitions == 1 and self.offset >= 0:
                 replay_id = encode_offset(self.offset + 1, identity.tags[0])
-            else:
+            elif identity.partitions > 1:
                 replay_id = identity.time_id(self.append_time_ms - _LOWER_TIME_MS)
             return PublishResult(PublishStatus.PERSISTED, event_id, replay_id)
         error = self.producer.explain(self, self.target.doing)

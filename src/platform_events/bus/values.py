@@ -53,7 +53,8 @@ class PublishResult:
     status: PublishStatus
     event_id: str
     replay_id: ReplayId | None = None
-    """Where it stands, when PERSISTED. In a stream of several partitions it is a time."""
+    """Where it stands, when PERSISTED. In a stream of several partitions it is a time. Rarely it is
+    None: when the broker had it already from an attempt before and does not say where."""
     error: PlatformEventsError | None = None
     """Why, unless PERSISTED."""
 

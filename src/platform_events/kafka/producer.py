@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,9 @@ _ANSWER_MS = 30_000
 """librdkafka's `request.timeout.ms`: a broker answers a batch within it or says it cannot."""
 
 
+_UNTOLD = -1
+"""Offset of a stored record when a broker only says that it has it already."""
+_logger = logging.getLogger("platform_events")
 _PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 
 
@@ -66,8 +70,9 @@ class Delivery:
         producer.settled_cost += self.cost
         if error is None:
             self.in_log = True
+            offset = message.offset()
             self.partition = message.partition()  # type: ignore[assignment]
-            self.offset = message.offset()  # type: ignore[assignment]
+            self.offset = _UNTOLD if offset is None else offset
             self.append_time_ms = message.timestamp()[1]
         else:
             given_up = error.code() in _PURGED
@@ -110,7 +115,7 @@ class RecordProducer:
         self._urgent = False
         self._after_serving: Callable[[], None] = lambda: None
         protect(self)
-        self._producer = self._connect()
+        self._producer: Producer | None = self._connect()
         self._thread = threading.Thread(
             target=self._serve_in_background, name="platform-events-deliveries", daemon=True
         )
@@ -136,7 +141,7 @@ class RecordProducer:
             if self._sent_cost - self.settled_cost + cost > self._limit:
                 self._wait_for_room(cost)
             with self._sending:
-                if self._closed.is_set():
+                if self._closed.is_set() or self._producer is None:
                     delivery.refuse(ClosedError("the bus was closed before this event was sent"))
                     return
                 delivery.troubles = self._health.transport_errors
@@ -162,7 +167,7 @@ class RecordProducer:
         """Take the deliveries that are there, without waiting."""
         if self._leading.acquire(blocking=False):
             try:
-                self._serve(self._producer.poll, 0)
+                self._serve(0, linger=True)
             finally:
                 self._leading.release()
 
@@ -218,8 +223,8 @@ class RecordProducer:
                 f"the bus was closed and the broker had not answered {timeout:g} s later; "
                 "a longer close_timeout waits longer"
             )
-            self._abandon(self._producer)
-            del self._producer
+            self._abandon()
+            self._producer = None
         self._after_serving()
 
     def _connect(self) -> Producer:
@@ -254,7 +259,7 @@ class RecordProducer:
         while at_least_once or not done():
             if self._leading.acquire(blocking=False):
                 try:
-                    self._serve(self._producer.flush, _BATCH_SLICE)
+                    self._serve(_BATCH_SLICE, linger=False)
                 finally:
                     self._leading.release()
             else:
@@ -265,10 +270,15 @@ class RecordProducer:
                     self._waiting -= 1
             at_least_once = False
 
-    def _serve(self, step: Callable[[float], int], timeout: float) -> None:
+    def _serve(self, timeout: float, *, linger: bool) -> None:
         """Let librdkafka call deliveries back for a moment; the caller leads."""
+        if self._producer is None:
+            return
         try:
-            step(timeout)
+            if linger:
+                self._producer.poll(timeout)
+            else:
+                self._producer.flush(timeout)
         except KafkaException as exception:
             if not kafka_error(exception).fatal():
                 raise translate(kafka_error(exception), "publishing", self._health) from exception
@@ -281,12 +291,13 @@ class RecordProducer:
         """Give up a producer that a fatal error has ended, and go on with a new one."""
         with self._sending:
             self.giving_up = cause
-            self._abandon(self._producer)
+            self._abandon()
             self.giving_up = None
             self._producer = self._connect()
 
-    def _abandon(self, producer: Producer) -> None:
-        while len(producer):
+    def _abandon(self) -> None:
+        producer = self._producer
+        while producer is not None and len(producer):
             try:
                 producer.purge(in_queue=True, in_flight=True)
                 producer.poll(_BATCH_SLICE)
@@ -301,9 +312,9 @@ class RecordProducer:
             while not self._closed.is_set():
                 if self._leading.acquire(timeout=_BATCH_SLICE):
                     try:
-                        producer = self._producer
-                        step = producer.flush if self._urgent else producer.poll
-                        self._serve(step, _BATCH_SLICE)
+                        self._serve(_BATCH_SLICE, linger=not self._urgent)
+                    except PlatformEventsError as error:
+                        _logger.warning("%s", error)
                     finally:
                         self._leading.release()
                 self._after_serving()

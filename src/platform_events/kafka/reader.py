@@ -181,7 +181,7 @@ class TopicReader:
     def _sort(self, messages: list[Any]) -> Batch:
         if messages:
             self._health.recover()
-        if all(message.error() is None for message in messages):
+        if not [message for message in messages if message.error() is not None]:
             return Batch(messages)
         batch = Batch()
         for message in messages:
