@@ -32,7 +32,6 @@ COORDINATES = (
 """What is asked of Maven. `artifacts.sha256` pins the jars which that resolves to."""
 
 MAVEN_URL_VARIABLE = "PLATFORM_EVENTS_MAVEN_URL"
-DEFAULT_MAVEN_URL = "https://repo.maven.apache.org/maven2"
 _PARALLEL_DOWNLOADS = 6
 _REMEDY = (
     f"set {MAVEN_URL_VARIABLE} to a Maven mirror, HTTPS_PROXY or HTTP_PROXY to a proxy, or give an "
@@ -195,10 +194,11 @@ def _download(
 ) -> None:
     """Move each jar from the repository into the cache, whole and verified or not at all."""
     try:
+        from jgo.constants import MAVEN_CENTRAL_URL
         from jgo.maven import MavenContext, PythonResolver
     except ImportError as error:
         raise _missing_extra(error) from None
-    url = os.environ.get(MAVEN_URL_VARIABLE, "").rstrip("/") or DEFAULT_MAVEN_URL
+    url = os.environ.get(MAVEN_URL_VARIABLE, "").rstrip("/") or MAVEN_CENTRAL_URL
     shown = _without_credentials(url)
     meter = _Meter(sum(jar.size for jar in jars), progress)
     meter.advance(0)
