@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     request_timeout: PositiveFloat = 10.0
     """Seconds to wait for a broker's answer to anything but publishing."""
     close_timeout: float = Field(default=10.0, ge=0)
-    """Seconds `close()` waits for events on their way; what is left becomes UNKNOWN."""
+    """Seconds `close()` waits for events on their way; what is left has no certain outcome."""
     publish_buffer: PositiveInt = 64 * 1024 * 1024
     """Bytes of events on their way, with what each costs besides its contents (0.6 kB, and 2.6 kB
     for `submit`). When it is full, publishing waits."""

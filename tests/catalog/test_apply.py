@@ -110,6 +110,23 @@ def test_pruning_deletes_topic_and_definition_and_keeps_the_schema(
         assert bus.catalog.schema(schema_id).id == schema_id
 
 
+def test_a_pruned_name_is_free_for_another_schema(settings: Settings, tmp_path: Path) -> None:
+    apply_texts(settings, tmp_path, ORDER, KEYED)
+    apply_texts(settings, tmp_path, KEYED, prune=True)
+    other = ORDER.replace("type: double, default: 0.0", "type: string")
+    apply_texts(settings, tmp_path, other, KEYED)
+    assert actions(settings, tmp_path, other, KEYED) == [Action.NONE] * 2
+
+
+def test_the_catalog_s_own_config_is_repaired(settings: Settings, tmp_path: Path) -> None:
+    apply_texts(settings, tmp_path, ORDER)
+    with Admin(settings) as admin:
+        admin.configure(settings.namespace.catalog, {"cleanup.policy": "delete"})
+        apply_texts(settings, tmp_path, ORDER)
+        config = admin.configs([settings.namespace.catalog])[settings.namespace.catalog]
+    assert config["cleanup.policy"] == "compact"
+
+
 def test_projects_share_a_tenant_and_leave_each_other_alone(
     settings: Settings, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from platform_events.bus.bus import EventBus
 from platform_events.bus.values import Event, EventMessage, Payload, PublishResult, PublishStatus
-from platform_events.errors import PublishError, UsageError
+from platform_events.errors import ClosedError, PublishError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,6 +41,7 @@ class AsyncSubscription(AsyncIterator[Event[Payload]], Generic[Payload]):
         self._ready: deque[Event[Payload]] = deque()
         self._taking: asyncio.Future[list[Event[Payload]]] | None = None
         self._position = subscription.position
+        self._closed = False
 
     @property
     def position(self) -> ReplayId:
@@ -75,6 +76,7 @@ class AsyncSubscription(AsyncIterator[Event[Payload]], Generic[Payload]):
 
     async def close(self) -> None:
         """Stop reading."""
+        self._closed = True
         if self._taking is not None:
             # Nobody will ask for what it was waiting for, not even whether it failed.
             self._taking.add_done_callback(lambda taken: taken.cancelled() or taken.exception())
@@ -93,13 +95,17 @@ class AsyncSubscription(AsyncIterator[Event[Payload]], Generic[Payload]):
         await self.close()
 
     async def _receive(self, size: int) -> None:
+        if self._closed:
+            raise ClosedError("the subscription is closed; subscribe again after its position")
         if self._taking is None:
             loop = asyncio.get_running_loop()
             self._taking = loop.run_in_executor(self._thread, self._subscription.take, size, _SLICE)
         # A cancelled caller must not lose the batch: the next call takes it up.
-        await asyncio.wait([self._taking])
-        taken, self._taking = self._taking, None
-        self._ready.extend(taken.result())
+        taken = self._taking
+        await asyncio.wait([taken])
+        if self._taking is taken:
+            self._taking = None
+            self._ready.extend(taken.result())
 
 
 class AsyncEventBus:

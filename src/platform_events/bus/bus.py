@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from platform_events.bus import lifetime
@@ -60,6 +61,7 @@ class EventBus:
         self._starting = threading.Lock()
         self._forked = False
         self._closed = threading.Event()
+        self._subscriptions: weakref.WeakSet[Subscription[Any]] = weakref.WeakSet()
         self._admin: Admin | None = None
         self._publisher: Publisher | None = None
         lifetime.register(self)
@@ -203,7 +205,7 @@ class EventBus:
             start = Start.LATEST if follow else Start.EARLIEST
         ends = subscription_ends(admin, found, follow=follow)
         offsets, time_ms = resolve_start(start, found, admin, on_expired)
-        return Subscription(
+        subscription: Subscription[Any] = Subscription(
             self.settings,
             self.catalog,
             admin,
@@ -217,6 +219,8 @@ class EventBus:
             on_undecodable,
             self._check_usable,
         )
+        self._subscriptions.add(subscription)
+        return subscription
 
     @property
     def catalog(self) -> Catalog:
@@ -232,7 +236,8 @@ class EventBus:
     def close(self) -> None:
         """Wait up to `close_timeout` for events on their way, then end all clients.
 
-        What is still on its way then becomes UNKNOWN. Closing again does nothing.
+        What is still on its way then becomes UNKNOWN, or NOT_PERSISTED if it certainly never left.
+        Closing again does nothing.
         """
         if self._forked:
             return
@@ -240,6 +245,8 @@ class EventBus:
             if self._closed.is_set():
                 return
             self._closed.set()
+        for subscription in list(self._subscriptions):
+            subscription.close()
         if self._publisher is not None:
             self._publisher.close(self.settings.close_timeout)
         if self._admin is not None:
@@ -307,3 +314,5 @@ class EventBus:
                 admin.serve()
             except PlatformEventsError as error:
                 _logger.warning("%s", error)
+            except Exception:
+                _logger.exception("following the catalog and the topics failed; it goes on")

@@ -68,10 +68,13 @@ class EventDecoder(Generic[Payload]):
             raise self._undecodable(record, "it has no body (a tombstone)")
         try:
             payload = decode(body)
-            if self._convert is not None:
-                payload = self._convert(payload)
         except ValueError as error:
             raise self._undecodable(record, str(error)) from error
+        if self._convert is not None:
+            try:
+                payload = self._convert(payload)
+            except Exception as error:
+                raise self._undecodable(record, f"the model does not take it: {error}") from error
         if headers[0][0] != ID:
             headers = _with_identity(headers, type_, record, identity)
         return Event(self._stream, payload, schema_id, headers, record.timestamp()[1], replay)

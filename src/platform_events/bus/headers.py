@@ -70,12 +70,13 @@ def user_headers(headers: Mapping[str, str | bytes] | None) -> Headers:
             raise UsageError(f"header name {name!r} must be text")
         if name.startswith(_RESERVED_PREFIX) or name in _RESERVED:
             raise UsageError(f"header {name!r} is set by the bus; choose another name")
-        if isinstance(value, str):
-            result.append((name, value.encode()))
-        elif isinstance(value, bytes):
-            result.append((name, value))
-        else:
+        if not isinstance(value, (str, bytes)):
             raise UsageError(f"header {name!r} must be text or bytes, not {type(value).__name__}")
+        try:
+            name.encode()
+            result.append((name, value.encode() if isinstance(value, str) else value))
+        except UnicodeEncodeError:
+            raise UsageError(f"header {name!r} has text that is not Unicode") from None
     return result
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import weakref
 from typing import Protocol
@@ -18,6 +19,7 @@ class Closable(Protocol):
         """Note that this process is a fork, in which it cannot be used."""
 
 
+_logger = logging.getLogger("platform_events")
 _open: weakref.WeakSet[Closable] = weakref.WeakSet()
 
 
@@ -28,7 +30,10 @@ def register(closable: Closable) -> None:
 
 def _close_forgotten() -> None:
     for closable in list(_open):
-        closable.close()
+        try:
+            closable.close()
+        except Exception:
+            _logger.exception("closing at exit failed")
 
 
 def _abandon_in_child() -> None:

@@ -22,10 +22,13 @@ def as_mapping(payload: Any) -> Mapping[str, Any]:
     """
     if isinstance(payload, Mapping):
         return payload
-    if isinstance(payload, BaseModel):
-        return payload.model_dump()
-    if dataclasses.is_dataclass(payload) and not isinstance(payload, type):
-        return dataclasses.asdict(payload)
+    try:
+        if isinstance(payload, BaseModel):
+            return payload.model_dump()
+        if dataclasses.is_dataclass(payload) and not isinstance(payload, type):
+            return dataclasses.asdict(payload)
+    except Exception as error:
+        raise PayloadError("", f"{type(payload).__name__} gives no fields: {error}") from error
     raise PayloadError(
         "",
         f"a payload is a mapping, a dataclass or a pydantic model, not {type(payload).__name__}",

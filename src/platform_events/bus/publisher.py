@@ -18,7 +18,7 @@ from platform_events.definitions.codec import PayloadEncoder
 from platform_events.errors import EventTooLargeError, PlatformEventsError, UsageError
 from platform_events.kafka.producer import MAX_RECORD_BYTES, Delivery, RecordProducer
 from platform_events.names import stream_name, stream_path
-from platform_events.replay import StreamIdentity, encode_offset
+from platform_events.replay import LowWaterMark, StreamIdentity, encode_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 MAX_EVENT_ID = 36
 """Characters of an event ID, as Pub/Sub API clients expect."""
-_LOWER_TIME_MS = 5_000
-"""How far before its append time the time form of a result lies: other partitions' clocks."""
 _SERVE_EVERY = 256
 """Events queued between two looks at what was delivered."""
 
@@ -88,10 +86,11 @@ class PendingEvent(Delivery):
         if self.in_log:
             identity = self.target.identity
             replay_id: ReplayId | None = None
-            if identity.partitions == 1 and self.offset >= 0:
+            # A stream that has just grown may not be known as grown yet, but partition 1 tells.
+            if identity.partitions == 1 and self.partition == 0 and self.offset >= 0:
                 replay_id = encode_offset(self.offset + 1, identity.tags[0])
-            elif identity.partitions > 1:
-                replay_id = identity.time_id(self.append_time_ms - _LOWER_TIME_MS)
+            elif self.offset >= 0:
+                replay_id = identity.time_id(self.append_time_ms - LowWaterMark.MARGIN_MS)
             return PublishResult(PublishStatus.PERSISTED, event_id, replay_id)
         error = self.producer.explain(self, self.target.doing)
         unknown = self.in_log is None
@@ -117,6 +116,7 @@ class SubmittedEvent(PendingEvent):
         """Take the outcome; the future is resolved after, since its callbacks may publish."""
         super().__call__(error, message)
         self.settled_events.append(self)
+        self.producer.request_background(urgent=False)
 
     def refuse(self, error: PlatformEventsError) -> None:
         """Settle an event that never left this process."""
@@ -156,8 +156,11 @@ class Publisher:
         target = self._targets.get(name)
         if target is None or target.entry is not entry or target.watched.deleted:
             with self._finding:
-                old = self._targets.pop(name, None)
+                old = self._targets.get(name)
+                if old is not None and old is not target:
+                    return old
                 if old is not None:
+                    del self._targets[name]
                     self._watch.remove(old.watched)
                 topic = self._settings.namespace.topic(name)
                 target = Target(entry, topic, self._admin, self._watch, self._settings)
@@ -207,12 +210,21 @@ class Publisher:
         pending = SubmittedEvent(self._producer, target, self._event_id(message), self._settled)
         self._send(pending, message.payload, headers)
         self._producer.request_background(urgent=urgent)
+        if pending.settled:
+            # Refused: after a close nobody else would resolve it.
+            self._resolve_futures()
         return pending.future
 
     def is_ready(self, event: str) -> bool:
         """Whether `submit` to this event would not wait."""
-        target = self._targets.get(stream_name(event))
-        return target is not None and not target.watched.deleted and self._producer.has_room()
+        name = stream_name(event)
+        target = self._targets.get(name)
+        return (
+            target is not None
+            and target.entry is self._catalog.cached(name)
+            and not target.watched.deleted
+            and self._producer.has_room()
+        )
 
     def close(self, timeout: float) -> None:
         """Wait for what is on its way, at most `timeout` seconds; the rest becomes UNKNOWN."""
@@ -271,8 +283,11 @@ class Publisher:
         )
 
     def _resolve_futures(self) -> None:
-        while self._settled:
-            event = self._settled.popleft()
+        while True:
+            try:
+                event = self._settled.popleft()
+            except IndexError:
+                return
             event.future.set_result(event.result())
 
 

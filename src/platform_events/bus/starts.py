@@ -89,7 +89,7 @@ def resolve_start(
         if start.tzinfo is None:
             raise UsageError("a start time needs a time zone, such as datetime.now(UTC)")
         # The next whole millisecond: appended at or after it is appended at or after `start`.
-        time_ms = -((EPOCH - start) // timedelta(milliseconds=1))
+        time_ms = max(-((EPOCH - start) // timedelta(milliseconds=1)), 0)
         return _offsets_since(time_ms, topic, marks, admin), 0
     if not isinstance(start, (str, bytes)):
         raise UsageError(

@@ -152,8 +152,11 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         """Stop reading. A waiting `next()` in another thread raises `ClosedError`."""
         if not self._closed and not self._forked:
             self._closed = True
-            self._watch.remove(self._watched)
-            self._reader.close()
+            self._release()
+
+    def _release(self) -> None:
+        self._watch.remove(self._watched)
+        self._reader.close()
 
     def abandon(self) -> None:
         """Note that this process is a fork, in which the subscription cannot be used."""
@@ -185,6 +188,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
             if self._ends is not None and self._finished(self._ends):
                 self._look()
                 self.ended = True
+                self._release()
                 return False
             now = time.monotonic()
             self._check_progress(now)
@@ -228,6 +232,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
             if ends is not None and offset >= ends[partition]:
                 delivered[partition] = max(delivered[partition], ends[partition])
                 continue
+            before = delivered[partition]
             delivered[partition] = offset + 1
             if several:
                 self._low_water.deliver(partition, record.timestamp()[1])
@@ -240,6 +245,12 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
                 if self._skip_undecodable:
                     _logger.warning("skipped: %s", error)
                     continue
+                self._failure = error
+                break
+            except BrokerError as error:
+                # The record is sound, its schema could not be asked for: it stands next.
+                delivered[partition] = before
+                self._records = itertools.chain([record], records)
                 self._failure = error
                 break
         else:

@@ -83,7 +83,7 @@ def apply(
     """
     topic = settings.namespace.catalog
     with Admin(settings) as admin:
-        admin.create(topic, 1, settings.replication_factor, _CATALOG_CONFIG)
+        _make_catalog(settings, admin, topic)
         with LedgerWriter(settings, topic) as writer:
             plan = _plan(settings, admin, desired, options)
             if plan.refusals:
@@ -91,6 +91,19 @@ def apply(
             if plan.effective and confirm(plan):
                 _carry_out(plan, settings, admin, writer, options, progress)
     return plan
+
+
+def _make_catalog(settings: Settings, admin: Admin, topic: str) -> None:
+    """Make the catalog's topic, or repair its config."""
+    config = dict(_CATALOG_CONFIG)
+    if settings.min_insync_replicas is not None:
+        config["min.insync.replicas"] = str(settings.min_insync_replicas)
+    admin.create(topic, 1, settings.replication_factor, config)
+    admin.await_topic(topic)
+    present = admin.configs([topic])[topic]
+    drifted = {key: value for key, value in config.items() if present.get(key) != value}
+    if drifted:
+        admin.configure(topic, drifted)
 
 
 def _carry_out(
@@ -142,7 +155,8 @@ def _change_topic(admin: Admin, name: str, change: Change, options: PlanOptions)
 
 def _finish(admin: Admin, name: str, entry: Entry) -> Entry:
     if entry.wanted is None:
-        return replace(entry, active=None)
+        # The name is free: what comes next under it owes nothing to the schemas before.
+        return replace(entry, active=None, schema_ids=())
     topic = admin.await_topic(name)
     return replace(
         entry,

@@ -7,7 +7,12 @@ import time
 from typing import TYPE_CHECKING
 
 from platform_events.catalog.state import CatalogState, Entry
-from platform_events.errors import UnknownSchemaError, UnknownStreamError, UsageError
+from platform_events.errors import (
+    CatalogCorruptError,
+    UnknownSchemaError,
+    UnknownStreamError,
+    UsageError,
+)
 from platform_events.kafka.reader import END_SLICE, MAX_BATCH, TopicReader
 from platform_events.names import is_channel_name, stream_path
 
@@ -73,6 +78,10 @@ class Catalog:
                 f"schema {schema_id} was never applied in tenant {self._settings.tenant!r}",
             ) from None
 
+    def cached(self, name: str) -> Entry | None:
+        """Return what was last read of an event, without asking."""
+        return self._state.entries.get(name)
+
     def entries(self) -> list[Entry]:
         """Return every entry with an active or pending definition, by name."""
         self.refresh()
@@ -127,8 +136,13 @@ class Catalog:
 
     def _take(self, reader: TopicReader, timeout: float) -> bool:
         batch = reader.read(MAX_BATCH, timeout)
-        for record in batch.records:
-            self._state.fold(record.key(), record.value(), f"{self._topic}@{record.offset()}")
+        try:
+            for record in batch.records:
+                self._state.fold(record.key(), record.value(), f"{self._topic}@{record.offset()}")
+        except CatalogCorruptError:
+            # Read again from the start at the next question, and so fail again.
+            self._restart("")
+            raise
         self._position = max(self._position, reader.positions().get(0, 0))
         return bool(batch)
 

@@ -20,7 +20,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from platform_events.errors import BrokerError, BrokerTimeoutError
+from platform_events.errors import BrokerError, BrokerTimeoutError, ClosedError
 from platform_events.kafka.connection import Health, client_config, refuse_property
 from platform_events.kafka.faults import kafka_error, translate, unreachable
 from platform_events.kafka.forks import protect
@@ -58,9 +58,10 @@ class Admin:
         self._timeout = settings.request_timeout
         self._health = Health(settings.bootstrap_servers)
         try:
-            self._client = AdminClient(client_config(settings, self._health, {}))
+            client = AdminClient(client_config(settings, self._health, {}))
         except (KafkaException, TypeError, ValueError) as error:
             raise refuse_property(error) from error
+        self._client: AdminClient | None = client
         self._cluster_id = ""
         protect(self)
 
@@ -74,7 +75,7 @@ class Admin:
         """Return the cluster's ID. It is asked for once."""
         if not self._cluster_id:
             described = self._wait(
-                self._client.describe_cluster(request_timeout=self._timeout),
+                self._live().describe_cluster(request_timeout=self._timeout),
                 "asking for the cluster's ID",
             )
             self._cluster_id = str(described.cluster_id)
@@ -85,7 +86,7 @@ class Admin:
         wanted = list(names)
         if not wanted:
             return {}
-        futures = self._client.describe_topics(
+        futures = self._live().describe_topics(
             TopicCollection(wanted), request_timeout=self._timeout
         )
         topics: dict[str, Topic | None] = {}
@@ -123,7 +124,7 @@ class Admin:
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
         if not resources:
             return {}
-        futures = self._client.describe_configs(resources, request_timeout=self._timeout)
+        futures = self._live().describe_configs(resources, request_timeout=self._timeout)
         return {
             resource.name: {
                 entry.name: entry.value
@@ -145,7 +146,7 @@ class Admin:
             config=dict(config),
         )
         self._wait_or_none(
-            self._client.create_topics([topic], request_timeout=self._timeout)[name],
+            self._live().create_topics([topic], request_timeout=self._timeout)[name],
             f"creating topic {name}",
             (KafkaError.TOPIC_ALREADY_EXISTS,),
         )
@@ -160,24 +161,24 @@ class Admin:
                 for key, value in config.items()
             ],
         )
-        futures = self._client.incremental_alter_configs([resource], request_timeout=self._timeout)
+        futures = self._live().incremental_alter_configs([resource], request_timeout=self._timeout)
         self._wait(futures[resource], f"configuring topic {name}")
 
     def grow(self, name: str, partitions: int) -> None:
         """Raise a topic's number of partitions to `partitions`."""
-        futures = self._client.create_partitions(
+        futures = self._live().create_partitions(
             [NewPartitions(name, partitions)], request_timeout=self._timeout
         )
         self._wait(futures[name], f"adding partitions to topic {name}")
 
     def delete(self, name: str) -> None:
         """Delete a topic with its events; none of that name is fine."""
-        futures = self._client.delete_topics([name], request_timeout=self._timeout)
+        futures = self._live().delete_topics([name], request_timeout=self._timeout)
         self._wait_or_none(futures[name], f"deleting topic {name}", _ABSENT)
 
     def delete_records(self, name: str, offsets: Sequence[int]) -> None:
         """Remove what lies below these offsets, one for each partition, as retention does."""
-        futures = self._client.delete_records(
+        futures = self._live().delete_records(
             [Partition(name, partition, offset) for partition, offset in enumerate(offsets)],
             request_timeout=self._timeout,
         )
@@ -215,7 +216,7 @@ class Admin:
         }
         if not request:
             return {}
-        futures = self._client.list_offsets(
+        futures = self._live().list_offsets(
             request,
             isolation_level=IsolationLevel.READ_COMMITTED,
             request_timeout=self._timeout,
@@ -229,11 +230,16 @@ class Admin:
 
     def close(self) -> None:
         """End the client; it cannot be used any more."""
-        del self._client
+        self._client = None
+
+    def _live(self) -> AdminClient:
+        if self._client is None:
+            raise ClosedError("the bus is closed; make a new EventBus")
+        return self._client
 
     def serve(self) -> None:
         """Let the client deliver what it has to say; call it now and then."""
-        self._client.poll(0)
+        self._live().poll(0)
 
     def _wait_or_none(
         self, future: Future[_Result], doing: str, absent: Sequence[int]
@@ -250,7 +256,7 @@ class Admin:
         started = time.monotonic()
         down_since: float | None = None
         while not wait([future], timeout=_POLL_INTERVAL).done:
-            self._client.poll(0)
+            self._live().poll(0)
             now = time.monotonic()
             if now - started > self._timeout + _GRACE:
                 raise BrokerTimeoutError(f"{doing}: no answer in {self._timeout:g} s; try again")
@@ -262,7 +268,7 @@ class Admin:
         try:
             result = future.result()
         except KafkaException as exception:
-            self._client.poll(0)
+            self._live().poll(0)
             raise translate(kafka_error(exception), doing, self._health) from exception
         self._health.recover()
         return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Self
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -23,6 +24,7 @@ _FENCED = (
     KafkaError.INVALID_PRODUCER_EPOCH,
     KafkaError.INVALID_PRODUCER_ID_MAPPING,
 )
+_logger = logging.getLogger("platform_events")
 _FENCE_KEY = "fence"
 
 
@@ -43,7 +45,7 @@ class LedgerWriter:
             "enable.idempotence": True,
             "acks": "all",
             "transaction.timeout.ms": 60_000,
-            "retry.backoff.ms": 5,
+            "retry.backoff.ms": settings.kafka.get("retry.backoff.ms", 5),
             "message.max.bytes": MAX_BATCH_BYTES,
         }
         try:
@@ -101,5 +103,8 @@ class LedgerWriter:
                 ) from exception
             translated = translate(self._failure or error, doing, self._health)
             if not isinstance(translated, BrokerTimeoutError) and error.txn_requires_abort():
-                self._producer.abort_transaction(self._timeout)
+                try:
+                    self._producer.abort_transaction(self._timeout)
+                except KafkaException as abort:
+                    _logger.warning("the transaction times out by itself: %s", abort)
             raise translated from exception

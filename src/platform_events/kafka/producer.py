@@ -317,7 +317,8 @@ class RecordProducer:
                         _logger.warning("%s", error)
                     finally:
                         self._leading.release()
+                idle = self._sent_cost == self.settled_cost
                 self._after_serving()
-                if self._sent_cost == self.settled_cost:
+                if idle:
                     self._urgent = False
                     break

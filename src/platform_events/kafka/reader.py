@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from platform_events.errors import BrokerTimeoutError
+from platform_events.errors import BrokerError, BrokerTimeoutError
 from platform_events.kafka.connection import Health, client_config, refuse_property
-from platform_events.kafka.faults import translate, unreachable
+from platform_events.kafka.faults import kafka_error, translate, unreachable
 from platform_events.kafka.forks import protect
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ class TopicReader:
         self._timeout = settings.request_timeout
         self._health = Health(settings.bootstrap_servers)
         self._reading = threading.Lock()
+        self._failure: BrokerError | None = None
         properties: Mapping[str, Any] = {
             "group.id": settings.namespace.topic("reader"),
             "enable.auto.commit": False,
@@ -125,12 +126,15 @@ class TopicReader:
         """
         deadline = time.monotonic() + timeout
         while True:
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
             with self._reading:
                 if self._consumer is None:
                     return Batch()
                 messages = self._consume(self._consumer, limit, deadline - time.monotonic())
             batch = self._sort(messages)
-            if batch or time.monotonic() >= deadline:
+            if batch or (time.monotonic() >= deadline and self._failure is None):
                 return batch
 
     def _consume(self, consumer: Consumer, limit: int, timeout: float) -> list[Any]:
@@ -152,12 +156,13 @@ class TopicReader:
         with self._reading:
             if self._consumer is None:
                 return {}
-            assigned = self._consumer.assignment()
-            return {
-                found.partition: found.offset
-                for found in self._consumer.position(assigned)
-                if found.offset >= 0
-            }
+            try:
+                found = self._consumer.position(self._consumer.assignment())
+            except KafkaException as exception:
+                raise translate(
+                    kafka_error(exception), f"reading topic {self._topic}", self._health
+                ) from exception
+        return {one.partition: one.offset for one in found if one.offset >= 0}
 
     @property
     def unreachable(self) -> bool:
@@ -190,7 +195,11 @@ class TopicReader:
                 batch.records.append(message)
                 batch.ends.pop(message.partition(), None)
             else:
-                self._note(error, message, batch)
+                try:
+                    self._note(error, message, batch)
+                except BrokerError as failure:
+                    # The records beside it come first.
+                    self._failure = failure
         return batch
 
     def _note(self, error: KafkaError, message: Any, batch: Batch) -> None:

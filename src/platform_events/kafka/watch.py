@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING
 
-from platform_events.errors import BrokerError
+from platform_events.errors import AuthorizationError, BrokerError
 
 if TYPE_CHECKING:
     from platform_events.kafka.admin import Admin, Topic
@@ -65,20 +66,21 @@ class TopicWatch:
     def __init__(self, admin: Admin) -> None:
         self._admin = admin
         self._lock = threading.Lock()
-        self._watched: list[Watched] = []
+        # Weak, so that a subscription nobody closed is not watched for ever.
+        self._watched: weakref.WeakSet[Watched] = weakref.WeakSet()
         self._next = 0.0
 
     def add(self, topic: Topic) -> Watched:
         """Begin to watch a topic."""
         watched = Watched(topic)
         with self._lock:
-            self._watched.append(watched)
+            self._watched.add(watched)
         return watched
 
     def remove(self, watched: Watched) -> None:
         """Stop watching."""
         with self._lock:
-            self._watched.remove(watched)
+            self._watched.discard(watched)
 
     def tick(self) -> None:
         """Look if it is time. An unreachable cluster is logged: nothing was learnt."""
@@ -102,6 +104,21 @@ class TopicWatch:
         Raises:
             BrokerError: the cluster cannot be asked.
         """
-        seen = self._admin.describe({one.topic.name for one in watched})
+        names = {one.topic.name for one in watched}
+        try:
+            seen = self._admin.describe(names)
+        except AuthorizationError:
+            # One topic that may not be seen any more must not hide what becomes of the others.
+            seen = self._describe_allowed(names)
         for one in watched:
-            one.observe(seen[one.topic.name])
+            if one.topic.name in seen:
+                one.observe(seen[one.topic.name])
+
+    def _describe_allowed(self, names: set[str]) -> dict[str, Topic | None]:
+        seen: dict[str, Topic | None] = {}
+        for name in names:
+            try:
+                seen[name] = self._admin.describe_one(name)
+            except AuthorizationError as error:
+                _logger.warning("%s", error)
+        return seen
