@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from platform_events.bus.starts import identify
+from platform_events.bus.values import EPOCH
 from platform_events.errors import ReplayError, ReplayExpiredError
 from platform_events.names import stream_path
 from platform_events.replay import (
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from platform_events.catalog.state import Entry
     from platform_events.kafka.admin import Topic
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBER_BYTES = 8
 READABLE = "READABLE"
 DELETED = "STREAM_DELETED"
@@ -173,7 +173,7 @@ def _plain(error: ReplayError, path: str) -> str:
 
 def _iso(time_ms: int) -> str:
     try:
-        moment = _EPOCH + timedelta(milliseconds=time_ms)
+        moment = EPOCH + timedelta(milliseconds=time_ms)
     except OverflowError:
         return f"{time_ms} ms since 1970"
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

@@ -8,7 +8,6 @@ from platform_events.definitions.durations import DAY, SECOND
 
 NAMESPACE = "platform_events"
 """Avro namespace of events that are written in YAML."""
-EVENT_SUFFIX = "__e"
 FREE_PREFIX = "x-"
 """Keys that begin so are ignored, in every mapping of a YAML file."""
 

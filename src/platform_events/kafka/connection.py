@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from platform_events.settings import Settings
 
 _FIXED = {
+    "request.required.acks": "events would be lost when a leader fails",
     "acks": "events would be lost when a leader fails",
     "auto.offset.reset": "a subscriber would skip or repeat events without notice",
     "enable.auto.commit": "positions are replay IDs",
@@ -100,6 +101,9 @@ def client_config(
                 f"Kafka property {name} cannot be set directly: use the setting "
                 f"{_OWN_SETTING[name]} (PLATFORM_EVENTS_{_OWN_SETTING[name].upper()})"
             )
+    for name in settings.kafka.keys() & properties.keys():
+        if settings.kafka[name] != properties[name]:
+            raise ConfigurationError(f"Kafka property {name} cannot be set: the bus sets it itself")
     properties_of_user = settings.kafka
     if "enable.idempotence" not in properties:
         properties_of_user = {

@@ -100,7 +100,10 @@ class RecordProducer:
         self._health = Health(settings.bootstrap_servers)
         self._limit = settings.publish_buffer
         self._timeout_ms = settings.delivery_timeout * 1000
-        self._answer_ms = int(settings.kafka.get("request.timeout.ms", _ANSWER_MS))
+        try:
+            self._answer_ms = int(settings.kafka.get("request.timeout.ms", _ANSWER_MS))
+        except ValueError as error:
+            raise refuse_property(error) from error
         self._sending = threading.Lock()
         self._leading = threading.Lock()
         self._served = threading.Condition()
