@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,6 +133,8 @@ class Node:
         """
         self._running_guard()
         self._signal(signal.SIGSTOP)
+        if self.pid is not None:
+            _await_stop(self.pid)
 
     def resume(self) -> None:
         """Send SIGCONT to Java.
@@ -194,3 +197,16 @@ def find_cause(log: str) -> str:
         return message
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     return lines[-1] if lines else ""
+
+
+def _await_stop(pid: int) -> None:
+    """Wait, where the system tells, until no thread of a stopped process runs any more."""
+    deadline = time.monotonic() + _GUARD_SECONDS
+    while time.monotonic() < deadline:
+        states = [
+            file.read_text().rpartition(")")[2].split()[0]
+            for file in Path(f"/proc/{pid}/task").glob("*/stat")
+        ]
+        if all(state == "T" for state in states):
+            return
+        time.sleep(0.001)
