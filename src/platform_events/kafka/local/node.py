@@ -203,10 +203,11 @@ def _await_stop(pid: int) -> None:
     """Wait, where the system tells, until no thread of a stopped process runs any more."""
     deadline = time.monotonic() + _GUARD_SECONDS
     while time.monotonic() < deadline:
-        states = [
-            file.read_text().rpartition(")")[2].split()[0]
-            for file in Path(f"/proc/{pid}/task").glob("*/stat")
-        ]
-        if all(state == "T" for state in states):
-            return
+        with suppress(FileNotFoundError):  # of a thread that has just ended
+            states = [
+                file.read_text().rpartition(")")[2].split()[0]
+                for file in Path(f"/proc/{pid}/task").glob("*/stat")
+            ]
+            if all(state == "T" for state in states):
+                return
         time.sleep(0.001)
