@@ -83,6 +83,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         self._records: Iterator[Record] = iter(())
         self._reached: dict[int, int] = {}
         self._at_end: tuple[int, ...] = ()
+        self._trouble: Batch | None = None
         self._events: Iterator[Event[Payload]] = iter(())
         self._failure: Exception | None = None
         self._last: Event[Payload] | None = None
@@ -185,6 +186,10 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         self._seen = self._seen or time.monotonic()
         while not self._decode(self._records):
             self._check()
+            if self._trouble is not None:
+                # Only now: the records beside it are handed out, the position is behind them.
+                trouble, self._trouble = self._trouble, None
+                self._recover(trouble)
             if self._ends is not None and self._finished(self._ends):
                 self._look()
                 self.ended = True
@@ -197,7 +202,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
             if batch.records or batch.ends:
                 self._seen = time.monotonic()
             if batch.out_of_range or batch.topic_missing:
-                self._recover(batch)
+                self._trouble = batch
             self._records = iter(batch.records)
             self._reached = batch.ends
             self._at_end = tuple(batch.ends)
