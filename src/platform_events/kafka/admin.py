@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from concurrent.futures import wait
 from dataclasses import dataclass
@@ -31,10 +32,13 @@ if TYPE_CHECKING:
 
     from platform_events.settings import Settings
 
+_logger = logging.getLogger("platform_events")
 _Result = TypeVar("_Result")
 _POLL_INTERVAL = 0.1
 _UNREACHABLE_AFTER = 2.0
 """Seconds of no broker accepting a connection after which waiting on is pointless."""
+_LOOK_AGAIN_AFTER = 1.0
+"""Seconds without an answer after which the client may be waiting for what it could ask for."""
 _GRACE = 5.0
 """Seconds behind the request time-out after which the client itself is not trusted any more."""
 _ABSENT = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
@@ -252,8 +256,19 @@ class Admin:
                 return None
             raise
 
+    def _look_again(self) -> None:
+        """Have the client ask who the controller is.
+
+        It asks once, and a cluster that has just started may not have had one then; the client
+        would wait for its next regular look, minutes later.
+        """
+        try:
+            self._live().list_topics(timeout=_LOOK_AGAIN_AFTER)
+        except KafkaException as exception:
+            _logger.info("the cluster was asked for its controller: %s", exception)
+
     def _wait(self, future: Future[_Result], doing: str) -> _Result:
-        started = time.monotonic()
+        started = looked = time.monotonic()
         down_since: float | None = None
         while not wait([future], timeout=_POLL_INTERVAL).done:
             self._live().poll(0)
@@ -261,6 +276,9 @@ class Admin:
             if now - started > self._timeout + _GRACE:
                 raise BrokerTimeoutError(f"{doing}: no answer in {self._timeout:g} s; try again")
             if not self._health.brokers_down:
+                if now - looked > _LOOK_AGAIN_AFTER:
+                    looked = now
+                    self._look_again()
                 continue
             down_since = down_since or now
             if now - down_since > _UNREACHABLE_AFTER:
