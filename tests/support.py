@@ -89,6 +89,13 @@ def delete_topic(settings: Settings, name: str) -> None:
     client.delete_topics([topic_of(settings, name)])[topic_of(settings, name)].result()
 
 
+def produce_to(settings: Settings, topic: str, key: bytes, value: bytes) -> None:
+    """Write a keyed record as other software would."""
+    producer = Producer({"bootstrap.servers": settings.bootstrap_servers})
+    producer.produce(topic, value, key)
+    assert producer.flush(10) == 0
+
+
 def produce_raw(
     settings: Settings, name: str, value: bytes | None, headers: Any = None, **config: Any
 ) -> int:
