@@ -38,13 +38,15 @@ fields:
 
 def load(directory: Path, *documents: str, project: str | None = None) -> Definitions:
     """Load definitions given as YAML texts, from a directory that holds nothing else."""
-    for old in directory.glob("*.yaml"):
+    for old in (*directory.glob("*.yaml"), *directory.glob("channels/*.yaml")):
         old.unlink()
-    directory.mkdir(exist_ok=True)
+    (directory / "channels").mkdir(parents=True, exist_ok=True)
     if project is not None:
         (directory / "project.yaml").write_text(f"project: {project}\n")
     for number, document in enumerate(documents):
-        (directory / f"event{number}.yaml").write_text(textwrap.dedent(document))
+        text = textwrap.dedent(document)
+        folder = directory / "channels" if text.lstrip().startswith("channel:") else directory
+        (folder / f"definition{number}.yaml").write_text(text)
     return load_definitions(directory)
 
 

@@ -31,6 +31,7 @@ PlatformEventsError
 │   ├── AuthenticationError      AUTHENTICATION_FAILED
 │   ├── AuthorizationError       NOT_AUTHORIZED
 │   ├── RecordRejectedError      RECORD_REJECTED       the broker refused this record for good
+│   ├── FencedError              FENCED                another process took over this writer's work
 │   └── KafkaFaultError          KAFKA_ERROR           anything else that Kafka reports
 └── LocalBrokerError             LOCAL_BROKER          the embedded Kafka cannot start or run
 ```
@@ -61,6 +62,7 @@ __all__ = [
     "ConfigurationError",
     "DefinitionsError",
     "EventTooLargeError",
+    "FencedError",
     "ForkedError",
     "KafkaFaultError",
     "LocalBrokerError",
@@ -118,6 +120,8 @@ class Problem:
     """1-based."""
     path: str = ""
     """Where in the document, such as `fields[2].type`."""
+    excerpt: str = ""
+    """The line and below it a caret that marks the place, two lines; empty if there is none."""
 
     def __str__(self) -> str:
         place = self.file
@@ -371,6 +375,12 @@ class RecordRejectedError(BrokerError):
     """The broker refused this record for good; sending it again unchanged is pointless."""
 
     code = "RECORD_REJECTED"
+
+
+class FencedError(BrokerError):
+    """Another process took over what this one wrote; whatever it had begun is undone."""
+
+    code = "FENCED"
 
 
 class KafkaFaultError(BrokerError):

@@ -72,6 +72,19 @@ class Namespace:
         """Return the topic of an event or channel."""
         return f"{self.prefix}.{self.tenant}.{name}"
 
+    def dead_letters(self, channel: str) -> str:
+        """Return the topic of a channel's member events that cannot be decoded or written."""
+        return self.topic(channel) + ".dlq"
+
+    def positions(self, channel: str) -> str:
+        """Return the group in which a channel's positions in its members are kept."""
+        return self.topic(channel) + ".positions"
+
+    @property
+    def routers(self) -> str:
+        """The group in which routers share the channels."""
+        return self.topic("router")
+
     @property
     def catalog(self) -> str:
         """The catalog's topic, and the transactional id of its writers."""

@@ -12,6 +12,7 @@ from platform_events.catalog.plan import (
     Change,
     Plan,
     PlanOptions,
+    TopicChange,
     TopicFacts,
     make_plan,
     topic_config,
@@ -19,10 +20,12 @@ from platform_events.catalog.plan import (
 from platform_events.catalog.state import CatalogState, Entry, entry_records
 from platform_events.definitions.model import Definitions, EventDefinition
 from platform_events.errors import CatalogCorruptError
+from platform_events.names import Namespace
 from tests.support import KEYED, ORDER, load
 
 ORDER_NAME = "Order_Placed__e"
 OPTIONS = PlanOptions(max_message_bytes=1_000_000)
+TOPIC = Namespace().topic
 
 
 @pytest.fixture
@@ -55,17 +58,25 @@ def plan(
 ) -> Change:
     events = {wanted.name: wanted} if wanted else {}
     name = wanted.name if wanted else next(iter(state.entries))
-    made = make_plan(Definitions("default", events), state, {name: facts}, options)
+    made = make_plan(Definitions("default", events), state, {TOPIC(name): facts}, options)
     (change,) = made.changes
     return change
 
 
+def topic_change(change: Change) -> TopicChange:
+    (found,) = change.topics
+    return found
+
+
 def test_a_new_event_is_created_with_all_its_config(order: EventDefinition) -> None:
     change = plan(order, CatalogState(), None)
-    assert (change.action, change.create_topic, change.refusals) == (Action.CREATE, True, ())
-    assert change.config["message.timestamp.type"] == "LogAppendTime"
-    assert change.config["retention.ms"] == str(72 * 3_600_000)
-    assert int(change.config["segment.ms"]) < 72 * 3_600_000
+    assert (change.action, change.kind, change.refusals) == (Action.CREATE, "event", ())
+    made = topic_change(change)
+    assert (made.topic, made.create, made.partitions) == (TOPIC(ORDER_NAME), True, 1)
+    assert made.config["max.message.bytes"] == "1000000"
+    assert made.config["message.timestamp.type"] == "LogAppendTime"
+    assert made.config["retention.ms"] == str(72 * 3_600_000)
+    assert int(made.config["segment.ms"]) < 72 * 3_600_000
     assert change.entry is not None
     assert change.entry.pending
     assert change.entry.active is None
@@ -73,14 +84,14 @@ def test_a_new_event_is_created_with_all_its_config(order: EventDefinition) -> N
 
 def test_what_is_as_it_should_be_is_left_alone(order: EventDefinition) -> None:
     change = plan(order, applied(order), topic(order))
-    assert (change.action, change.entry, change.touches_topic) == (Action.NONE, None, False)
+    assert (change.action, change.entry, change.topics) == (Action.NONE, None, ())
 
 
 def test_drift_of_the_topic_is_repaired(order: EventDefinition) -> None:
     drifted = topic(order).config | {"retention.ms": "1", "cleanup.policy": "compact"}
     change = plan(order, applied(order), topic(order, config=drifted))
     assert change.action is Action.REPAIR
-    assert change.config == {"retention.ms": "259200000", "cleanup.policy": "delete"}
+    assert topic_change(change).config == {"retention.ms": "259200000", "cleanup.policy": "delete"}
     assert any("retention.ms: 1 -> 259200000" in detail for detail in change.details)
 
 
@@ -92,12 +103,12 @@ def test_config_that_is_not_ours_is_left_alone(order: EventDefinition) -> None:
 def test_min_insync_replicas_follows_the_setting(order: EventDefinition) -> None:
     options = replace(OPTIONS, min_insync_replicas=2)
     change = plan(order, applied(order), topic(order), options)
-    assert change.config == {"min.insync.replicas": "2"}
+    assert topic_change(change).config == {"min.insync.replicas": "2"}
 
 
 def test_a_missing_topic_is_made_anew_and_said_to_be_empty(order: EventDefinition) -> None:
     change = plan(order, applied(order), None)
-    assert (change.action, change.create_topic) == (Action.REPAIR, True)
+    assert (change.action, topic_change(change).create) == (Action.REPAIR, True)
     assert "gone with its events" in change.details[0]
 
 
@@ -119,7 +130,7 @@ def test_a_break_names_the_field(order: EventDefinition, tmp_path: Path) -> None
 def test_an_addition_is_an_update_with_a_new_schema(order: EventDefinition, tmp_path: Path) -> None:
     more = load(tmp_path, ORDER + "  - {name: city, type: string, optional: true}\n")
     change = plan(more.events[ORDER_NAME], applied(order), topic(order))
-    assert (change.action, change.refusals, change.touches_topic) == (Action.UPDATE, (), False)
+    assert (change.action, change.refusals, change.topics) == (Action.UPDATE, (), ())
     assert change.entry is not None
     assert change.entry.wanted == more.events[ORDER_NAME]
     assert change.entry.active == order
@@ -142,7 +153,7 @@ def test_partitions_grow_only_when_allowed(keyed: EventDefinition) -> None:
     assert "--allow-partition-growth" in refused.refusals[0]
     assert "order" in refused.refusals[0]
     allowed = plan(more, applied(keyed), topic(keyed), replace(OPTIONS, allow_growth=True))
-    assert (allowed.refusals, allowed.grow_to) == ((), 6)
+    assert (allowed.refusals, topic_change(allowed).grow_to) == ((), 6)
 
 
 def test_partitions_never_shrink(keyed: EventDefinition) -> None:
@@ -168,9 +179,9 @@ def test_another_project_s_events_are_not_seen(order: EventDefinition) -> None:
 
 def test_nothing_is_deleted_without_pruning(order: EventDefinition) -> None:
     kept = plan(None, applied(order), topic(order))
-    assert (kept.action, kept.delete_topic) == (Action.KEEP, False)
+    assert (kept.action, kept.topics) == (Action.KEEP, ())
     pruned = plan(None, applied(order), topic(order), replace(OPTIONS, prune=True))
-    assert (pruned.action, pruned.delete_topic) == (Action.DELETE, True)
+    assert (pruned.action, topic_change(pruned).delete) == (Action.DELETE, True)
     assert pruned.entry is not None
     assert pruned.entry.wanted is None
     assert Plan("default", (kept,)).effective == ()
@@ -184,7 +195,7 @@ def test_a_creation_that_was_interrupted_is_finished(
     state.entries[ORDER_NAME] = replace(state.entries[ORDER_NAME], active=None, topic_ids=())
     change = plan(order, state, topic(order) if stopped_after == "topic" else None)
     assert change.action is Action.CREATE
-    assert change.create_topic == (stopped_after == "catalog")
+    assert bool(change.topics) == (stopped_after == "catalog")
     assert change.entry is not None
 
 
@@ -192,7 +203,7 @@ def test_a_deletion_that_was_interrupted_is_finished(order: EventDefinition) -> 
     state = applied(order)
     state.entries[ORDER_NAME] = replace(state.entries[ORDER_NAME], wanted=None)
     change = plan(None, state, None)
-    assert (change.action, change.delete_topic) == (Action.DELETE, False)
+    assert (change.action, change.topics) == (Action.DELETE, ())
 
 
 def test_an_interrupted_change_is_judged_by_what_is_active(

@@ -11,23 +11,28 @@ from hypothesis import given, settings
 from ruamel.yaml import YAML
 
 import platform_events.definitions
+from platform_events.definitions.channel_file import KnownEvents, read_channel
+from platform_events.definitions.document import Report
 from platform_events.definitions.editor_schema import (
     DIRECTORY,
     EVENT_SCHEMA,
     PROJECT_SCHEMA,
+    channel_schema,
     event_schema,
     header,
     project_schema,
     write_schemas,
 )
+from platform_events.definitions.yaml_document import read_yaml
 from tests.definitions.definition_strategies import events
-from tests.definitions.test_event_files import ONE_FIELD, read
+from tests.definitions.test_event_files import ONE_FIELD, event, read
 
 PACKAGE = Path(platform_events.definitions.__file__).parent
 REPOSITORY = Path(__file__).parents[2]
 
 jsonschema = pytest.importorskip("jsonschema")
 EVENT = jsonschema.Draft202012Validator(event_schema())
+CHANNEL = jsonschema.Draft202012Validator(channel_schema())
 PROJECT = jsonschema.Draft202012Validator(project_schema())
 
 
@@ -40,7 +45,7 @@ def test_committed_files_are_up_to_date(directory: Path, tmp_path: Path) -> None
 
 
 def test_they_are_json_schemas() -> None:
-    for schema in (event_schema(), project_schema()):
+    for schema in (event_schema(), channel_schema(), project_schema()):
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
@@ -124,6 +129,54 @@ def test_both_refuse(text: str) -> None:
     avro = {"type": "record", "name": "A__e", "fields": []}
     assert read(text, avro)[1]
     assert not EVENT.is_valid(plain(text))
+
+
+def read_as_channel(text: str) -> list[str]:
+    """Return the problems of a channel whose project has the events A__e and B__e."""
+    report = Report("f")
+    root = read_yaml(text, report)
+    assert root is not None
+    found = {name: event(f"event: {name}\n{ONE_FIELD}") for name in ("A__e", "B__e")}
+    read_channel(root, report, KnownEvents(found, found.keys()))
+    return [str(problem) for problem in report.problems]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "channel: C__chn\nmembers: [{event: A__e}]\n",
+        "channel: C__chn\nmembers: [{event: A__e, filter: a = 'x', from: now, x-a: 1}]\nx-b: 2\n",
+        "channel: C__chn\nretention: 30d\npartitions: 1\nmembers: [{event: A__e}]\n",
+        "channel: C__chn\nmembers: [{event: A__e, from: earliest}, {event: B__e}]\n",
+    ],
+)
+def test_both_accept_a_channel(text: str) -> None:
+    assert read_as_channel(text) == []
+    CHANNEL.validate(plain(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "channel: C__chn\n",
+        "members: [{event: A__e}]\n",
+        "channel: C__e\nmembers: [{event: A__e}]\n",
+        "channel: C__chn\nmembers: []\n",
+        "channel: C__chn\nmembers: {event: A__e}\n",
+        "channel: C__chn\nmembers: [A__e]\n",
+        "channel: C__chn\nmembers: [{filter: a = 'x'}]\n",
+        "channel: C__chn\nmembers: [{event: D__chn}]\n",
+        "channel: C__chn\nmembers: [{event: A__e, from: latest}]\n",
+        "channel: C__chn\nmembers: [{event: A__e, filter: 1}]\n",
+        "channel: C__chn\nmembers: [{event: A__e, filter: ' '}]\n",
+        "channel: C__chn\nmembers: [{event: A__e, flter: a}]\n",
+        "channel: C__chn\nretention: 72\nmembers: [{event: A__e}]\n",
+        "channel: C__chn\nowner: 1\nmembers: [{event: A__e}]\n",
+    ],
+)
+def test_both_refuse_a_channel(text: str) -> None:
+    assert read_as_channel(text)
+    assert not CHANNEL.is_valid(plain(text))
 
 
 @pytest.mark.parametrize("text", ["project: a-1\nx-y: 1\n", "project: a\ndescription: b\n"])

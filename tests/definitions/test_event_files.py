@@ -200,7 +200,10 @@ def test_a_named_type_can_be_referred_to_after_its_definition() -> None:
         (f"event: 7\n{ONE_FIELD}", "f:1:8: event: the number 7 cannot name an event: letters"),
         (f"event: Order\n{ONE_FIELD}", "f:1:8: event: the text 'Order' cannot name an event: "),
         (f"event: A__B__e\n{ONE_FIELD}", "f:1:8: event: the text 'A__B__e' cannot name an event"),
-        (f"event: A__chn\n{ONE_FIELD}", "f:1:8: event: channels are not supported by this version"),
+        (
+            f"event: A__chn\n{ONE_FIELD}",
+            "f:1:8: event: this is a channel's name; an event's ends in __e",
+        ),
         (f"event: A__e\nlable: x\n{ONE_FIELD}", "f:2:1: lable: unknown key 'lable'; did you mean"),
         (f"event: A__e\nzzz: x\n{ONE_FIELD}", "known here: event, label, description, owner, ret"),
         (f"event: A__e\nlabel: 3\n{ONE_FIELD}", "f:2:8: label: must be text, not the number 3; "),

@@ -7,31 +7,34 @@ topic is drift that the next apply repairs.
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from platform_events.catalog.plan import (
-    Change,
-    Plan,
-    PlanOptions,
-    TopicFacts,
-    make_plan,
-    with_latest,
-)
+from platform_events.catalog.changes import Change, Plan, PlanOptions
+from platform_events.catalog.channel_plan import is_refilled
+from platform_events.catalog.feeding import MemberTopic, make_feeding
+from platform_events.catalog.ownership import with_latest
+from platform_events.catalog.plan import make_plan, planned_topics
 from platform_events.catalog.state import CatalogState, Entry, entry_records
+from platform_events.catalog.topics import TopicChange, TopicFacts
+from platform_events.definitions.model import ChannelDefinition
 from platform_events.errors import BrokerTimeoutError, PlanRefusedError
 from platform_events.kafka.admin import Admin
 from platform_events.kafka.ledger import LedgerWriter
-from platform_events.kafka.producer import MAX_BATCH_BYTES
+from platform_events.kafka.producer import MAX_BATCH_BYTES, ORIGIN_ROOM
 from platform_events.kafka.reader import read_range
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from platform_events.definitions.model import Definitions
+    from platform_events.names import Namespace
     from platform_events.settings import Settings
 
 _CATALOG_CONFIG = {"cleanup.policy": "compact", "max.message.bytes": str(MAX_BATCH_BYTES)}
+_LOOK_AGAIN = 0.005
+"""Seconds."""
 
 
 def plan_options(
@@ -44,6 +47,8 @@ def plan_options(
         replication_factor=settings.replication_factor,
         min_insync_replicas=settings.min_insync_replicas,
         max_message_bytes=MAX_BATCH_BYTES,
+        max_channel_message_bytes=MAX_BATCH_BYTES + ORIGIN_ROOM,
+        namespace=settings.namespace,
     )
 
 
@@ -117,14 +122,14 @@ def _carry_out(
     _commit(writer, [change.entry for change in plan.effective if change.entry is not None])
     done: list[Entry] = []
     for change in plan.effective:
-        name = settings.namespace.topic(change.name)
-        if change.touches_topic:
+        for topic in change.topics:
             writer.check_fence()
-            _change_topic(admin, name, change, options)
+            _change_topic(admin, topic, options)
         if change.entry is not None:
-            done.append(_finish(admin, name, change.entry))
+            done.append(_finish(admin, settings.namespace, change.entry))
         progress(change)
     _commit(writer, done)
+    _await_readable(settings, admin)
 
 
 def _commit(writer: LedgerWriter, entries: list[Entry]) -> None:
@@ -138,40 +143,67 @@ def _commit(writer: LedgerWriter, entries: list[Entry]) -> None:
         ) from error
 
 
-def _change_topic(admin: Admin, name: str, change: Change, options: PlanOptions) -> None:
-    if change.delete_topic:
-        admin.delete(name)
+def _await_readable(settings: Settings, admin: Admin) -> None:
+    """Wait until readers see what was committed.
+
+    The broker confirms a commit before it has written the marker that lets readers pass.
+    """
+    topic = settings.namespace.catalog
+    (end,) = admin.log_ends(topic, 1)
+    deadline = time.monotonic() + settings.request_timeout
+    while admin.watermarks({topic: 1})[topic][0][1] < end and time.monotonic() < deadline:
+        time.sleep(_LOOK_AGAIN)
+
+
+def _change_topic(admin: Admin, change: TopicChange, options: PlanOptions) -> None:
+    if change.delete:
+        admin.delete(change.topic)
         return
-    if change.create_topic and change.entry is not None and change.entry.wanted is not None:
-        admin.create(
-            name, change.entry.wanted.partitions, options.replication_factor, change.config
-        )
+    if change.create:
+        admin.create(change.topic, change.partitions, options.replication_factor, change.config)
         return
     if change.grow_to is not None:
-        admin.grow(name, change.grow_to)
+        admin.grow(change.topic, change.grow_to)
     if change.config:
-        admin.configure(name, change.config)
+        admin.configure(change.topic, change.config)
 
 
-def _finish(admin: Admin, name: str, entry: Entry) -> Entry:
+def _finish(admin: Admin, namespace: Namespace, entry: Entry) -> Entry:
     if entry.wanted is None:
         # The name is free: what comes next under it owes nothing to the schemas before.
         return replace(entry, active=None, schema_ids=())
-    topic = admin.await_topic(name)
-    return replace(
-        entry,
-        active=entry.wanted,
-        schema_ids=with_latest(entry.schema_ids, entry.wanted.schema.id),
-        topic_ids=with_latest(entry.topic_ids, topic.topic_id),
+    topic = admin.await_topic(namespace.topic(entry.name))
+    done = replace(
+        entry, active=entry.wanted, topic_ids=with_latest(entry.topic_ids, topic.topic_id)
     )
+    if not isinstance(entry.wanted, ChannelDefinition):
+        return replace(done, schema_ids=with_latest(entry.schema_ids, entry.wanted.schema.id))
+    admin.await_topic(namespace.dead_letters(entry.name))
+    members = _read_members(admin, namespace, entry.wanted)
+    refill = is_refilled(entry, topic.topic_id)
+    return replace(done, feeding=make_feeding(entry.wanted, entry, members, refill=refill))
+
+
+def _read_members(
+    admin: Admin, namespace: Namespace, channel: ChannelDefinition
+) -> dict[str, MemberTopic]:
+    events = {namespace.topic(member.event): member.event for member in channel.members}
+    topics = {name: admin.await_topic(name) for name in events}
+    offsets = admin.watermarks({name: topic.partitions for name, topic in topics.items()})
+    return {
+        event: MemberTopic(
+            topics[name].topic_id,
+            tuple(first for first, _ in offsets[name]),
+            tuple(end for _, end in offsets[name]),
+        )
+        for name, event in events.items()
+    }
 
 
 def _plan(settings: Settings, admin: Admin, desired: Definitions, options: PlanOptions) -> Plan:
     state = read_catalog(settings, admin)
-    names = set(desired.events) | {
-        name for name, entry in state.entries.items() if entry.project == desired.project
-    }
-    return make_plan(desired, state, _read_topics(settings, admin, names), options)
+    topics = _read_topics(admin, planned_topics(desired, state, settings.namespace))
+    return make_plan(desired, state, topics, options)
 
 
 def read_catalog(settings: Settings, admin: Admin) -> CatalogState:
@@ -185,18 +217,12 @@ def read_catalog(settings: Settings, admin: Admin) -> CatalogState:
     return state
 
 
-def _read_topics(settings: Settings, admin: Admin, names: set[str]) -> dict[str, TopicFacts | None]:
-    by_topic = {settings.namespace.topic(name): name for name in names}
-    found = {topic: facts for topic, facts in admin.describe(by_topic).items() if facts}
-    configs = admin.configs(found)
+def _read_topics(admin: Admin, names: Iterable[str]) -> dict[str, TopicFacts | None]:
+    topics = admin.describe(names)
+    configs = admin.configs(name for name, topic in topics.items() if topic is not None)
     return {
-        name: TopicFacts(
-            found[topic].topic_id,
-            found[topic].partitions,
-            found[topic].replication_factor,
-            configs[topic],
-        )
-        if topic in found
+        name: TopicFacts(topic.topic_id, topic.partitions, topic.replication_factor, configs[name])
+        if topic is not None
         else None
-        for topic, name in by_topic.items()
+        for name, topic in topics.items()
     }

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from platform_events.catalog.state import CatalogState, Entry
+from platform_events.definitions.model import ChannelDefinition, EventDefinition
 from platform_events.errors import (
     CatalogCorruptError,
     UnknownSchemaError,
@@ -17,7 +18,6 @@ from platform_events.kafka.reader import END_SLICE, MAX_BATCH, TopicReader
 from platform_events.names import is_channel_name, stream_path
 
 if TYPE_CHECKING:
-    from platform_events.definitions.model import EventDefinition
     from platform_events.definitions.schema import Schema
     from platform_events.kafka.admin import Admin
     from platform_events.settings import Settings
@@ -39,9 +39,15 @@ class Catalog:
         self._reader: TopicReader | None = None
         self._position = 0
         self._state = CatalogState()
+        self._revision = 0
+
+    @property
+    def revision(self) -> int:
+        """Rises whenever something was read that may have changed an answer."""
+        return self._revision
 
     def entry(self, name: str) -> Entry:
-        """Return what the catalog says of an event that is or was active.
+        """Return what the catalog says of an active event or channel.
 
         Raises:
             UnknownStreamError: it never was, or it was deleted.
@@ -58,7 +64,13 @@ class Catalog:
     def event(self, name: str) -> EventDefinition:
         """Return the active definition of an event; raises as `entry` does."""
         active = self.entry(name).active
-        assert active is not None
+        assert isinstance(active, EventDefinition)
+        return active
+
+    def channel(self, name: str) -> ChannelDefinition:
+        """Return the active definition of a channel; raises as `entry` does."""
+        active = self.entry(name).active
+        assert isinstance(active, ChannelDefinition)
         return active
 
     def schema(self, schema_id: str) -> Schema:
@@ -79,7 +91,7 @@ class Catalog:
             ) from None
 
     def cached(self, name: str) -> Entry | None:
-        """Return what was last read of an event, without asking."""
+        """Return what was last read of an event or channel, without asking."""
         return self._state.entries.get(name)
 
     def entries(self) -> list[Entry]:
@@ -110,7 +122,7 @@ class Catalog:
             first, end = self._admin.watermarks({self._topic: 1})[self._topic][0]
             if self._reader is None:
                 self._position = first
-                self._reader = TopicReader(self._settings, self._topic, [first])
+                self._reader = TopicReader(self._settings, self._topic, {0: first})
             deadline = time.monotonic() + self._settings.request_timeout
             while self._position < end:
                 if not self._take(self._reader, END_SLICE) and time.monotonic() > deadline:
@@ -132,6 +144,7 @@ class Catalog:
             self._reader.close()
         self._reader = None
         self._state = CatalogState()
+        self._revision += 1
         self._topic_id = topic_id
 
     def _take(self, reader: TopicReader, timeout: float) -> bool:
@@ -139,6 +152,7 @@ class Catalog:
         try:
             for record in batch.records:
                 self._state.fold(record.key(), record.value(), f"{self._topic}@{record.offset()}")
+            self._revision += len(batch.records)
         except CatalogCorruptError:
             # Read again from the start at the next question, and so fail again.
             self._restart("")

@@ -77,6 +77,8 @@ class Report:
 
     def __init__(self, file: str) -> None:
         self.file = file
+        self.text = ""
+        """The file's text, once it is decoded."""
         self.problems: list[Problem] = []
 
     def add(self, node: Node, message: str) -> None:
@@ -90,6 +92,10 @@ class Report:
     def add_at(self, mark: Mark, message: str, path: str = "") -> None:
         """Add a problem of a place that has no value."""
         self.problems.append(Problem(self.file, message, *mark, path))
+
+    def add_excerpt(self, node: Node, mark: Mark, message: str, excerpt: str) -> None:
+        """Add a problem of a part of a text value, with the line that it stands on."""
+        self.problems.append(Problem(self.file, message, *mark, node.path, excerpt))
 
     def add_file(self, message: str) -> None:
         """Add a problem of the file as a whole."""
@@ -144,12 +150,13 @@ def decode_text(data: bytes, report: Report) -> str | None:
         report.add_file(f"the file has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
         return None
     try:
-        return data.decode("utf-8-sig")
+        report.text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         lines = data[: error.start].split(b"\n")
         mark = Mark(len(lines), len(lines[-1].decode("utf-8")) + 1)
         report.add_at(mark, "the file is not UTF-8 from here on; save it as UTF-8")
         return None
+    return report.text
 
 
 def is_unicode(text: str) -> bool:

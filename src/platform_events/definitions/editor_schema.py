@@ -14,6 +14,7 @@ from platform_events.definitions.durations import DURATION_PATTERN, format_durat
 from platform_events.definitions.model import DEFAULT_RETENTION
 from platform_events.definitions.notation import (
     AVRO_PATH,
+    CHANNEL_KEYS,
     COMPLEX_KEYS,
     DECIMAL_KEYS,
     EVENT_KEYS,
@@ -23,6 +24,8 @@ from platform_events.definitions.notation import (
     LOGICAL_TYPES,
     MAX_FIXED,
     MAX_PARTITIONS,
+    MEMBER_KEYS,
+    MEMBER_STARTS,
     NAME,
     OPTIONAL_KEY,
     PRIMITIVES,
@@ -30,7 +33,7 @@ from platform_events.definitions.notation import (
     PROJECT_KEYS,
     RESERVED_TYPE_NAMES,
 )
-from platform_events.names import EVENT_NAME, MAX_NAME_LENGTH
+from platform_events.names import CHANNEL_NAME, EVENT_NAME, MAX_NAME_LENGTH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from platform_events.definitions.notation import Key
 
 EVENT_SCHEMA = "event.schema.json"
+CHANNEL_SCHEMA = "channel.schema.json"
 PROJECT_SCHEMA = "project.schema.json"
 DIRECTORY = ".schema"
 """Where a directory of definitions keeps them; hidden, so the loader leaves it alone."""
@@ -48,6 +52,14 @@ _TYPE = {"$ref": "#/$defs/type"}
 
 _RULES: dict[str, dict[str, Any]] = {
     "event": {"type": "string", "pattern": f"^{EVENT_NAME.pattern}$", "maxLength": MAX_NAME_LENGTH},
+    "channel": {
+        "type": "string",
+        "pattern": f"^{CHANNEL_NAME.pattern}$",
+        "maxLength": MAX_NAME_LENGTH,
+    },
+    "members": {"type": "array", "items": {"$ref": "#/$defs/member"}, "minItems": 1},
+    "filter": {"type": "string", "pattern": r"\S"},
+    "from": {"enum": list(MEMBER_STARTS), "default": MEMBER_STARTS[0]},
     "project": {"type": "string", "pattern": f"^{PROJECT}$"},
     "retention": {
         "type": "string",
@@ -103,6 +115,17 @@ def event_schema() -> dict[str, Any]:
     }
 
 
+def channel_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a channel's file (draft 2020-12)."""
+    retention = {key: value for key, value in _RULES["retention"].items() if key != "default"}
+    return {
+        "$schema": _DIALECT,
+        "title": "Channel definition",
+        **_mapping(CHANNEL_KEYS, retention=retention),
+        "$defs": {"member": _mapping(MEMBER_KEYS)},
+    }
+
+
 def project_schema() -> dict[str, Any]:
     """Return the JSON Schema of `project.yaml` (draft 2020-12)."""
     return {"$schema": _DIALECT, "title": "Project", **_mapping(PROJECT_KEYS)}
@@ -114,10 +137,14 @@ def header(schema: str) -> str:
 
 
 def write_schemas(directory: Path) -> list[Path]:
-    """Write both schemas into a directory, which is made if need be; return their paths."""
+    """Write all schemas into a directory, which is made if need be; return their paths."""
     directory.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, schema in ((EVENT_SCHEMA, event_schema()), (PROJECT_SCHEMA, project_schema())):
+    for name, schema in (
+        (EVENT_SCHEMA, event_schema()),
+        (CHANNEL_SCHEMA, channel_schema()),
+        (PROJECT_SCHEMA, project_schema()),
+    ):
         path = directory / name
         path.write_text(json.dumps(schema, indent=2) + "\n", encoding="utf-8")
         paths.append(path)

@@ -5,33 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from platform_events.definitions.avro_types import Leaf, parse_record
-from platform_events.definitions.document import Node, Report, shown, suggest, unknown_key
-from platform_events.definitions.durations import DURATION_RULE, format_duration, parse_duration
+from platform_events.definitions.common_keys import (
+    check_keys,
+    read_label,
+    read_partitions,
+    read_retention,
+    read_text,
+)
+from platform_events.definitions.document import Node, Report, shown, suggest
 from platform_events.definitions.model import DEFAULT_RETENTION, EventDefinition
 from platform_events.definitions.notation import (
     AVRO_PATH,
     EVENT_KEYS,
-    FREE_PREFIX,
     KEY_KINDS,
-    MAX_PARTITIONS,
-    MAX_RETENTION,
-    MIN_RETENTION,
     NAMESPACE,
     PROJECT,
     PROJECT_KEYS,
-    names_of,
 )
 from platform_events.definitions.schema import SYSTEM_FIELDS, Schema
 from platform_events.definitions.schema_reader import SchemaReader
 from platform_events.definitions.schema_source import check_record, read_root
-from platform_events.errors import UsageError
 from platform_events.names import NAME_RULE, is_channel_name, is_event_name
-
-if TYPE_CHECKING:
-    from platform_events.definitions.notation import Key
 
 AvroSource = Callable[[Node], tuple[Node, Report] | None]
 """Opens the .avsc file that a value names; None if it cannot, which is reported."""
@@ -56,8 +53,8 @@ def read_project(root: Node, report: Report) -> str | None:
     if not isinstance(root.value, dict):
         report.add(root, f"the project file is a mapping with project, not {root.describe()}")
         return None
-    _check_keys(root, PROJECT_KEYS, report)
-    _read_text(root, "description", report)
+    check_keys(root, PROJECT_KEYS, report)
+    read_text(root, "description", report)
     name = root.get("project")
     if name is None:
         return None
@@ -75,15 +72,13 @@ def read_event(root: Node, report: Report, open_avro: AvroSource) -> EventDefini
     if not isinstance(root.value, dict):
         report.add(root, f"an event file is a mapping with event and fields, not {root.describe()}")
         return None
-    _check_keys(root, EVENT_KEYS, report)
+    check_keys(root, EVENT_KEYS, report)
     name = _read_name(root, report)
-    label = _read_text(root, "label", report)
-    if "\n" in label:
-        report.add(root.value["label"], "must be one line; write more in description")
-    description = _read_text(root, "description", report)
-    owner = _read_text(root, "owner", report)
-    retention = _read_retention(root, report)
-    partitions = _read_partitions(root, report)
+    label = read_label(root, report)
+    description = read_text(root, "description", report)
+    owner = read_text(root, "owner", report)
+    retention = read_retention(root, report)
+    partitions = read_partitions(root, report)
     if root.get("avro") is not None:
         record = _read_avro_file(root, name, report, open_avro)
     else:
@@ -102,22 +97,12 @@ def read_event(root: Node, report: Report, open_avro: AvroSource) -> EventDefini
         label=label,
         description=description,
         owner=owner,
-        retention_ms=retention,
+        retention_ms=retention or DEFAULT_RETENTION,
         partitions=partitions,
         partition_key=key,
         file=report.file,
         line=root.value["event"].mark.line,
     )
-
-
-def _check_keys(root: Node, keys: tuple[Key, ...], report: Report) -> None:
-    entries = root.value if isinstance(root.value, dict) else {}
-    for name, entry in entries.items():
-        if name not in names_of(keys) and not name.startswith(FREE_PREFIX):
-            report.add_key(entry, unknown_key(name, names_of(keys)))
-    for key in keys:
-        if key.required and key.name not in entries:
-            report.add(root, f"{key.name} is missing: {key.meaning}")
 
 
 def _read_name(root: Node, report: Report) -> str | None:
@@ -127,50 +112,10 @@ def _read_name(root: Node, report: Report) -> str | None:
     if isinstance(node.value, str) and is_event_name(node.value):
         return node.value
     if isinstance(node.value, str) and is_channel_name(node.value):
-        report.add(node, "channels are not supported by this version; an event ends in __e")
+        report.add(node, "this is a channel's name; an event's ends in __e")
     else:
         report.add(node, f"{node.describe()} cannot name an event: {NAME_RULE}")
     return None
-
-
-def _read_text(root: Node, key: str, report: Report) -> str:
-    node = root.get(key)
-    if node is None:
-        return ""
-    if not isinstance(node.value, str):
-        report.add(node, f"must be text, not {node.describe()}; put it in quotes")
-        return ""
-    return node.value
-
-
-def _read_retention(root: Node, report: Report) -> int:
-    node = root.get("retention")
-    if node is None:
-        return DEFAULT_RETENTION
-    if not isinstance(node.value, str):
-        report.add(node, f"must be {DURATION_RULE}, not {node.describe()}")
-        return DEFAULT_RETENTION
-    try:
-        retention = parse_duration(node.value)
-    except UsageError as error:
-        report.add(node, str(error))
-        return DEFAULT_RETENTION
-    if not MIN_RETENTION <= retention <= MAX_RETENTION:
-        low, high = format_duration(MIN_RETENTION), format_duration(MAX_RETENTION)
-        report.add(node, f"must be from {low} to {high}, not {node.value}")
-    return retention
-
-
-def _read_partitions(root: Node, report: Report) -> int:
-    node = root.get("partitions")
-    if node is None:
-        return 1
-    if type(node.value) is not int or not 1 <= node.value <= MAX_PARTITIONS:
-        report.add(
-            node, f"must be a whole number from 1 to {MAX_PARTITIONS}, not {node.describe()}"
-        )
-        return 1
-    return node.value
 
 
 def _read_fields(root: Node, name: str, description: str, report: Report) -> _Record | None:

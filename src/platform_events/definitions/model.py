@@ -1,10 +1,10 @@
-"""What is defined: events, and the set of them that one project owns."""
+"""What is defined: events, channels, and the set of them that one project owns."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from platform_events.errors import CatalogCorruptError
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 DEFAULT_PROJECT = "default"
 DEFAULT_RETENTION = 72 * 3_600_000
 """Milliseconds."""
+
+MemberStart: TypeAlias = Literal["earliest", "now"]
+"""Which of a new member's events a channel gets: all that are still there, or those to come."""
 
 _T = TypeVar("_T")
 
@@ -82,6 +85,85 @@ class EventDefinition:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """One event of a channel."""
+
+    event: str
+    """Name of its definition."""
+    filter: str = ""
+    """Expression that an event has to pass; empty: every event passes."""
+    start: MemberStart = "earliest"
+    """Which events the channel gets when the member is added. Default: all that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelDefinition:
+    """A custom channel: one stream of several events."""
+
+    name: str
+    """Such as `Fulfillment__chn`."""
+    members: tuple[Member, ...]
+    """In the order of their events' names; at least one, each event once."""
+    retention_ms: int
+    """Milliseconds that events are kept; at least the longest of the members'."""
+    label: str = ""
+    """Name for people, one line."""
+    description: str = ""
+    """What the channel is for."""
+    owner: str = ""
+    """Team or person to ask."""
+    partitions: int = 1
+    """Partitions of the topic. More than 1: each member has as many, and a partition key."""
+    file: str = field(default="", compare=False)
+    """File that defines it, as the user named it; empty if it comes from the catalog."""
+    line: int | None = field(default=None, compare=False)
+    """Line of its name in `file`, 1-based."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the definition for the catalog."""
+        return {
+            "channel": self.name,
+            "members": [
+                {"event": member.event, "filter": member.filter, "from": member.start}
+                for member in self.members
+            ],
+            "label": self.label,
+            "description": self.description,
+            "owner": self.owner,
+            "retention_ms": self.retention_ms,
+            "partitions": self.partitions,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> ChannelDefinition:
+        """Read what `to_json` wrote; keys that a newer version added are ignored.
+
+        Raises:
+            CatalogCorruptError: a part is missing or of the wrong kind.
+        """
+        return cls(
+            name=_part(document, "channel", str),
+            members=tuple(
+                Member(
+                    _part(member, "event", str),
+                    _part(member, "filter", str),
+                    "now" if _part(member, "from", str) == "now" else "earliest",
+                )
+                for member in _part(document, "members", list)
+            ),
+            retention_ms=_part(document, "retention_ms", int),
+            label=_part(document, "label", str),
+            description=_part(document, "description", str),
+            owner=_part(document, "owner", str),
+            partitions=_part(document, "partitions", int),
+        )
+
+
+Definition: TypeAlias = EventDefinition | ChannelDefinition
+"""What a stream is made of."""
+
+
+@dataclass(frozen=True, slots=True)
 class Definitions:
     """Everything that one project defines."""
 
@@ -89,10 +171,14 @@ class Definitions:
     """Owner of these definitions in the tenant."""
     events: Mapping[str, EventDefinition] = field(default_factory=dict)
     """Events by name, in the order of their names."""
+    channels: Mapping[str, ChannelDefinition] = field(default_factory=dict)
+    """Channels by name, in the order of their names."""
 
     def __post_init__(self) -> None:
-        ordered = {name: self.events[name] for name in sorted(self.events)}
-        object.__setattr__(self, "events", MappingProxyType(ordered))
+        for part in ("events", "channels"):
+            given: Mapping[str, Definition] = getattr(self, part)
+            ordered = {name: given[name] for name in sorted(given)}
+            object.__setattr__(self, part, MappingProxyType(ordered))
 
 
 def _part(document: Mapping[str, Any], key: str, kind: type[_T]) -> _T:

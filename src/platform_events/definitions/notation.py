@@ -21,6 +21,8 @@ AVRO_PATH = r"[^\\\x00]+\.avsc"
 MIN_RETENTION = SECOND
 MAX_RETENTION = 3_650 * DAY
 MAX_PARTITIONS = 1_000
+MEMBER_STARTS = ("earliest", "now")
+"""Which events a new member brings; the first is the default."""
 KEY_KINDS = ("string", "enum", "uuid", "int", "long")
 """Types that a partition key may have; a logical type counts as itself."""
 MAX_FIXED = 1_000_000
@@ -57,6 +59,20 @@ EVENT_KEYS = (
     Key("partition_key", "Field whose value decides the partition: order holds per value."),
     Key("fields", "The payload's fields in Avro's notation, behind the two system fields."),
     Key("avro", "Path of an .avsc file, relative to this one, instead of fields."),
+)
+CHANNEL_KEYS = (
+    Key("channel", "Name of the channel and of its topic.", required=True),
+    Key("label", "Name for people, one line."),
+    Key("description", "What the channel is for."),
+    Key("owner", "Team or person to ask."),
+    Key("retention", "How long its events are kept, such as 72h; at least as long as a member's."),
+    Key("partitions", "Partitions of the topic; more than 1 only as many as each member has."),
+    Key("members", "The events that the channel consists of.", required=True),
+)
+MEMBER_KEYS = (
+    Key("event", "Name of an event of this project.", required=True),
+    Key("filter", "Expression that an event has to pass, such as: amount >= 100."),
+    Key("from", "Events that a new member brings: earliest, all that are kept (default), or now."),
 )
 PROJECT_KEYS = (
     Key("project", "Name of the project that owns these definitions.", required=True),

@@ -1,0 +1,204 @@
+"""What happens to a channel's definition, its topics and its members."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from platform_events.catalog.changes import Action, Change
+from platform_events.catalog.feeding import describe_feeding
+from platform_events.catalog.ownership import exists, refuse_other_owner
+from platform_events.catalog.state import Entry
+from platform_events.catalog.topics import (
+    compare_topic,
+    count_partitions,
+    delete_topics,
+    describe_drift,
+    topic_config,
+)
+from platform_events.definitions.durations import format_duration
+from platform_events.definitions.model import ChannelDefinition
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from platform_events.catalog.changes import PlanOptions
+    from platform_events.catalog.state import CatalogState
+    from platform_events.catalog.topics import TopicChange, TopicFacts
+
+    Topics = Mapping[str, TopicFacts | None]
+
+
+def plan_channel(
+    definition: ChannelDefinition,
+    project: str,
+    state: CatalogState,
+    topics: Topics,
+    options: PlanOptions,
+) -> Change:
+    """Return what makes a channel what its definition says.
+
+    Args:
+        definition: what the channel should be.
+        project: whose definition it is.
+        state: the catalog.
+        topics: what topics are, by their names in Kafka: the channel's and its members'.
+        options: what the operator allows.
+    """
+    entry = state.entries.get(definition.name)
+    refusal = refuse_other_owner(entry, project)
+    if refusal is not None:
+        return Change(Action.NONE, definition.name, refusals=(refusal,))
+    before = entry.active if entry is not None else None
+    feeding = describe_feeding(definition, entry, _topic_ids(definition, topics, options))
+    details = [*([] if before is not None else [_describe(definition)]), *feeding]
+    if isinstance(before, ChannelDefinition):
+        details += _compare(before, definition)
+    changed, topic_details, refusals = _plan_topics(definition, entry, topics, options)
+    facts = topics.get(options.namespace.topic(definition.name))
+    updated = replace(
+        entry or Entry(definition.name, project, None, None), project=project, wanted=definition
+    )
+    renumbers = bool(feeding) or is_refilled(entry, facts.topic_id if facts else None)
+    if before is None:
+        action = Action.CREATE
+    elif updated.wanted != before:
+        action = Action.UPDATE
+    elif changed or updated != entry or renumbers:
+        action = Action.REPAIR
+    else:
+        action = Action.NONE
+    return Change(
+        action,
+        definition.name,
+        (*details, *topic_details),
+        tuple(refusals),
+        entry=None if action is Action.NONE else updated,
+        topics=changed,
+        renumbers=renumbers,
+    )
+
+
+def delete_channel(entry: Entry, topics: Topics, options: PlanOptions) -> Change:
+    """Return the deletion of a channel with its topics. Its definition number is kept."""
+    names = [options.namespace.topic(entry.name), options.namespace.dead_letters(entry.name)]
+    return Change(
+        Action.DELETE,
+        entry.name,
+        ("delete its topics with all their events; its members keep theirs",),
+        entry=replace(entry, wanted=None),
+        topics=tuple(delete_topics(names, topics)),
+    )
+
+
+def is_refilled(entry: Entry | None, topic_id: str | None) -> bool:
+    """Whether the topic of an active channel is not the one that was filled so far."""
+    return (
+        entry is not None
+        and entry.active is not None
+        and bool(entry.topic_ids)
+        and topic_id != entry.topic_ids[-1]
+    )
+
+
+def _describe(definition: ChannelDefinition) -> str:
+    count = len(definition.members)
+    return (
+        f"{count} member{'s' if count > 1 else ''}, kept "
+        f"{format_duration(definition.retention_ms)}, {count_partitions(definition.partitions)}"
+    )
+
+
+def _topic_ids(
+    definition: ChannelDefinition, topics: Topics, options: PlanOptions
+) -> dict[str, str | None]:
+    found = {
+        member.event: topics.get(options.namespace.topic(member.event))
+        for member in definition.members
+    }
+    return {event: facts.topic_id if facts else None for event, facts in found.items()}
+
+
+def _compare(before: ChannelDefinition, after: ChannelDefinition) -> list[str]:
+    details = [
+        label
+        for label in ("label", "description", "owner")
+        if getattr(before, label) != getattr(after, label)
+    ]
+    starts = {member.event: member.start for member in before.members}
+    return details + [
+        f"from of {member.event}: {starts[member.event]} -> {member.start}; it is a member "
+        "already, so nothing is read again or passed over"
+        for member in after.members
+        if starts.get(member.event, member.start) != member.start
+    ]
+
+
+def _plan_topics(
+    definition: ChannelDefinition, entry: Entry | None, topics: Topics, options: PlanOptions
+) -> tuple[tuple[TopicChange, ...], list[str], list[str]]:
+    """Return what the channel's own topics need, in words too, and what is refused of it."""
+    name = options.namespace.topic(definition.name)
+    config = topic_config(definition, options)
+    is_active = entry is not None and entry.active is not None
+    facts = topics.get(name)
+    details: list[str] = []
+    refusals: list[str] = []
+    grow_to = None
+    if is_refilled(entry, facts.topic_id if facts else None):
+        details.append(
+            "the topic was made anew: fill it from the members"
+            if facts
+            else "the topic is gone with its events: make it anew and fill it from the members"
+        )
+    elif facts is not None and not exists(entry):
+        details.append("use the topic that is there already")
+    if facts is not None and definition.partitions != facts.partitions:
+        details.append(f"partitions: {facts.partitions} -> {definition.partitions}")
+        refusals += _judge_partitions(definition, entry, facts, topics, options)
+        grow_to = definition.partitions if definition.partitions > facts.partitions else None
+    own = compare_topic(name, facts, config, partitions=definition.partitions, grow_to=grow_to)
+    if facts is not None:
+        details += describe_drift(facts, own, options)
+    dead_letters = options.namespace.dead_letters(definition.name)
+    dead = topics.get(dead_letters)
+    other = compare_topic(dead_letters, dead, config)
+    if dead is not None:
+        details += [f"dead letters: {drift}" for drift in describe_drift(dead, other, options)]
+    elif is_active:
+        details.append("the topic of its dead letters is gone: make it anew")
+    return tuple(change for change in (own, other) if change is not None), details, refusals
+
+
+def _judge_partitions(
+    definition: ChannelDefinition,
+    entry: Entry | None,
+    facts: TopicFacts,
+    topics: Topics,
+    options: PlanOptions,
+) -> list[str]:
+    change = f"partitions {facts.partitions} -> {definition.partitions}"
+    if definition.partitions < facts.partitions:
+        return [f"{change}: Kafka cannot remove partitions; give the channel a new name"]
+    refusals = []
+    if not options.allow_growth:
+        refusals.append(
+            f"{change}: keys move to other partitions, so events of one key from before and "
+            "after are no longer in order; allow it with --allow-partition-growth"
+        )
+    # A growth that was allowed, begun and interrupted: the members have grown already.
+    begun = (
+        entry is not None
+        and isinstance(entry.wanted, ChannelDefinition)
+        and (entry.pending and entry.wanted.partitions == definition.partitions)
+    )
+    if not begun and entry is not None and isinstance(entry.active, ChannelDefinition):
+        wanted = {member.event for member in definition.members}
+        for member in entry.active.members:
+            topic = topics.get(options.namespace.topic(member.event))
+            if member.event in wanted and topic and topic.partitions != facts.partitions:
+                refusals.append(
+                    f"{change}: a channel grows only together with its members, and "
+                    f"{member.event} has {topic.partitions} already; give the channel a new name"
+                )
+    return refusals

@@ -1,0 +1,82 @@
+"""The keys that events and channels have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from platform_events.definitions.document import Node, Report, unknown_key
+from platform_events.definitions.durations import DURATION_RULE, format_duration, parse_duration
+from platform_events.definitions.notation import (
+    FREE_PREFIX,
+    MAX_PARTITIONS,
+    MAX_RETENTION,
+    MIN_RETENTION,
+    names_of,
+)
+from platform_events.errors import UsageError
+
+if TYPE_CHECKING:
+    from platform_events.definitions.notation import Key
+
+
+def check_keys(root: Node, keys: tuple[Key, ...], report: Report) -> None:
+    """Report keys that are unknown or missing."""
+    entries = root.value if isinstance(root.value, dict) else {}
+    for name, entry in entries.items():
+        if name not in names_of(keys) and not name.startswith(FREE_PREFIX):
+            report.add_key(entry, unknown_key(name, names_of(keys)))
+    for key in keys:
+        if key.required and key.name not in entries:
+            report.add(root, f"{key.name} is missing: {key.meaning}")
+
+
+def read_text(root: Node, key: str, report: Report) -> str:
+    """Return the text of a key, empty if there is none or it has a problem."""
+    node = root.get(key)
+    if node is None:
+        return ""
+    if not isinstance(node.value, str):
+        report.add(node, f"must be text, not {node.describe()}; put it in quotes")
+        return ""
+    return node.value
+
+
+def read_label(root: Node, report: Report) -> str:
+    """Return the label, which is one line."""
+    label = read_text(root, "label", report)
+    if "\n" in label:
+        report.add(root.get("label") or root, "must be one line; write more in description")
+    return label
+
+
+def read_retention(root: Node, report: Report) -> int | None:
+    """Return the retention in milliseconds, None if there is none or it has a problem."""
+    node = root.get("retention")
+    if node is None:
+        return None
+    if not isinstance(node.value, str):
+        report.add(node, f"must be {DURATION_RULE}, not {node.describe()}")
+        return None
+    try:
+        retention = parse_duration(node.value)
+    except UsageError as error:
+        report.add(node, str(error))
+        return None
+    if not MIN_RETENTION <= retention <= MAX_RETENTION:
+        low, high = format_duration(MIN_RETENTION), format_duration(MAX_RETENTION)
+        report.add(node, f"must be from {low} to {high}, not {node.value}")
+        return None
+    return retention
+
+
+def read_partitions(root: Node, report: Report) -> int:
+    """Return the number of partitions, 1 if there is none or it has a problem."""
+    node = root.get("partitions")
+    if node is None:
+        return 1
+    if type(node.value) is not int or not 1 <= node.value <= MAX_PARTITIONS:
+        report.add(
+            node, f"must be a whole number from 1 to {MAX_PARTITIONS}, not {node.describe()}"
+        )
+        return 1
+    return node.value

@@ -1,0 +1,528 @@
+"""Plans of channels, and what events and channels must not do to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from platform_events.catalog.feeding import MemberTopic, make_feeding
+from platform_events.catalog.plan import (
+    Action,
+    Change,
+    Plan,
+    PlanOptions,
+    TopicFacts,
+    make_plan,
+    planned_topics,
+    topic_config,
+)
+from platform_events.catalog.state import CatalogState, Entry, Feed, Feeding, entry_records
+from platform_events.definitions.model import ChannelDefinition, Definitions, Member
+from platform_events.names import Namespace
+from tests.support import KEYED, ORDER, load
+
+ORDER_NAME = "Order_Placed__e"
+READING_NAME = "Reading_Taken__e"
+CHANNEL_NAME = "Sales__chn"
+CHANNEL = """
+channel: Sales__chn
+members:
+  - event: Order_Placed__e
+    filter: amount >= 100
+"""
+BOTH = CHANNEL + "  - event: Reading_Taken__e\n"
+WITHOUT_AMOUNT = ORDER.replace("  - {name: amount, type: double, default: 0.0}\n", "")
+NAMES = Namespace()
+OWN = NAMES.topic(CHANNEL_NAME)
+DEAD = NAMES.dead_letters(CHANNEL_NAME)
+OPTIONS = PlanOptions(max_message_bytes=1_000, max_channel_message_bytes=1_500)
+PRUNING = replace(OPTIONS, prune=True)
+GROWING = replace(OPTIONS, allow_growth=True)
+
+
+@dataclass
+class World:
+    """A catalog and its topics in which definitions were applied."""
+
+    state: CatalogState = field(default_factory=CatalogState)
+    topics: dict[str, TopicFacts | None] = field(default_factory=dict)
+
+    def plan(self, desired: Definitions, options: PlanOptions = OPTIONS) -> Plan:
+        return make_plan(desired, self.state, self.topics, options)
+
+    def change(self, entry: str, **parts: Any) -> None:
+        self.state.entries[entry] = replace(self.state.entries[entry], **parts)
+
+    def change_topic(self, topic: str, **parts: Any) -> None:
+        facts = self.topics[topic]
+        assert facts is not None
+        self.topics[topic] = replace(facts, **parts)
+
+
+def applied(definitions: Definitions) -> World:
+    world = World()
+    for event in definitions.events.values():
+        world.state.schemas[event.schema.id] = event.schema
+        world.state.entries[event.name] = Entry(
+            event.name, definitions.project, event, event, (event.schema.id,), (f"id-{event.name}",)
+        )
+        facts = TopicFacts(f"id-{event.name}", event.partitions, 1, topic_config(event, OPTIONS))
+        world.topics[NAMES.topic(event.name)] = facts
+    for channel in definitions.channels.values():
+        feeds = [Feed(one.event, one.filter, 3, f"id-{one.event}", (7,)) for one in channel.members]
+        world.state.entries[channel.name] = Entry(
+            channel.name, definitions.project, channel, channel, (), (f"id-{channel.name}",),
+            Feeding(3, tuple(feeds)),
+        )  # fmt: skip
+        config = topic_config(channel, OPTIONS)
+        world.topics[NAMES.topic(channel.name)] = TopicFacts(
+            f"id-{channel.name}", channel.partitions, 1, config
+        )
+        world.topics[NAMES.dead_letters(channel.name)] = TopicFacts("dead", 1, 1, config)
+    return world
+
+
+def change_of(plan: Plan, name: str = CHANNEL_NAME) -> Change:
+    (found,) = [change for change in plan.changes if change.name == name]
+    return found
+
+
+@pytest.fixture
+def sales(tmp_path: Path) -> Definitions:
+    return load(tmp_path, ORDER, KEYED, BOTH)
+
+
+def with_channel(definitions: Definitions, **parts: Any) -> Definitions:
+    channel = replace(definitions.channels[CHANNEL_NAME], **parts)
+    return replace(definitions, channels={CHANNEL_NAME: channel})
+
+
+def with_event(definitions: Definitions, name: str, **parts: Any) -> Definitions:
+    event = replace(definitions.events[name], **parts)
+    return replace(definitions, events={**definitions.events, name: event})
+
+
+def without_channel(definitions: Definitions) -> Definitions:
+    return replace(definitions, channels={})
+
+
+def test_a_new_channel_gets_two_topics_that_have_room_for_the_origin(sales: Definitions) -> None:
+    change = change_of(World().plan(sales))
+    assert (change.action, change.kind, change.refusals) == (Action.CREATE, "channel", ())
+    assert change.details == (
+        "2 members, kept 72h, 1 partition",
+        "add Order_Placed__e, from earliest, filter: amount >= 100",
+        "add Reading_Taken__e, from earliest",
+    )
+    own, dead = change.topics
+    assert [(one.topic, one.create, one.partitions) for one in (own, dead)] == [
+        (OWN, True, 1), (DEAD, True, 1),
+    ]  # fmt: skip
+    assert own.config == dead.config
+    assert own.config["max.message.bytes"] == "1500"
+    assert own.config["retention.ms"] == str(72 * 3_600_000)
+    assert change.renumbers
+    assert change.entry is not None
+    assert change.entry.pending
+
+
+def test_events_come_first_and_are_deleted_last(sales: Definitions) -> None:
+    assert [c.name for c in World().plan(sales).changes] == [
+        ORDER_NAME, READING_NAME, CHANNEL_NAME,
+    ]  # fmt: skip
+    gone = applied(sales).plan(Definitions(), PRUNING)
+    assert [(c.name, c.action) for c in gone.changes] == [
+        (CHANNEL_NAME, Action.DELETE), (ORDER_NAME, Action.DELETE), (READING_NAME, Action.DELETE),
+    ]  # fmt: skip
+    assert gone.refusals == ()
+    assert [one.topic for one in gone.changes[0].topics if one.delete] == [OWN, DEAD]
+
+
+def test_the_plan_asks_for_both_topics_of_a_channel(sales: Definitions) -> None:
+    asked = planned_topics(sales, CatalogState(), NAMES)
+    assert sorted(asked) == sorted([NAMES.topic(ORDER_NAME), NAMES.topic(READING_NAME), OWN, DEAD])
+    assert set(planned_topics(Definitions(), applied(sales).state, NAMES)) == set(asked)
+
+
+def test_what_is_as_it_should_be_is_left_alone(sales: Definitions) -> None:
+    plan = applied(sales).plan(sales)
+    assert {c.action for c in plan.changes} == {Action.NONE}
+    assert not change_of(plan).renumbers
+
+
+def test_members_and_filters_make_a_new_definition(sales: Definitions) -> None:
+    changed = with_channel(sales, members=(Member(ORDER_NAME, "amount >= 200"),))
+    change = change_of(applied(sales).plan(changed))
+    assert (change.action, change.renumbers, change.topics) == (Action.UPDATE, True, ())
+    assert change.details == (
+        "filter of Order_Placed__e: amount >= 100 -> amount >= 200",
+        "drop Reading_Taken__e",
+    )
+    back = change_of(applied(changed).plan(sales))
+    assert "add Reading_Taken__e, from earliest" in back.details
+    freed = with_channel(sales, members=(Member(ORDER_NAME), Member(READING_NAME)))
+    (detail,) = change_of(applied(sales).plan(freed)).details
+    assert detail == "filter of Order_Placed__e: amount >= 100 -> none"
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "detail"),
+    [("label", "Sales", "label"), ("owner", "shop", "owner"), ("description", "d", "description")],
+)
+def test_words_alone_make_no_new_definition(
+    sales: Definitions, part: str, value: str, detail: str
+) -> None:
+    change = change_of(applied(sales).plan(with_channel(sales, **{part: value})))
+    assert (change.action, change.renumbers, change.details) == (Action.UPDATE, False, (detail,))
+
+
+def test_another_start_of_a_member_that_is_there_does_nothing(sales: Definitions) -> None:
+    later = with_channel(
+        sales, members=(Member(ORDER_NAME, "amount >= 100", "now"), Member(READING_NAME))
+    )
+    change = change_of(applied(sales).plan(later))
+    assert (change.action, change.renumbers, change.topics) == (Action.UPDATE, False, ())
+    (detail,) = change.details
+    assert detail.startswith("from of Order_Placed__e: earliest -> now; it is a member already")
+
+
+def test_a_longer_retention_changes_both_topics(sales: Definitions) -> None:
+    change = change_of(applied(sales).plan(with_channel(sales, retention_ms=96 * 3_600_000)))
+    assert change.action is Action.UPDATE
+    assert [(one.topic, one.config["retention.ms"]) for one in change.topics] == [
+        (OWN, "345600000"), (DEAD, "345600000"),
+    ]  # fmt: skip
+    assert "dead letters: retention.ms: 259200000 -> 345600000" in change.details
+
+
+@pytest.mark.parametrize("seen", ["gone", "made anew"])
+def test_a_member_that_was_made_anew_is_read_from_its_beginning(
+    sales: Definitions, seen: str
+) -> None:
+    world = applied(sales)
+    if seen == "gone":
+        world.topics[NAMES.topic(ORDER_NAME)] = None
+    else:
+        world.change_topic(NAMES.topic(ORDER_NAME), topic_id="other")
+    change = change_of(world.plan(sales))
+    assert (change.action, change.renumbers) == (Action.REPAIR, True)
+    assert change.details == ("Order_Placed__e was made anew: read it from its beginning",)
+
+
+@pytest.mark.parametrize("topic", [OWN, DEAD])
+def test_drift_of_either_topic_is_repaired(sales: Definitions, topic: str) -> None:
+    world = applied(sales)
+    facts = world.topics[topic]
+    assert facts is not None
+    world.topics[topic] = replace(facts, config={**facts.config, "retention.ms": "1"})
+    change = change_of(world.plan(sales))
+    assert (change.action, change.renumbers) == (Action.REPAIR, False)
+    (repaired,) = change.topics
+    assert (repaired.topic, repaired.config) == (topic, {"retention.ms": "259200000"})
+
+
+def test_missing_dead_letters_are_made_anew(sales: Definitions) -> None:
+    world = applied(sales)
+    world.topics[DEAD] = None
+    change = change_of(world.plan(sales))
+    assert (change.action, change.renumbers) == (Action.REPAIR, False)
+    assert [(one.topic, one.create, one.partitions) for one in change.topics] == [(DEAD, True, 1)]
+    assert change.details == ("the topic of its dead letters is gone: make it anew",)
+
+
+def test_a_channel_whose_topic_is_gone_is_filled_again(sales: Definitions) -> None:
+    world = applied(sales)
+    world.topics[OWN] = None
+    change = change_of(world.plan(sales))
+    assert (change.action, change.renumbers) == (Action.REPAIR, True)
+    assert [(one.topic, one.create) for one in change.topics] == [(OWN, True)]
+    assert "fill it from the members" in change.details[0]
+    world = applied(sales)
+    world.change_topic(OWN, topic_id="other")
+    again = change_of(world.plan(sales))
+    assert (again.action, again.renumbers, again.topics) == (Action.REPAIR, True, ())
+
+
+def test_another_project_s_channel_is_a_conflict(sales: Definitions) -> None:
+    plan = applied(replace(sales, project="billing")).plan(sales)
+    assert "'billing' owns it" in change_of(plan).refusals[0]
+
+
+def test_nothing_is_deleted_without_pruning(sales: Definitions) -> None:
+    change = change_of(applied(sales).plan(without_channel(sales)))
+    assert (change.action, change.refusals, change.topics) == (Action.KEEP, (), ())
+
+
+@pytest.mark.parametrize("stopped_after", ["catalog", "topics"])
+def test_a_creation_that_was_interrupted_is_finished(
+    sales: Definitions, stopped_after: str
+) -> None:
+    world = applied(sales)
+    world.change(CHANNEL_NAME, active=None, topic_ids=(), feeding=None)
+    if stopped_after == "catalog":
+        world.topics[OWN] = world.topics[DEAD] = None
+    change = change_of(world.plan(sales))
+    assert (change.action, change.renumbers) == (Action.CREATE, True)
+    assert len(change.topics) == (2 if stopped_after == "catalog" else 0)
+
+
+def test_a_deletion_that_was_interrupted_is_finished(sales: Definitions) -> None:
+    world = applied(sales)
+    world.change(CHANNEL_NAME, wanted=None)
+    world.topics[OWN] = None
+    change = change_of(world.plan(without_channel(sales)))
+    assert (change.action, [one.topic for one in change.topics]) == (Action.DELETE, [DEAD])
+
+
+def test_retention_shorter_than_a_member_s_is_refused(sales: Definitions) -> None:
+    longer = with_event(sales, ORDER_NAME, retention_ms=96 * 3_600_000)
+    (refusal,) = change_of(applied(sales).plan(longer)).refusals
+    assert refusal.startswith("retention 72h is shorter than the 4d of its member Order_Placed__e")
+
+
+def test_a_member_may_not_outlive_a_channel_that_is_only_in_the_catalog(
+    sales: Definitions,
+) -> None:
+    longer = without_channel(with_event(sales, ORDER_NAME, retention_ms=96 * 3_600_000))
+    plan = applied(sales).plan(longer)
+    (refusal,) = change_of(plan, ORDER_NAME).refusals
+    assert refusal.startswith("retention 4d is longer than the 72h of the channel Sales__chn")
+    assert applied(sales).plan(longer, PRUNING).refusals == ()
+
+
+def test_member_and_channel_may_be_kept_longer_in_one_apply(sales: Definitions) -> None:
+    longer = with_event(sales, ORDER_NAME, retention_ms=96 * 3_600_000)
+    plan = applied(sales).plan(with_channel(longer, retention_ms=96 * 3_600_000))
+    assert plan.refusals == ()
+    assert [change.action for change in plan.changes] == [
+        Action.UPDATE, Action.NONE, Action.UPDATE,
+    ]  # fmt: skip
+
+
+def test_a_member_of_another_project_or_of_none_is_refused(sales: Definitions) -> None:
+    alone = replace(sales, events={READING_NAME: sales.events[READING_NAME]})
+    (refusal,) = change_of(World().plan(alone)).refusals
+    assert refusal.startswith("no file of this project defines its member Order_Placed__e")
+
+
+@pytest.mark.parametrize("defined", [True, False])
+def test_a_field_that_an_active_filter_uses_is_not_dropped(
+    sales: Definitions, tmp_path: Path, defined: bool
+) -> None:
+    """Also when the files' filter does not use it any more: the router has not changed yet."""
+    schema = load(tmp_path, WITHOUT_AMOUNT).events[ORDER_NAME].schema
+    dropped = with_event(sales, ORDER_NAME, schema=schema)
+    changed = with_channel(dropped, members=(Member(ORDER_NAME), Member(READING_NAME)))
+    desired = changed if defined else without_channel(dropped)
+    plan = applied(sales).plan(desired)
+    assert change_of(plan, ORDER_NAME).refusals == (
+        "the filter of Sales__chn uses amount; change the filter and apply, then drop the field",
+    )
+    assert change_of(plan).refusals == ()
+    assert applied(changed).plan(changed).refusals == ()
+
+
+def test_an_interrupted_change_of_the_filter_does_not_free_the_field(
+    sales: Definitions, tmp_path: Path
+) -> None:
+    world = applied(sales)
+    freed = with_channel(sales, members=(Member(ORDER_NAME), Member(READING_NAME)))
+    world.change(CHANNEL_NAME, wanted=freed.channels[CHANNEL_NAME])
+    schema = load(tmp_path, WITHOUT_AMOUNT).events[ORDER_NAME].schema
+    for desired in (freed, without_channel(freed)):
+        plan = world.plan(with_event(desired, ORDER_NAME, schema=schema))
+        (refusal,) = change_of(plan, ORDER_NAME).refusals
+        assert refusal.startswith("the filter of Sales__chn uses amount;")
+
+
+def test_another_project_s_filter_holds_a_field_too(sales: Definitions, tmp_path: Path) -> None:
+    world = applied(sales)
+    world.change(CHANNEL_NAME, project="billing")
+    schema = load(tmp_path, WITHOUT_AMOUNT).events[ORDER_NAME].schema
+    desired = without_channel(with_event(sales, ORDER_NAME, schema=schema))
+    for options in (OPTIONS, PRUNING):
+        (refusal,) = change_of(world.plan(desired, options), ORDER_NAME).refusals
+        assert "the filter of Sales__chn uses amount" in refusal
+
+
+def test_a_nested_field_that_a_filter_uses_is_named(tmp_path: Path) -> None:
+    event = """
+    event: A__e
+    fields:
+      - name: place
+        type: {{type: record, name: Place, fields: [{0}]}}
+        optional: true
+    """
+    channel = "channel: C__chn\nmembers: [{event: A__e, filter: place.city = 'Oslo'}]\n"
+    before = load(
+        tmp_path, event.format("{name: city, type: string}, {name: x, type: int}"), channel
+    )
+    after = load(tmp_path, event.format("{name: x, type: int}"))
+    (refusal,) = change_of(applied(before).plan(after), "A__e").refusals
+    assert refusal.startswith("the filter of C__chn uses place.city;")
+
+
+def test_a_filter_that_would_not_fit_a_field_s_new_type_is_refused(
+    sales: Definitions, tmp_path: Path
+) -> None:
+    """Such as a field of a name that was free, which another schema has taken."""
+    text = ORDER.replace("type: double, default: 0.0", "type: string")
+    schema = load(tmp_path, text).events[ORDER_NAME].schema
+    plan = applied(sales).plan(without_channel(with_event(sales, ORDER_NAME, schema=schema)))
+    assert any(
+        refusal.startswith("the filter of Sales__chn would be wrong: ")
+        for refusal in change_of(plan, ORDER_NAME).refusals
+    )
+
+
+def test_a_filter_in_the_files_has_to_fit(sales: Definitions) -> None:
+    wrong = with_channel(sales, members=(Member(ORDER_NAME, "amont >= 1"),))
+    (refusal,) = change_of(applied(sales).plan(wrong)).refusals
+    assert refusal.startswith("the filter of Order_Placed__e: ")
+    assert "amont" in refusal
+
+
+def test_a_member_is_not_deleted(sales: Definitions) -> None:
+    """Not even when the files' channel does without it: the router has not changed yet."""
+    smaller = with_channel(
+        replace(sales, events={READING_NAME: sales.events[READING_NAME]}),
+        members=(Member(READING_NAME),),
+    )
+    plan = applied(sales).plan(smaller, PRUNING)
+    assert plan.refusals == (
+        "Order_Placed__e: Sales__chn has it as a member; drop it there and apply, then delete it",
+    )
+    assert applied(sales).plan(smaller).refusals == ()
+
+
+def grown(sales: Definitions, partitions: int) -> Definitions:
+    """Both members keyed, with this many partitions, and the channel with as many."""
+    for name, key in ((ORDER_NAME, "order_id"), (READING_NAME, "sensor")):
+        sales = with_event(sales, name, partitions=partitions, partition_key=key)
+    return with_channel(sales, partitions=partitions)
+
+
+def test_a_channel_grows_only_with_leave_and_with_its_members(sales: Definitions) -> None:
+    world = applied(grown(sales, 2))
+    wider = grown(sales, 4)
+    refused = change_of(world.plan(wider))
+    assert "--allow-partition-growth" in refused.refusals[0]
+    allowed = world.plan(wider, GROWING)
+    assert allowed.refusals == ()
+    assert [(one.topic, one.grow_to) for one in change_of(allowed).topics] == [(OWN, 4)]
+    assert not change_of(allowed).renumbers
+    ahead = applied(with_channel(grown(sales, 4), partitions=1))
+    (refusal, *_) = change_of(ahead.plan(wider, GROWING)).refusals
+    assert "Order_Placed__e has 4 already" in refusal
+
+
+def test_a_growth_that_was_interrupted_goes_on(sales: Definitions) -> None:
+    world = applied(grown(sales, 2))
+    wider = grown(sales, 4)
+    world.change(CHANNEL_NAME, wanted=wider.channels[CHANNEL_NAME])
+    for name in (ORDER_NAME, READING_NAME):
+        world.change_topic(NAMES.topic(name), partitions=4)
+    change = change_of(world.plan(wider, GROWING))
+    assert (change.refusals, change.topics[0].grow_to) == ((), 4)
+
+
+def test_a_channel_never_gets_fewer_partitions(sales: Definitions) -> None:
+    fewer = with_channel(grown(sales, 2), partitions=1)
+    (refusal,) = change_of(applied(grown(sales, 2)).plan(fewer, GROWING)).refusals
+    assert "cannot remove partitions" in refusal
+
+
+def test_partitions_are_those_of_each_member(sales: Definitions) -> None:
+    odd = with_channel(sales, partitions=3)
+    (refusal,) = change_of(World().plan(odd)).refusals
+    assert refusal.startswith("it has 3 partitions and its member Order_Placed__e 1;")
+    world = applied(grown(sales, 2))
+    plan = world.plan(without_channel(grown(sales, 4)), GROWING)
+    assert "do not fit the 2 of the channel Sales__chn" in change_of(plan, ORDER_NAME).refusals[0]
+
+
+MEMBERS = {
+    ORDER_NAME: MemberTopic(f"id-{ORDER_NAME}", (5,), (9,)),
+    READING_NAME: MemberTopic(f"id-{READING_NAME}", (10, 0, 20), (11, 0, 25)),
+}
+
+
+def feeding_of(definition: ChannelDefinition, entry: Entry | None = None) -> Feeding:
+    entry = entry or Entry(definition.name, "default", definition, None)
+    return make_feeding(definition, entry, MEMBERS, refill=False)
+
+
+def channel(*members: Member) -> ChannelDefinition:
+    return ChannelDefinition(CHANNEL_NAME, members, 1_000)
+
+
+def active(definition: ChannelDefinition, feeding: Feeding) -> Entry:
+    return Entry(CHANNEL_NAME, "default", definition, definition, feeding=feeding)
+
+
+def test_new_members_begin_at_their_first_event_or_behind_their_last() -> None:
+    feeding = feeding_of(channel(Member(ORDER_NAME, "x"), Member(READING_NAME, "", "now")))
+    assert feeding == Feeding(
+        1,
+        (
+            Feed(ORDER_NAME, "x", 1, f"id-{ORDER_NAME}", (5,)),
+            Feed(READING_NAME, "", 1, f"id-{READING_NAME}", (11, 0, 25)),
+        ),
+    )
+
+
+def test_members_that_stay_keep_where_they_began() -> None:
+    first = channel(Member(ORDER_NAME))
+    entry = active(first, Feeding(4, (Feed(ORDER_NAME, "", 2, f"id-{ORDER_NAME}", (1,)),)))
+    assert feeding_of(first, entry) is entry.feeding
+    assert feeding_of(channel(Member(ORDER_NAME, "", "now")), entry) is entry.feeding
+    more = feeding_of(channel(Member(ORDER_NAME, "y"), Member(READING_NAME)), entry)
+    assert more == Feeding(
+        5,
+        (
+            Feed(ORDER_NAME, "y", 2, f"id-{ORDER_NAME}", (1,)),
+            Feed(READING_NAME, "", 5, f"id-{READING_NAME}", (10, 0, 20)),
+        ),
+    )
+
+
+def test_a_member_made_anew_begins_at_its_first_event_whatever_its_start_says() -> None:
+    late = channel(Member(ORDER_NAME, "", "now"))
+    entry = active(late, Feeding(1, (Feed(ORDER_NAME, "", 1, "old", (70,)),)))
+    assert feeding_of(late, entry).feeds == (Feed(ORDER_NAME, "", 2, f"id-{ORDER_NAME}", (5,)),)
+
+
+def test_a_channel_that_comes_back_counts_on_and_is_filled_anew() -> None:
+    both = channel(Member(ORDER_NAME))
+    entry = active(both, Feeding(4, (Feed(ORDER_NAME, "", 2, f"id-{ORDER_NAME}", (1,)),)))
+    deleted = replace(entry, active=None)
+    assert feeding_of(both, deleted) == Feeding(
+        5, (Feed(ORDER_NAME, "", 5, f"id-{ORDER_NAME}", (5,)),)
+    )
+
+
+@given(st.lists(st.integers(0, 9), max_size=3))
+def test_a_channel_that_is_filled_again_begins_where_it_had_begun_or_at_what_is_left(
+    starts: list[int],
+) -> None:
+    definition = channel(Member(READING_NAME, "", "now"))
+    feed = Feed(READING_NAME, "", 1, f"id-{READING_NAME}", tuple(starts))
+    topics = {**MEMBERS, READING_NAME: MemberTopic(feed.topic_id, (4, 0, 6), (50, 50, 50))}
+    made = make_feeding(definition, active(definition, Feeding(1, (feed,))), topics, refill=True)
+    (again,) = made.feeds
+    assert (made.number, again.added) == (2, 2)
+    padded = [*starts, 0, 0, 0]
+    assert again.starts == (max(padded[0], 4), padded[1], max(padded[2], 6))
+
+
+def test_a_channel_s_records_fold_back_to_the_same_state(sales: Definitions) -> None:
+    world = applied(sales)
+    state = CatalogState()
+    for key, value in entry_records(world.state.entries.values()).items():
+        state.fold(key.encode(), value, "catalog@0")
+    assert state.entries == world.state.entries
