@@ -13,16 +13,23 @@ import pytest
 
 from tests.support import ORDER
 
+CHANNEL = """
+channel: Sales__chn
+members:
+  - {event: Order_Placed__e, filter: amount >= 100}
+"""
 OTHER = ORDER.replace("Order_Placed", "Order_Packed")
 
 
 def define(*documents: str) -> None:
     directory = Path("schemas")
     directory.mkdir(exist_ok=True)
-    for old in directory.iterdir():
+    for old in directory.rglob("*.yaml"):
         old.unlink()
+    (directory / "channels").mkdir(exist_ok=True)
     for number, document in enumerate(documents):
-        (directory / f"event{number}.yaml").write_text(textwrap.dedent(document))
+        folder = directory / "channels" if "channel:" in document else directory
+        (folder / f"definition{number}.yaml").write_text(textwrap.dedent(document))
 
 
 def test_plan_then_apply_then_nothing(live: Any) -> None:
@@ -50,12 +57,44 @@ def test_plan_and_apply_as_json(live: Any, settings: Any) -> None:
     assert document["tenant"] == settings.tenant
     assert document["summary"]["create"] == 1
     (change,) = document["changes"]
-    assert (change["name"], change["action"]) == ("Order_Placed__e", "create")
+    assert (change["kind"], change["name"], change["action"]) == (
+        "event", "Order_Placed__e", "create",
+    )  # fmt: skip
 
     result = live("apply", "--json")
     assert json.loads(result.stdout)["applied"] is True
     assert result.stderr == "created Order_Placed__e\n"
     assert json.loads(live("apply", "--json").stdout)["applied"] is False
+
+
+def test_channels_are_planned_and_applied_behind_their_events(
+    live: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform_events.cli.holding._SECONDS", 0.0)
+    define(ORDER, CHANNEL)
+    result = live("plan")
+    assert result.stdout.splitlines()[-4:] == [
+        "+ create Sales__chn",
+        "    1 member, kept 72h, 1 partition",
+        "    add Order_Placed__e, from earliest, filter: amount >= 100",
+        "2 to create",
+    ]
+    document = json.loads(live("plan", "--json").stdout)
+    assert [change["kind"] for change in document["changes"]] == ["event", "channel"]
+    result = live("apply")
+    assert result.exit_code == 0
+    done = [line for line in result.stdout.splitlines() if line.startswith("created ")]
+    assert done == ["created Order_Placed__e", "created Sales__chn"]
+
+    define(ORDER, CHANNEL.replace("100", "200"))
+    result = live("apply")
+    assert "    filter of Order_Placed__e: amount >= 100 -> amount >= 200" in result.stdout
+    assert "updated Sales__chn" in result.stdout.splitlines()
+    assert live("plan").stdout.splitlines()[-1] == "nothing to do"
+
+    define(ORDER)
+    result = live("apply", "--prune", "--yes")
+    assert result.stdout.splitlines()[-1] == "deleted Sales__chn"
 
 
 def test_a_refusal_is_shown_and_nothing_is_applied(live: Any) -> None:

@@ -17,13 +17,25 @@ fields:
   - {{name: order_id, type: string}}
   - {{name: amount, type: double}}
 """
+CHANNEL = """
+channel: {name}
+members:
+  - event: A__e
+    filter: amount >= 10
+  - {{event: B__e, from: now}}
+"""
 
 
 def write(name: str, text: str = EVENT) -> Path:
     path = Path("schemas") / f"{name}.yaml"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(text.format(name=name))
+    path.write_text(text.format(name=path.stem))
     return path
+
+
+def write_channel(name: str, text: str = CHANNEL) -> None:
+    Path("schemas/channels").mkdir(exist_ok=True)
+    write(f"channels/{name}", text)
 
 
 def commit() -> None:
@@ -177,3 +189,85 @@ def test_check_against_an_unknown_revision(cli: Any) -> None:
     result = cli("check", "--against", "git:nope")
     assert result.exit_code == 2
     assert "git knows no revision 'nope'" in result.stderr
+
+
+def test_check_counts_and_lists_channels(cli: Any) -> None:
+    write("A__e")
+    write("B__e")
+    write_channel("C__chn")
+    result = cli("check")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-2:] == [
+        "C__chn  schemas/channels/C__chn.yaml",
+        "2 events and 1 channel are valid, project default",
+    ]
+    document = json.loads(cli("check", "--json").stdout)
+    assert document["channels"] == [
+        {
+            "name": "C__chn",
+            "file": "schemas/channels/C__chn.yaml",
+            "members": [
+                {"event": "A__e", "filter": "amount >= 10", "from": "earliest"},
+                {"event": "B__e", "filter": None, "from": "now"},
+            ],
+            "partitions": 1,
+            "retention": "72h",
+        }
+    ]
+
+
+def test_a_filter_s_mistake_is_shown_below_the_error(cli: Any) -> None:
+    write("A__e")
+    write("B__e")
+    write_channel("C__chn", CHANNEL.replace("amount >=", "amont >="))
+    result = cli("check")
+    assert result.exit_code == 1
+    error, line, carets = result.stderr.splitlines()
+    assert error.startswith(
+        "error: INVALID_DEFINITIONS: schemas/channels/C__chn.yaml:5:13: members[0].filter: "
+    )
+    assert error.endswith("did you mean amount?")
+    assert (line, carets) == ("        filter: amont >= 10", "                ^~~~~")
+
+
+def test_check_against_judges_channels(cli: Any) -> None:
+    for name in ("A__e", "B__e"):
+        write(name, EVENT + "partitions: 4\npartition_key: order_id\n")
+    for name in ("Same__chn", "Changed__chn", "Gone__chn"):
+        write_channel(name)
+    write_channel("Fewer__chn", CHANNEL + "partitions: 4\n")
+    commit()
+    write_channel("Changed__chn", CHANNEL.replace("amount >= 10", "amount >= 20"))
+    write_channel("Fewer__chn", CHANNEL + "partitions: 1\n")
+    write_channel("New__chn")
+    Path("schemas/channels/Gone__chn.yaml").unlink()
+
+    result = cli("check", "--against", "git:HEAD", "--json")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert {one["name"]: one["verdict"] for one in document["channels"]} == {
+        "Changed__chn": "compatible",
+        "Fewer__chn": "BREAKING",
+        "Gone__chn": "removed",
+        "New__chn": "new",
+        "Same__chn": "unchanged",
+    }
+    assert {one["verdict"] for one in document["events"]} == {"unchanged"}
+    assert all("kind" not in one for one in (*document["events"], *document["channels"]))
+    assert "filter of A__e: amount >= 10 -> amount >= 20" in (
+        cli("check", "--against", "git:HEAD").stdout
+    )
+
+
+def test_a_field_that_a_filter_used_is_not_dropped(cli: Any) -> None:
+    write("A__e")
+    write("B__e")
+    write_channel("C__chn")
+    commit()
+    write("A__e", EVENT.replace("  - {{name: amount, type: double}}\n", ""))
+    write_channel("C__chn", CHANNEL.replace("amount >= 10", "order_id = 'x'"))
+    document = json.loads(cli("check", "--against", "git:HEAD", "--json").stdout)
+    verdicts = {one["name"]: one["verdict"] for one in document["events"]}
+    assert verdicts == {"A__e": "BREAKING", "B__e": "unchanged"}
+    (reason,) = document["events"][0]["breaks"]
+    assert reason.startswith("the filter of C__chn uses amount;")

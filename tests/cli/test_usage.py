@@ -19,8 +19,8 @@ from platform_events.cli.program import program
 from platform_events.definitions.schema import schema_id_from_guid
 
 COMMANDS = [
-    "init", "up", "demo", "check", "plan", "apply", "publish", "subscribe", "streams", "schema",
-    "replay-id", "completion",
+    "init", "up", "demo", "check", "plan", "apply", "publish", "subscribe", "streams", "route",
+    "schema", "filter", "replay-id", "completion",
 ]  # fmt: skip
 HEAVY = ("confluent_kafka", "fastavro", "avro", "pydantic", "rich", "ruamel.yaml", "lark", "jgo")
 

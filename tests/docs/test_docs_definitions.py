@@ -11,6 +11,7 @@ import pytest
 from platform_events.definitions.compatibility import find_breaks
 from platform_events.definitions.durations import format_duration
 from platform_events.definitions.notation import (
+    CHANNEL_KEYS,
     COMPLEX_KEYS,
     EVENT_KEYS,
     FIELD_KEYS,
@@ -18,6 +19,8 @@ from platform_events.definitions.notation import (
     LOGICAL_TYPES,
     MAX_PARTITIONS,
     MAX_RETENTION,
+    MEMBER_KEYS,
+    MEMBER_STARTS,
     OPTIONAL_KEY,
     PRIMITIVES,
 )
@@ -33,6 +36,10 @@ def test_keys() -> None:
     assert first_column(NAME, "Keys of an event") == [key.name for key in EVENT_KEYS]
     assert first_column(NAME, "Fields") == [key.name for key in (*FIELD_KEYS, OPTIONAL_KEY)]
     assert first_column(NAME, "Fields", 1) == list(SYSTEM_FIELDS)
+    assert first_column(NAME, "Channels") == [key.name for key in CHANNEL_KEYS]
+    assert first_column(NAME, "Channels", 1) == [key.name for key in MEMBER_KEYS]
+    starts = {names_in(row[0])[0]: names_in(row[1]) for row in PAGE.table("Channels", 1)}["from"]
+    assert tuple(starts) == MEMBER_STARTS
 
 
 def test_types() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from platform_events.bus.headers import (
     ID,
+    ORIGIN,
     SCHEMA,
     TYPE,
     Headers,
@@ -18,6 +19,7 @@ from platform_events.bus.values import Event, Payload, VectorPosition
 from platform_events.definitions.codec import PayloadDecoder
 from platform_events.definitions.schema import schema_id_from_guid
 from platform_events.errors import UndecodableRecordError, UnknownSchemaError
+from platform_events.names import is_channel_name, stream_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +38,7 @@ class EventDecoder(Generic[Payload]):
         self._stream = stream
         self._catalog = catalog
         self._convert = convert
+        self._is_channel = is_channel_name(stream_name(stream))
         self._writers: dict[bytes | None, tuple[str, bytes, Callable[[bytes], Any]]] = {}
 
     def decode(
@@ -76,8 +79,13 @@ class EventDecoder(Generic[Payload]):
             except Exception as error:
                 raise self._undecodable(record, f"the model does not take it: {error}") from error
         if headers[0][0] != ID:
-            headers = _with_identity(headers, type_, record, identity)
-        return Event(self._stream, payload, schema_id, headers, record.timestamp()[1], replay)
+            headers = with_identity(headers, type_, record, identity)
+        origin = None
+        if self._is_channel and headers[-1][0] == ORIGIN:
+            origin = headers[-1][1]
+        return Event(
+            self._stream, payload, schema_id, headers, record.timestamp()[1], replay, origin
+        )
 
     def _find_writer(
         self, record: Record, headers: RecordHeaders
@@ -100,7 +108,7 @@ class EventDecoder(Generic[Payload]):
         return UndecodableRecordError(self._stream, record.partition(), record.offset(), reason)
 
 
-def _with_identity(
+def with_identity(
     headers: RecordHeaders, type_: bytes, record: Record, identity: StreamIdentity
 ) -> RecordHeaders:
     """Return the headers with an event ID and a type, which other software may have left out.

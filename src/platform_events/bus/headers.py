@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 ID = "ce_id"
 TYPE = "ce_type"
 SCHEMA = "__value_schema_id"
+ORIGIN = "ce_origin"
+"""In a channel, the last header: where the event was first stored."""
+DEAD_LETTER_REASON = "ce_deadletterreason"
+"""Behind the origin of a record that was set aside: why."""
 _SCHEMA_MAGIC = b"\x01"
 _GUID_BYTES = 16
 _RESERVED_PREFIX = "ce_"

@@ -15,6 +15,7 @@ from platform_events.bus.starts import find_stream, identify
 from platform_events.bus.values import EventIds, EventMessage, PublishResult, PublishStatus
 from platform_events.catalog.live import refuse_channel
 from platform_events.definitions.codec import PayloadEncoder
+from platform_events.definitions.model import EventDefinition
 from platform_events.errors import EventTooLargeError, PlatformEventsError, UsageError
 from platform_events.kafka.producer import MAX_RECORD_BYTES, Delivery, RecordProducer
 from platform_events.names import stream_name, stream_path
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from platform_events.bus.headers import Headers
     from platform_events.catalog.live import Catalog
     from platform_events.catalog.state import Entry
-    from platform_events.definitions.model import EventDefinition
     from platform_events.kafka.admin import Admin
     from platform_events.kafka.watch import TopicWatch
     from platform_events.replay import ReplayId
@@ -44,7 +44,7 @@ class Target:
     def __init__(self, entry: Entry, topic_name: str, admin: Admin, watch: TopicWatch,
                  settings: Settings) -> None:  # fmt: skip
         definition = entry.active
-        assert definition is not None
+        assert isinstance(definition, EventDefinition)
         stream = find_stream(entry, topic_name, admin)
         self.entry = entry
         self.name = entry.name

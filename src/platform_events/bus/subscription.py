@@ -94,7 +94,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         """Whether everything up to the end was handed out; never when following."""
         lifetime.register(self)
         self._watched = watch.add(stream.topic)
-        self._reader = TopicReader(settings, stream.topic.name, offsets)
+        self._reader = TopicReader(settings, stream.topic.name, dict(enumerate(offsets)))
 
     @property
     def position(self) -> ReplayId:
@@ -330,7 +330,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
             OffsetPosition(self._delivered), self.position, self._stream, marks, self._on_expired
         )
         self._delivered = tuple(offsets)
-        self._reader.seek(offsets)
+        self._reader.seek(dict(enumerate(offsets)))
 
     def _grow(self, partitions: int) -> None:
         """Read the partitions that the stream gained, from their beginning."""
@@ -340,7 +340,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         self._delivered += (0,) * added
         self._low_water = LowWaterMark(partitions, self._low_water.time_ms)
         self._last = None
-        self._reader.seek(self._delivered)
+        self._reader.seek(dict(enumerate(self._delivered)))
 
 
 def subscription_ends(admin: Admin, stream: Stream, *, follow: bool) -> list[int] | None:

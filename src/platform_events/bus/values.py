@@ -75,7 +75,32 @@ class Origin:
     """Where an event of a channel was first stored."""
 
     stream: str
+    """Path of the member's stream, such as `/event/Order_Placed__e`."""
     replay_id: ReplayId
+    """In that stream. In one of several partitions it is a time, as in a `PublishResult`."""
+    partition: int
+    offset: int
+    appended_ms: int
+    """When the broker stored it there, ms since the epoch."""
+    definition: int
+    """Number of the channel's definition that let it in."""
+
+    @classmethod
+    def parse(cls, header: bytes) -> Origin:
+        """Read the header's text: stream, definition, partition, offset, time, replay ID.
+
+        Raises:
+            ValueError: it is not of that form.
+        """
+        stream, definition, partition, offset, appended_ms, replay_id = header.decode().split(" ")
+        return cls(
+            stream,
+            ReplayId.parse(replay_id),
+            int(partition),
+            int(offset),
+            int(appended_ms),
+            int(definition),
+        )
 
 
 class VectorPosition(NamedTuple):
@@ -94,7 +119,7 @@ class Event(Generic[Payload]):
     """One event as a subscriber gets it."""
 
     __slots__ = (
-        "_headers", "_published_ms", "_replay", "origin", "payload", "schema_id", "stream",
+        "_headers", "_origin", "_published_ms", "_replay", "payload", "schema_id", "stream",
     )  # fmt: skip
 
     def __init__(
@@ -105,14 +130,14 @@ class Event(Generic[Payload]):
         headers: RecordHeaders,
         published_ms: int,
         replay: ReplayId | VectorPosition,
+        origin: bytes | None = None,
     ) -> None:
         self.stream = stream
         """Path of the stream it was read from, such as `/event/Order_Placed__e`."""
         self.payload = payload
         self.schema_id = schema_id
         """The schema that it was written with."""
-        self.origin: Origin | None = None
-        """In a custom channel: where it came from."""
+        self._origin = origin
         self._headers = headers
         self._published_ms = published_ms
         self._replay = replay
@@ -139,9 +164,16 @@ class Event(Generic[Payload]):
         return without_reserved(self._headers)
 
     @property
+    def origin(self) -> Origin | None:
+        """In a custom channel: where the event was first stored."""
+        return None if self._origin is None else Origin.parse(self._origin)
+
+    @property
     def published_at(self) -> datetime:
-        """When the broker stored it, UTC, to the millisecond."""
-        return EPOCH + timedelta(milliseconds=self._published_ms)
+        """When the broker first stored it, UTC, to the millisecond."""
+        origin = self.origin
+        published_ms = self._published_ms if origin is None else origin.appended_ms
+        return EPOCH + timedelta(milliseconds=published_ms)
 
     def __repr__(self) -> str:
         return f"Event({self.stream} {self.replay_id} {self.event_id} {self.payload!r})"

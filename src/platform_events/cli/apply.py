@@ -14,10 +14,13 @@ from platform_events.cli.output import note, print_json, print_line, print_lines
 from platform_events.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from platform_events.catalog.plan import Change, Plan
     from platform_events.cli.connection import Connection
+    from platform_events.cli.holding import Holding
+    from platform_events.settings import Settings
 
 
 @click.command(
@@ -42,9 +45,11 @@ def apply(
 ) -> int:
     """Make topics and catalog what the definitions say.
 
-    PATH has the definitions (default: schemas). It shows the plan, asks if events would be
+    PATH has the definitions (default: schemas). It shows the plan, asks if anything would be
     deleted, and says what was done. One refusal, and nothing is changed. Applying again finishes
-    what was interrupted.
+    what was interrupted. For a channel whose members or filters change it waits up to 10 seconds
+    for a router, and says after which replay ID of the channel the change holds, or that it is
+    pending.
     """
     from platform_events.catalog import apply as catalog
     from platform_events.cli.plan_text import done_line, plan_document, plan_lines
@@ -73,13 +78,30 @@ def apply(
         raise
     if not plan.effective and not as_json:
         print_lines(plan_lines(plan, settings.tenant))
+    holdings = {} if declined else _await_routers(settings, plan, show)
     if as_json:
         applied = bool(plan.effective) and not declined
-        print_json(plan_document(plan, settings.tenant, applied=applied))
+        document = plan_document(plan, settings.tenant, applied=applied)
+        for change in document["changes"]:
+            if change["name"] in holdings:
+                change.update(holdings[change["name"]].document())
+        print_json(document)
     if declined:
         note("nothing was changed")
         return FAILED
     return 0
+
+
+def _await_routers(
+    settings: Settings, plan: Plan, show: Callable[[str], None]
+) -> dict[str, Holding]:
+    from platform_events.cli.holding import find_holdings
+
+    holdings = {}
+    for holding in find_holdings(settings, plan):
+        show(holding.line())
+        holdings[holding.channel] = holding
+    return holdings
 
 
 def _confirm_deletions(plan: Plan) -> bool:

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from platform_events.definitions.model import Definitions, EventDefinition
+    from platform_events.definitions.model import (
+        ChannelDefinition,
+        Definition,
+        Definitions,
+        EventDefinition,
+    )
 
 _GIT = "git:"
 
@@ -32,14 +37,15 @@ _GIT = "git:"
 @click.option(
     "--against",
     metavar="git:REF",
-    help="Also judge whether each event may follow what it was in a revision, such as git:main.",
+    help="Also judge whether each may follow what it was in a revision, such as git:main.",
 )
 @json_option
 def check(path: Path, against: str | None, as_json: bool) -> None:
     """Check definitions, without a broker.
 
-    PATH is a directory of definitions or one file (default: schemas). With --against each event
-    is new, unchanged, compatible, BREAKING or removed; the exit status is 1 if one is BREAKING.
+    PATH is a directory of definitions or one file (default: schemas). With --against each of
+    them is new, unchanged, compatible, BREAKING or removed; the exit status is 1 if one is
+    BREAKING.
     """
     reference = None if against is None else _read_reference(against)
     from platform_events.definitions.loader import load_definitions
@@ -59,7 +65,7 @@ def check(path: Path, against: str | None, as_json: bool) -> None:
     if breaking:
         raise BreakingChangeError(
             f"{', '.join(breaking)}: incompatible with {against}; undo the change, "
-            "or give the changed event a new name"
+            "or give what is changed a new name"
         )
 
 
@@ -73,18 +79,21 @@ def _read_reference(against: str) -> str:
 def _document(
     definitions: Definitions, against: str | None, verdicts: dict[str, dict[str, Any]] | None
 ) -> dict[str, Any]:
-    events = [_describe(definition) for definition in definitions.events.values()]
-    if verdicts is None:
-        return {"project": definitions.project, "events": events}
-    known = {event["name"]: event for event in events}
-    return {
-        "project": definitions.project,
-        "against": against,
-        "events": [known.get(name, {"name": name}) | verdicts[name] for name in sorted(verdicts)],
+    parts: dict[str, list[dict[str, Any]]] = {
+        "events": [_describe_event(event) for event in definitions.events.values()],
+        "channels": [_describe_channel(channel) for channel in definitions.channels.values()],
     }
+    if verdicts is None:
+        return {"project": definitions.project, **parts}
+    judged: dict[str, list[dict[str, Any]]] = {"events": [], "channels": []}
+    known = {one["name"]: one for part in parts.values() for one in part}
+    for name, verdict in sorted(verdicts.items()):
+        facts = {key: value for key, value in verdict.items() if key != "kind"}
+        judged[f"{verdict['kind']}s"].append(known.get(name, {"name": name}) | facts)
+    return {"project": definitions.project, "against": against, **judged}
 
 
-def _describe(definition: EventDefinition) -> dict[str, Any]:
+def _describe_event(definition: EventDefinition) -> dict[str, Any]:
     from platform_events.definitions.durations import format_duration
 
     return {
@@ -97,13 +106,36 @@ def _describe(definition: EventDefinition) -> dict[str, Any]:
     }
 
 
+def _describe_channel(definition: ChannelDefinition) -> dict[str, Any]:
+    from platform_events.definitions.durations import format_duration
+
+    return {
+        "name": definition.name,
+        "file": definition.file,
+        "members": [
+            {"event": member.event, "filter": member.filter or None, "from": member.start}
+            for member in definition.members
+        ],
+        "partitions": definition.partitions,
+        "retention": format_duration(definition.retention_ms),
+    }
+
+
 def _lines(definitions: Definitions, verdicts: dict[str, dict[str, Any]] | None) -> Iterator[str]:
     if verdicts is None:
-        for event in definitions.events.values():
-            yield f"{event.name}  {event.file}"
+        every: list[Definition] = [*definitions.events.values(), *definitions.channels.values()]
+        for one in every:
+            yield f"{one.name}  {one.file}"
     for name, verdict in sorted((verdicts or {}).items()):
         yield f"{verdict['verdict']:<10}  {name}"
         for text in verdict["breaks"] or verdict["details"]:
             yield f"    {text}"
-    count = len(definitions.events)
-    yield f"{count} event{' is' if count == 1 else 's are'} valid, project {definitions.project}"
+    yield f"{_count(definitions)} valid, project {definitions.project}"
+
+
+def _count(definitions: Definitions) -> str:
+    counted = [(len(definitions.events), "event")]
+    if definitions.channels:
+        counted.append((len(definitions.channels), "channel"))
+    words = " and ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counted)
+    return f"{words} {'is' if sum(count for count, _ in counted) == 1 else 'are'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from platform_events.catalog.plan import (
@@ -11,11 +12,15 @@ from platform_events.catalog.plan import (
     make_plan,
     topic_config,
 )
-from platform_events.catalog.state import CatalogState, Entry
+from platform_events.catalog.state import CatalogState, Entry, Feed, Feeding
+from platform_events.definitions.model import EventDefinition
+from platform_events.names import is_channel_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from platform_events.catalog.plan import Change
-    from platform_events.definitions.model import Definitions
+    from platform_events.definitions.model import ChannelDefinition, Definition, Definitions
 
 _VERDICTS = {
     Action.CREATE: "new",
@@ -30,20 +35,44 @@ _OPTIONS = PlanOptions(allow_growth=True)
 
 
 def judge_changes(before: Definitions, after: Definitions) -> dict[str, dict[str, Any]]:
-    """Return for each event of both its `verdict`, `details` and `breaks`."""
+    """Return for each event and channel of both its `kind`, `verdict`, `details` and `breaks`."""
     state = CatalogState()
     topics: dict[str, TopicFacts | None] = {}
-    for name, event in before.events.items():
-        state.schemas[event.schema.id] = event.schema
-        state.entries[name] = Entry(
-            name, before.project, event, event, (event.schema.id,), (_TOPIC_ID,)
-        )
-        topics[name] = TopicFacts(_TOPIC_ID, event.partitions, 1, topic_config(event, _OPTIONS))
+    every: list[Definition] = [*before.events.values(), *before.channels.values()]
+    for definition in every:
+        entry = Entry(definition.name, before.project, definition, definition, (), (_TOPIC_ID,))
+        if isinstance(definition, EventDefinition):
+            state.schemas[definition.schema.id] = definition.schema
+            entry = replace(entry, schema_ids=(definition.schema.id,))
+        else:
+            entry = replace(entry, feeding=_feeding_of(definition))
+        state.entries[definition.name] = entry
+        config = topic_config(definition, _OPTIONS)
+        facts = TopicFacts(_TOPIC_ID, definition.partitions, 1, config)
+        topics |= dict.fromkeys(_topics_of(definition.name), facts)
     plan = make_plan(after, state, topics, _OPTIONS)
     return {change.name: _judge(change) for change in plan.changes}
+
+
+def _topics_of(name: str) -> Iterator[str]:
+    yield _OPTIONS.namespace.topic(name)
+    if is_channel_name(name):
+        yield _OPTIONS.namespace.dead_letters(name)
+
+
+def _feeding_of(channel: ChannelDefinition) -> Feeding:
+    return Feeding(
+        1,
+        tuple(Feed(member.event, member.filter, 1, _TOPIC_ID, ()) for member in channel.members),
+    )
 
 
 def _judge(change: Change) -> dict[str, Any]:
     verdict = "BREAKING" if change.refusals else _VERDICTS[change.action]
     details = [] if change.action is Action.KEEP else list(change.details)
-    return {"verdict": verdict, "details": details, "breaks": list(change.refusals)}
+    return {
+        "kind": change.kind,
+        "verdict": verdict,
+        "details": details,
+        "breaks": list(change.refusals),
+    }

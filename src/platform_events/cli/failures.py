@@ -84,7 +84,8 @@ def report_failure(error: Exception) -> int:
         case click.Abort():
             lines = [("INTERRUPTED", "ended at the question; nothing was changed")]
         case DefinitionsError():
-            lines = [(error.code, str(problem)) for problem in error.problems]
+            _tell_problems(error)
+            return FAILED
         case PlanRefusedError():
             lines = [(error.code, refusal) for refusal in error.refusals]
             lines.append((error.code, "nothing was applied"))
@@ -103,6 +104,12 @@ def report_failure(error: Exception) -> int:
 def one_line(text: str) -> str:
     """Return `text` with its line breaks as spaces."""
     return " ".join(text.splitlines())
+
+
+def _tell_problems(error: DefinitionsError) -> None:
+    for problem in error.problems:
+        _tell([f"error: {error.code}: {one_line(str(problem))}"])
+        _tell(f"    {line}" for line in problem.excerpt.splitlines())
 
 
 def _tell(lines: Iterable[str]) -> None:

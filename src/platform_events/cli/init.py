@@ -47,11 +47,17 @@ def init(directory: Path) -> None:
 
 def _example_files() -> dict[str, str]:
     """Return the example's files: path below the directory, and content."""
-    from platform_events.definitions.editor_schema import DIRECTORY, EVENT_SCHEMA, PROJECT_SCHEMA
+    from platform_events.definitions.editor_schema import (
+        CHANNEL_SCHEMA,
+        DIRECTORY,
+        EVENT_SCHEMA,
+        PROJECT_SCHEMA,
+    )
 
     package = resources.files("platform_events.definitions")
     sources = {source.name: source for source in package.joinpath("example").iterdir()}
     sources |= {
-        f"{DIRECTORY}/{name}": package.joinpath(name) for name in (EVENT_SCHEMA, PROJECT_SCHEMA)
+        f"{DIRECTORY}/{name}": package.joinpath(name)
+        for name in (EVENT_SCHEMA, CHANNEL_SCHEMA, PROJECT_SCHEMA)
     }
     return {name: sources[name].read_text(encoding="utf-8") for name in sorted(sources)}

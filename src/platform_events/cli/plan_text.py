@@ -58,6 +58,7 @@ def plan_document(plan: Plan, tenant: str, **extra: Any) -> dict[str, Any]:
         "refusals": len(plan.refusals),
         "changes": [
             {
+                "kind": change.kind,
                 "name": change.name,
                 "action": change.action.value,
                 "details": list(change.details),

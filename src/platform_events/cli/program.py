@@ -37,7 +37,9 @@ _COMMANDS = {
     "publish": _Place("publish", "publish", "Publish events from NDJSON."),
     "subscribe": _Place("subscribe", "subscribe", "Print a stream's events as NDJSON."),
     "streams": _Place("streams", "streams", "List the streams and what they hold."),
+    "route": _Place("route", "route", "Fill the channels from their member events."),
     "schema": _Place("schema", "schema", "Look at Avro schemas."),
+    "filter": _Place("filter", "filter", "Try filters of channels."),
     "replay-id": _Place("replay_id", "replay_id", "Look into replay IDs."),
     "completion": _Place("completion", "completion", "Print the completion script of a shell."),
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from platform_events.cli.arguments import json_option
+from platform_events.cli.channel_status import describe_channels, print_channels
 from platform_events.cli.commands import Command
 from platform_events.cli.output import note, print_json, print_table
 
@@ -37,11 +38,17 @@ _NOTHING = "-"
 @json_option
 @click.pass_obj
 def streams(connection: Connection, as_json: bool) -> None:
-    """List the streams and what they hold.
+    """List the streams and what they hold, and how channels are fed.
 
     EVENTS is an upper bound. Subscribing from EARLIEST delivers the oldest event still there,
     from LATEST only what comes next. STATE is ready, pending (an apply has begun and not
     finished) or topic missing (apply makes it anew).
+
+    Of each member of a channel: LAG is how many events are not routed yet (an upper bound), AGE
+    the age of the oldest of them. PASSED went into the channel, FILTERED did not pass the filter,
+    SET ASIDE could not be decoded or written and stands in the channel's dead-letter topic,
+    EXPIRED was removed by retention before it was routed. DEFINITION is the number of the one in
+    force. Of each channel's partition: which router feeds it, and how it goes.
     """
     with connection.bus() as bus:
         documents = _describe(bus)
@@ -50,6 +57,7 @@ def streams(connection: Connection, as_json: bool) -> None:
         print_json(documents)
     elif documents:
         print_table(_COLUMNS, [_row(document) for document in documents], _NUMBERS)
+        print_channels(documents)
     else:
         note(f"tenant {tenant!r} has no streams; platform-events apply makes some")
 
@@ -61,11 +69,14 @@ def _describe(bus: EventBus) -> list[dict[str, Any]]:
     topics = {name: topic for name, topic in described.items() if topic is not None}
     # Before the offsets are asked for, so that it is no later than what comes behind them.
     now_ms = int(time.time() * 1000)
-    marks = bus.admin.watermarks({topic.name: topic.partitions for topic in topics.values()})
+    partitions = {topic.name: topic.partitions for topic in topics.values()}
+    marks = bus.admin.watermarks(partitions)
+    channels = describe_channels(bus, entries, partitions)
     return [
         _document(
             bus, entry, topics.get(topic_of[entry.name]), marks.get(topic_of[entry.name]), now_ms
         )
+        | channels.get(entry.name, {})
         for entry in entries
     ]
 
@@ -79,7 +90,7 @@ def _document(
 ) -> dict[str, Any]:
     from platform_events.bus.starts import identify
     from platform_events.definitions.durations import format_duration
-    from platform_events.names import stream_path
+    from platform_events.names import is_channel_name, stream_path
     from platform_events.replay import LowWaterMark
 
     definition = entry.active or entry.wanted
@@ -87,7 +98,7 @@ def _document(
     document: dict[str, Any] = {
         "name": entry.name,
         "stream": stream_path(entry.name),
-        "kind": "event",
+        "kind": "channel" if is_channel_name(entry.name) else "event",
         "state": _PENDING if entry.pending else _READY if topic is not None else _MISSING,
         "partitions": definition.partitions,
         "retention": format_duration(definition.retention_ms),

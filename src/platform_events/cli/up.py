@@ -14,6 +14,7 @@ import click
 from platform_events.cli.commands import Command
 from platform_events.cli.local import local_settings, refuse_other_cluster, running_kafka
 from platform_events.cli.output import note, print_line
+from platform_events.cli.routing import BackgroundRouter
 
 if TYPE_CHECKING:
     from platform_events.catalog.plan import Change
@@ -77,9 +78,9 @@ def up(
 ) -> None:
     """Run Kafka and the bus on this machine, for development.
 
-    Starts an embedded Kafka, applies the definitions, prints one line `ready kafka=... data=...`
-    and runs until Ctrl-C or SIGTERM, which end it with status 0. Events are kept for the next
-    time.
+    Starts an embedded Kafka, applies the definitions, fills the channels, prints one line
+    `ready kafka=... data=...` and runs until Ctrl-C or SIGTERM, which end it with status 0. Events
+    are kept for the next time.
 
     Needs: pip install 'platform-events[local]'
     """
@@ -104,15 +105,19 @@ def _run(
     with running_kafka(
         brokers=brokers, data_dir=data_dir, port=kafka_port, kafka_home=kafka_home
     ) as kafka:
+        settings = local_settings(connection, kafka)
         if definitions is not None:
-            _apply(local_settings(connection, kafka), definitions, schemas)
+            _apply(settings, definitions, schemas)
         servers = kafka.bootstrap_servers
         if usual_servers not in (servers, *servers.split(",")):
             note(f"other commands find it with PLATFORM_EVENTS_BOOTSTRAP_SERVERS={servers}")
         stop = _catch_signals()
-        print_line(f"ready kafka={shlex.quote(servers)} data={shlex.quote(str(kafka.data_dir))}")
-        while not stop.wait(_LOOK_EVERY):
-            kafka.check()
+        with BackgroundRouter(settings) as router:
+            data = shlex.quote(str(kafka.data_dir))
+            print_line(f"ready kafka={shlex.quote(servers)} data={data}")
+            while not stop.wait(_LOOK_EVERY):
+                kafka.check()
+                router.check()
 
 
 def _load(schemas: Path) -> Definitions | None:

@@ -30,6 +30,8 @@ SCHEMAS = Path(__file__).with_name("schemas")
 DEPARTED = "Flight_Departed__e"
 ARRIVED = "Flight_Arrived__e"
 CANCELLED = "Flight_Cancelled__e"
+STORM = datetime(2013, 2, 8, 5, tzinfo=UTC)
+"""Midnight in New York, before the blizzard."""
 
 _MINUTES_OF_DAY = 24 * 60
 _EARLY = timedelta(hours=3)

@@ -4,46 +4,45 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from platform_events.bus.bus import EventBus
 from platform_events.bus.values import PublishStatus, Start
 from platform_events.catalog.apply import apply, plan_options
 from platform_events.definitions.durations import format_duration
 from platform_events.definitions.loader import load_definitions
+from platform_events.demo.channels import LONG_DELAYS, ChannelTour
+from platform_events.demo.comparison import Sent, compare, name_flight, name_only
 from platform_events.demo.flights import (
     ARRIVED,
     CANCELLED,
     DEPARTED,
     SCHEMAS,
+    STORM,
     WEEK,
     FlightEvent,
     flight_events,
     read_flights,
 )
+from platform_events.demo.routing import running_router
 from platform_events.errors import ReplayExpiredError
 from platform_events.names import stream_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from concurrent.futures import Future
 
-    from platform_events.bus.values import Event, PublishResult
+    from platform_events.bus.values import PublishResult
     from platform_events.demo.narration import Narrator
+    from platform_events.demo.routing import RoutingThread
     from platform_events.settings import Settings
 
-STORM = datetime(2013, 2, 8, 5, tzinfo=UTC)
-"""Midnight in New York, before the blizzard."""
 _MILLISECONDS = 0.005
 _BEFORE_EXPIRY = 100
 """The number of the event, from the oldest, whose replay ID expires."""
-
-
-class _Sent(NamedTuple):
-    event: FlightEvent
-    result: PublishResult
 
 
 def give_tour(settings: Settings, narrator: Narrator) -> None:
@@ -55,11 +54,14 @@ def give_tour(settings: Settings, narrator: Narrator) -> None:
     tour = _Tour(settings, narrator)
     tour.define()
     with EventBus(settings) as bus:
-        moment = tour.publish(bus)
-        if narrator.broken:
-            return
-        tour.stop_and_resume(bus)
-        tour.replay_since(bus, moment)
+        with running_router(settings) as routing:
+            routing.await_live(LONG_DELAYS)
+            moment = tour.publish(bus)
+            if narrator.broken:
+                return
+            tour.stop_and_resume(bus)
+            tour.replay_since(bus, moment)
+            tour.read_channels(bus, routing)
         tour.expire(bus)
 
 
@@ -67,15 +69,17 @@ class _Tour:
     def __init__(self, settings: Settings, narrator: Narrator) -> None:
         self._settings = settings
         self._narrator = narrator
-        self._sent: dict[str, list[_Sent]] = defaultdict(list)
+        self._sent: dict[str, list[Sent]] = defaultdict(list)
         """What was published, by event and in order."""
+        self._definitions = load_definitions(SCHEMAS)
 
     def define(self) -> None:
         """Make streams of the definitions."""
         narrator = self._narrator
         narrator.begin_chapter("Event definitions become streams")
-        definitions = load_definitions(SCHEMAS)
-        apply(self._settings, definitions, plan_options(self._settings))
+        definitions = self._definitions
+        first = {LONG_DELAYS: definitions.channels[LONG_DELAYS]}
+        apply(self._settings, replace(definitions, channels=first), plan_options(self._settings))
         narrator.show_table(
             ["Stream", "Fields", "Kept for", "Schema ID"],
             [
@@ -87,6 +91,10 @@ class _Tour:
                 )
                 for name, definition in definitions.events.items()
             ],
+        )
+        narrator.say(
+            f"{stream_path(LONG_DELAYS)} is a channel. It gets the events of these three that pass "
+            "a filter: a router, which begins now, copies each of them exactly once."
         )
 
     def publish(self, bus: EventBus) -> datetime:
@@ -101,9 +109,9 @@ class _Tour:
         )
         first = calm[0]
         result = bus.publish(first.event, first.payload)
-        self._sent[first.event].append(_Sent(first, result))
+        self._sent[first.event].append(Sent(first, result))
         narrator.say(
-            f"The first, {first.event} of {_name(first.payload)}, is stored; its replay "
+            f"The first, {first.event} of {name_flight(first.payload)}, is stored; its replay "
             f"ID is {result.replay_id}. With the others:"
         )
         begin = time.monotonic()
@@ -125,7 +133,7 @@ class _Tour:
             for event in self._narrator.follow(events, len(events), doing)
         ]
         for event, future in on_their_way:
-            self._sent[event.event].append(_Sent(event, future.result()))
+            self._sent[event.event].append(Sent(event, future.result()))
 
     def _show_rates(self, seconds: float) -> None:
         counts = {stream_path(name): len(sent) for name, sent in sorted(self._sent.items())}
@@ -160,7 +168,7 @@ class _Tour:
             saved = str(subscription.position)
         narrator.say(
             f"It read {len(before):,} events of {stream_path(DEPARTED)}, saved the replay ID "
-            f"{saved} of the last one, {_only(before[-1:])}, and stopped."
+            f"{saved} of the last one, {name_only(before[-1:])}, and stopped."
         )
         with (
             EventBus(self._settings) as other_bus,
@@ -169,9 +177,9 @@ class _Tour:
             behind = list(subscription)
         narrator.say(
             f"A new one started behind that ID and read {len(behind):,} more, beginning with "
-            f"{_only(behind[:1])}."
+            f"{name_only(behind[:1])}."
         )
-        self._compare(before + behind, sent)
+        compare(narrator, before + behind, sent)
 
     def replay_since(self, bus: EventBus, moment: datetime) -> None:
         """Read what was published since a time."""
@@ -185,11 +193,17 @@ class _Tour:
             received = list(subscription)
         narrator.say(
             f"{stream_path(CANCELLED)} since then: {len(received):,} cancelled flights, beginning "
-            f"with {_only(received[:1])}."
+            f"with {name_only(received[:1])}."
         )
-        self._compare(
-            received, [sent for sent in self._sent[CANCELLED] if sent.event.time >= STORM]
+        compare(
+            narrator, received, [sent for sent in self._sent[CANCELLED] if sent.event.time >= STORM]
         )
+
+    def read_channels(self, bus: EventBus, routing: RoutingThread) -> None:
+        """Read a channel that was filled live, and one that is made now."""
+        channels = ChannelTour(bus, self._narrator, routing, self._sent)
+        channels.read_live()
+        channels.back_fill(self._definitions)
 
     def expire(self, bus: EventBus) -> None:
         """Remove the older half of a stream, then use a replay ID from it."""
@@ -214,28 +228,6 @@ class _Tour:
             received = list(subscription)
         narrator.say(
             f'With on_expired="earliest" it goes on with the oldest event still there, '
-            f"{_only(received[:1])}."
+            f"{name_only(received[:1])}."
         )
-        self._compare(received, sent[kept:])
-
-    def _compare(
-        self, received: Sequence[Event[dict[str, Any]]], expected: Sequence[_Sent]
-    ) -> None:
-        """Claim that exactly these events were received, each once and in order."""
-        got = [event.event_id for event in received]
-        wanted = [sent.result.event_id for sent in expected]
-        lost, repeated = len(set(wanted) - set(got)), len(got) - len(set(got))
-        self._narrator.claim(
-            got == wanted,
-            f"{len(wanted):,} events expected, {len(got):,} received: {lost:,} lost, "
-            f"{repeated:,} repeated, {'in' if got == wanted else 'not in'} the order of publishing",
-        )
-
-
-def _only(events: Sequence[Event[dict[str, Any]]]) -> str:
-    """Name the flight of a list's one event, if it has one."""
-    return _name(events[0].payload) if events else "no flight"
-
-
-def _name(payload: Mapping[str, Any]) -> str:
-    return f"{payload['flight']} from {payload['origin']} to {payload['destination']}"
+        compare(narrator, received, sent[kept:])

@@ -1,4 +1,4 @@
-"""Topics: what they are, where they begin and end, and how they are changed."""
+"""Topics and groups: what they are, where they begin and end, and how they are changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+)
 from confluent_kafka import TopicPartition as Partition
 from confluent_kafka.admin import (
     AdminClient,
@@ -25,6 +31,7 @@ from platform_events.errors import BrokerError, BrokerTimeoutError, ClosedError
 from platform_events.kafka.connection import Health, client_config, refuse_property
 from platform_events.kafka.faults import kafka_error, translate, unreachable
 from platform_events.kafka.forks import protect
+from platform_events.kafka.groups import Committed, GroupMember
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -204,6 +211,13 @@ class Admin:
             for name, count in topics.items()
         }
 
+    def log_ends(self, name: str, partitions: int) -> list[int]:
+        """Return the offset behind the last record of each partition, committed or not."""
+        found = self._offsets(
+            {name: partitions}, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED
+        )
+        return [found[name, partition] for partition in range(partitions)]
+
     def offsets_at(self, name: str, partitions: int, time_ms: int) -> list[int | None]:
         """Return each partition's first offset appended at or after a time, None if none is."""
         found = self._offsets({name: partitions}, OffsetSpec.for_timestamp(time_ms))
@@ -212,7 +226,59 @@ class Admin:
             for partition in range(partitions)
         ]
 
-    def _offsets(self, topics: Mapping[str, int], spec: OffsetSpec) -> dict[tuple[str, int], int]:
+    def committed(self, group: str, *, stable: bool) -> dict[tuple[str, int], Committed]:
+        """Return a group's positions by topic and partition.
+
+        Args:
+            group: whose.
+            stable: wait for transactions that are about to change them.
+
+        Raises:
+            BrokerTimeoutError: they do not become stable.
+        """
+        doing = f"reading the positions of group {group}"
+        deadline = time.monotonic() + self._timeout
+        while True:
+            futures = self._live().list_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(group)],
+                require_stable=stable,
+                request_timeout=self._timeout,
+            )
+            found = self._wait(futures[group], doing).topic_partitions
+            unsettled = [one.error for one in found if one.error is not None]
+            if not unsettled:
+                return {
+                    (one.topic, one.partition): Committed(
+                        one.topic, one.partition, one.offset, one.metadata or ""
+                    )
+                    for one in found
+                    if one.offset >= 0
+                }
+            if time.monotonic() > deadline or not unsettled[0].retriable():
+                raise translate(unsettled[0], doing, self._health)
+            time.sleep(_POLL_INTERVAL)
+
+    def members(self, group: str) -> list[GroupMember]:
+        """Return the processes of a group; none if there is no such group."""
+        futures = self._live().describe_consumer_groups([group], request_timeout=self._timeout)
+        described = self._wait_or_none(
+            futures[group], f"describing group {group}", (KafkaError.GROUP_ID_NOT_FOUND,)
+        )
+        return [
+            GroupMember(
+                member.client_id,
+                member.host.removeprefix("/"),
+                frozenset((one.topic, one.partition) for one in member.assignment.topic_partitions),
+            )
+            for member in (described.members if described else ())
+        ]
+
+    def _offsets(
+        self,
+        topics: Mapping[str, int],
+        spec: OffsetSpec,
+        isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+    ) -> dict[tuple[str, int], int]:
         request = {
             Partition(name, partition): spec
             for name, count in topics.items()
@@ -222,7 +288,7 @@ class Admin:
             return {}
         futures = self._live().list_offsets(
             request,
-            isolation_level=IsolationLevel.READ_COMMITTED,
+            isolation_level=isolation,
             request_timeout=self._timeout,
         )
         return {

@@ -25,6 +25,8 @@ MAX_RECORD_BYTES = 1024 * 1024
 """Largest event: payload, key and headers."""
 MAX_BATCH_BYTES = MAX_RECORD_BYTES + 64 * 1024
 """Largest batch; topics must take it. More than an event for what Kafka puts around it."""
+ORIGIN_ROOM = 64 * 1024
+"""Bytes by which a channel's batches may be larger, for the origins of its events."""
 _BATCH_SLICE = 0.01
 """Seconds that one thread serves deliveries before it looks at what it waits for."""
 _IDLE_SLICE = 1.0

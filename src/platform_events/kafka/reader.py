@@ -1,4 +1,4 @@
-"""Reading records: undecoded batches from all partitions of one topic, from given offsets."""
+"""Reading records: undecoded batches from partitions of one topic, from given offsets."""
 
 from __future__ import annotations
 
@@ -33,8 +33,30 @@ _PREFETCH = {
 them; and a full queue is looked at again soon, not after librdkafka's second."""
 
 
+OUT_OF_RANGE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
+"""What a consumer reports when its position is not, or no longer, in the log."""
+TOPIC_MISSING = (
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_ID,
+)
+"""What a consumer reports when there is no such topic."""
+_PASSING = (
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    # The client asks for its group's coordinator, although no group is used here.
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+)
+
+
 class Record(Protocol):
     """One record as the client library gives it: undecoded."""
+
+    def topic(self) -> str:
+        """Return the topic's name."""
+        ...
 
     def partition(self) -> int:
         """Return the partition's number."""
@@ -77,44 +99,56 @@ class Batch:
         return bool(self.records or self.ends or self.out_of_range or self.topic_missing)
 
 
+def passes_by_itself(error: KafkaError) -> bool:
+    """Whether a consumer goes on by itself after this error."""
+    return error.retriable() or error.code() in _PASSING
+
+
+def make_consumer(settings: Settings, health: Health) -> Consumer:
+    """Return a consumer of committed records that belongs to no group.
+
+    Raises:
+        ConfigurationError: a property of the user's is not accepted.
+    """
+    properties: Mapping[str, Any] = {
+        "group.id": settings.namespace.topic("reader"),
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "enable.partition.eof": True,
+        "auto.offset.reset": "error",
+        "isolation.level": "read_committed",
+        "max.poll.interval.ms": 86_400_000,
+        **{key: settings.kafka.get(key, value) for key, value in _PREFETCH.items()},
+    }
+    try:
+        return Consumer(client_config(settings, health, properties))
+    except (KafkaException, TypeError, ValueError) as error:
+        raise refuse_property(error) from error
+
+
 class TopicReader:
     """Reads one topic from given offsets on, without a consumer group.
 
     One thread reads at a time; `close()` may come from any.
     """
 
-    def __init__(self, settings: Settings, topic: str, offsets: Sequence[int]) -> None:
+    def __init__(self, settings: Settings, topic: str, offsets: Mapping[int, int]) -> None:
         self._topic = topic
         self._timeout = settings.request_timeout
         self._health = Health(settings.bootstrap_servers)
         self._reading = threading.Lock()
         self._failure: BrokerError | None = None
-        properties: Mapping[str, Any] = {
-            "group.id": settings.namespace.topic("reader"),
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "error",
-            "isolation.level": "read_committed",
-            "max.poll.interval.ms": 86_400_000,
-            **{key: settings.kafka.get(key, value) for key, value in _PREFETCH.items()},
-        }
-        try:
-            self._consumer: Consumer | None = Consumer(
-                client_config(settings, self._health, properties)
-            )
-        except (KafkaException, TypeError, ValueError) as error:
-            raise refuse_property(error) from error
+        self._consumer: Consumer | None = make_consumer(settings, self._health)
         protect(self)
         self.seek(offsets)
 
-    def seek(self, offsets: Sequence[int]) -> None:
-        """Go on at these offsets, one for each partition from 0 on."""
+    def seek(self, offsets: Mapping[int, int]) -> None:
+        """Go on at these offsets of these partitions."""
         if self._consumer is not None:
             self._consumer.assign(
                 [
                     TopicPartition(self._topic, partition, offset)
-                    for partition, offset in enumerate(offsets)
+                    for partition, offset in offsets.items()
                 ]
             )
 
@@ -206,22 +240,11 @@ class TopicReader:
         code = error.code()
         if code == KafkaError._PARTITION_EOF:
             batch.ends[message.partition()] = message.offset()
-        elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+        elif code in OUT_OF_RANGE:
             batch.out_of_range = True
-        elif code in (
-            KafkaError.UNKNOWN_TOPIC_OR_PART,
-            KafkaError._UNKNOWN_TOPIC,
-            KafkaError._UNKNOWN_PARTITION,
-            KafkaError.UNKNOWN_TOPIC_ID,
-        ):
+        elif code in TOPIC_MISSING:
             batch.topic_missing = True
-        elif not error.retriable() and code not in (
-            KafkaError._TRANSPORT,
-            KafkaError._ALL_BROKERS_DOWN,
-            KafkaError._TIMED_OUT,
-            # The client asks for its group's coordinator, although no group is used here.
-            KafkaError.GROUP_AUTHORIZATION_FAILED,
-        ):
+        elif not passes_by_itself(error):
             raise translate(error, f"reading topic {self._topic}", self._health)
 
 
@@ -229,10 +252,11 @@ def read_range(
     settings: Settings, topic: str, watermarks: Sequence[tuple[int, int]]
 ) -> Iterator[Record]:
     """Yield every committed record of a topic between the watermarks of each partition."""
-    left = {partition: end for partition, (first, end) in enumerate(watermarks) if first < end}
+    starts = {part: first for part, (first, end) in enumerate(watermarks) if first < end}
+    left = {partition: watermarks[partition][1] for partition in starts}
     if not left:
         return
-    reader = TopicReader(settings, topic, [first for first, _ in watermarks])
+    reader = TopicReader(settings, topic, starts)
     seen = time.monotonic()
     try:
         while left:

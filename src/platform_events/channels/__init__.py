@@ -1,0 +1,1 @@
+"""The router, which fills channels, and what it says about itself."""

@@ -1,0 +1,106 @@
+"""Catching up: members read side by side and merged, up to ends that were captured before."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from platform_events.channels.merge import Merge
+from platform_events.kafka.reader import END_SLICE, MAX_BATCH, Record, TopicReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from platform_events.channels.positions import Place
+    from platform_events.channels.transfer import Source, Transfer
+    from platform_events.settings import Settings
+
+_TELL_SECONDS = 0.5
+
+
+class PositionGone(Exception):  # noqa: N818 - the next try finds out why
+    """A member's log does not have the position, or its topic is gone."""
+
+
+def catch_up(
+    settings: Settings,
+    transfer: Transfer,
+    ends: Mapping[Place, int],
+    check: Callable[[], None],
+    tell: Callable[[int, int], None],
+) -> None:
+    """Move everything below the ends into the channel, merged by append time.
+
+    Args:
+        settings: which cluster.
+        transfer: where it goes.
+        ends: an offset for each source's place.
+        check: is called between batches; what it raises ends the catching up.
+        tell: is told now and then how many of how many offsets are done.
+
+    Raises:
+        PositionGone: retention overtook it, or a topic was deleted.
+        BrokerError: reading or writing failed.
+    """
+    behind = [source for source in transfer.sources if source.offset < ends[source.place]]
+    if not behind:
+        return
+    starts = [source.offset for source in behind]
+    total = sum(ends[source.place] for source in behind) - sum(starts)
+    runners = [_Runner(settings, source, ends[source.place]) for source in behind]
+    merge: Merge[Record] = Merge(len(runners))
+    told = time.monotonic()
+    try:
+        while hungry := merge.hungry:
+            for number in hungry:
+                check()
+                records = runners[number].read()
+                merge.feed(number, records, [record.timestamp()[1] for record in records])
+                if runners[number].is_through:
+                    merge.finish(number)
+            for number, run in merge.runs():
+                transfer.forward(behind[number], run)
+                if transfer.is_full:
+                    transfer.commit()
+            if time.monotonic() - told > _TELL_SECONDS:
+                told = time.monotonic()
+                tell(sum(source.offset for source in behind) - sum(starts), total)
+    finally:
+        for runner in runners:
+            runner.close()
+    for source in behind:
+        # Transaction markers at the end are no records.
+        source.advance(ends[source.place])
+    transfer.commit()
+    tell(total, total)
+
+
+class _Runner:
+    """Reads one partition up to its end, with a bounded queue of its own."""
+
+    def __init__(self, settings: Settings, source: Source, end: int) -> None:
+        self._partition = source.place.partition
+        self._end = end
+        self._reader = TopicReader(settings, source.topic, {self._partition: source.offset})
+        self._timeout = settings.request_timeout
+        self._seen = time.monotonic()
+        self.is_through = False
+
+    def read(self) -> list[Record]:
+        """Return the next records before the end, none if none came soon."""
+        batch = self._reader.read(MAX_BATCH, END_SLICE)
+        if batch.out_of_range or batch.topic_missing:
+            raise PositionGone
+        position = batch.ends.get(self._partition, 0)
+        if batch.records:
+            self._seen = time.monotonic()
+            position = max(position, batch.records[-1].offset() + 1)
+        else:
+            position = max(position, self._reader.positions().get(self._partition, 0))
+            if time.monotonic() - self._seen > self._timeout:
+                self._reader.raise_unreachable()
+        self.is_through = position >= self._end
+        return [record for record in batch.records if record.offset() < self._end]
+
+    def close(self) -> None:
+        self._reader.close()

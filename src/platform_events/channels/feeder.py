@@ -1,0 +1,288 @@
+"""Feeding one partition of a channel: take over, catch up, follow."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from platform_events.channels.backfill import PositionGone, catch_up
+from platform_events.channels.states import Claim, FeedState
+from platform_events.channels.takeover import OutdatedCatalog, Terrain, take_up
+from platform_events.channels.transfer import Caution, Transfer
+from platform_events.errors import (
+    BrokerError,
+    FencedError,
+    PlatformEventsError,
+    RecordRejectedError,
+)
+from platform_events.kafka.producer import MAX_BATCH_BYTES, ORIGIN_ROOM
+from platform_events.kafka.transactions import TransactionalProducer
+
+if TYPE_CHECKING:
+    from platform_events.catalog.state import Entry
+    from platform_events.channels.positions import Place
+    from platform_events.channels.states import State
+    from platform_events.channels.workshop import Workshop
+    from platform_events.kafka.tail import Attachment
+    from platform_events.kafka.watch import Watched
+
+_TRANSACTION_TIMEOUT_MS = 30_000
+_NEARLY_LIVE = 1_000
+"""Records behind the ends with which following begins."""
+_PROGRESS_SECONDS = 1.0
+"""Positions that moved without a record for subscribers are committed this often."""
+_KEEP_SECONDS = 24 * 3600.0
+"""All positions are committed this often: Kafka forgets those of a silent group after a week."""
+_IDLE_SECONDS = 5.0
+"""Seconds between two looks at the members' topics when nothing happens."""
+_PASS_ON_SECONDS = 1.0
+_SLICE = 0.2
+"""Seconds of waiting between two looks at whether to stop."""
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+_logger = logging.getLogger("platform_events")
+
+
+class _Stopped(Exception):  # noqa: N818
+    """This process is to stop feeding the partition."""
+
+
+class _Changed(Exception):  # noqa: N818
+    """There is another definition, or something about the topics has changed."""
+
+
+class Feeder:
+    """Feeds one partition of a channel, in a thread of its own, until it is stopped.
+
+    Whatever goes wrong, it says so and begins again from what is committed.
+    """
+
+    def __init__(self, shop: Workshop, entry: Entry, partition: int) -> None:
+        self._shop = shop
+        self._entry = entry
+        self._partition = partition
+        self._topic = shop.settings.namespace.topic(entry.name)
+        self._label = f"{entry.name}[{partition}]"
+        self._stopping = threading.Event()
+        self._attachment: Attachment | None = None
+        self._nudge = threading.Event()
+        self._watched: list[tuple[Watched, int]] = []
+        """The topics in use, and how many partitions each had."""
+        self._caution = Caution({}, {})
+        self._failures = 0
+        self._kept = time.monotonic()
+        self._passed_on = 0.0
+        self._thread = threading.Thread(target=self._run, name=f"feed-{self._label}", daemon=True)
+        self._thread.start()
+
+    def redefine(self, entry: Entry) -> None:
+        """Feed by another definition from the next transaction on."""
+        if entry is not self._entry:
+            self._entry = entry
+            self._wake()
+
+    def stop(self) -> None:
+        """Begin to stop: what is under way is committed, or given up."""
+        self._stopping.set()
+        self._wake()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the end; return whether it came."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _wake(self) -> None:
+        self._nudge.set()
+        attachment = self._attachment
+        if attachment is not None:
+            attachment.wake()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._lead()
+            except _Stopped:
+                return
+            except FencedError as error:
+                # The next try asks first whether this process still leads.
+                _logger.info("%s: %s", self._label, error)
+                self._declare("fenced")
+                self._pause()
+            except PlatformEventsError as error:
+                self._fail(str(error))
+            except Exception as error:
+                _logger.exception("%s: feeding failed", self._label)
+                self._fail(f"{type(error).__name__}: {error}")
+            finally:
+                self._unwatch()
+
+    def _fail(self, reason: str) -> None:
+        _logger.warning("%s: not fed, tries again: %s", self._label, reason)
+        self._declare("broken", reason)
+        self._pause()
+
+    def _pause(self) -> None:
+        pause = min(_FIRST_PAUSE * 2**self._failures, _LONGEST_PAUSE)
+        self._failures += 1
+        self._nudge.wait(pause)
+        self._nudge.clear()
+
+    def _declare(self, state: State, detail: str = "") -> Claim:
+        statement = FeedState(state, int(time.time() * 1000), detail)
+        return self._shop.statements.put((self._topic, self._partition), statement)
+
+    def _claim(self) -> bool:
+        """Return whether this process leads the partition now, by the word of the group."""
+        claim = self._declare("taking over")
+        while (is_ours := claim.wait(_SLICE)) is None:
+            if self._stopping.is_set():
+                raise _Stopped
+        return is_ours
+
+    def _lead(self) -> None:
+        """Take the partition over and feed it until something ends that."""
+        if not self._claim():
+            self._pause()
+            return
+        with TransactionalProducer(
+            self._shop.settings,
+            f"{self._topic}.{self._partition}",
+            f"feeding {self._label}",
+            timeout_ms=_TRANSACTION_TIMEOUT_MS,
+            max_bytes=MAX_BATCH_BYTES + ORIGIN_ROOM,
+        ) as producer:
+            while True:
+                entry = self._entry
+                try:
+                    self._feed(self._take_up(entry, producer), entry)
+                except _Changed:
+                    _logger.info(
+                        "%s: taken up again: the definition or a topic changed", self._label
+                    )
+                except RecordRejectedError as error:
+                    # It will be found when its transaction is done again.
+                    _logger.warning("%s: a record cannot be written: %s", self._label, error)
+                    self._pause()
+                    self._check(entry)
+                except PositionGone:
+                    _logger.info("%s: a position is gone from a member's log", self._label)
+                except OutdatedCatalog:
+                    self._shop.catalog.refresh()
+                    self._entry = self._shop.catalog.cached(entry.name) or entry
+                    self._check(self._entry)
+                    self._pause()
+
+    def _take_up(self, entry: Entry, producer: TransactionalProducer) -> Transfer:
+        feeding = entry.feeding
+        assert feeding is not None
+        terrain = Terrain(self._shop, entry, feeding)
+        self._unwatch()
+        self._watched = [
+            (self._shop.watch.add(topic), topic.partitions) for topic in terrain.topics
+        ]
+        return take_up(
+            self._shop, entry, feeding, terrain, self._partition, producer, self._caution
+        )
+
+    def _unwatch(self) -> None:
+        for watched, _ in self._watched:
+            self._shop.watch.remove(watched)
+        self._watched = []
+
+    def _feed(self, transfer: Transfer, entry: Entry) -> None:
+        """Move records until stopped, or until there is another definition."""
+        try:
+            while True:
+                ends = self._ends(transfer)
+                behind = sum(ends[source.place] - source.offset for source in transfer.sources)
+                if behind > _NEARLY_LIVE:
+                    self._declare("catching up")
+                    self._catch_up(transfer, entry, ends)
+                else:
+                    self._follow(transfer, entry)
+        except (_Changed, _Stopped):
+            transfer.commit()
+            raise
+        except FencedError:
+            raise
+        except BaseException:
+            # If this fails as well, the next owner does it, or the cluster in time.
+            with suppress(BrokerError):
+                transfer.abort()
+            raise
+
+    def _ends(self, transfer: Transfer) -> dict[Place, int]:
+        counts = {watched.topic.name: partitions for watched, partitions in self._watched}
+        marks = self._shop.admin.watermarks(counts)
+        return {
+            source.place: marks[source.topic][source.place.partition][1]
+            for source in transfer.sources
+        }
+
+    def _catch_up(self, transfer: Transfer, entry: Entry, ends: dict[Place, int]) -> None:
+        with self._shop.slots.taken(lambda: self._check(entry)) as pass_on:
+
+            def check() -> None:
+                self._check(entry)
+                now = time.monotonic()
+                if now - self._passed_on > _PASS_ON_SECONDS:
+                    self._passed_on = now
+                    pass_on()
+
+            catch_up(
+                self._shop.settings,
+                transfer,
+                ends,
+                check,
+                lambda done, total: self._shop.show_progress(
+                    entry.name, self._partition, done, total
+                ),
+            )
+
+    def _follow(self, transfer: Transfer, entry: Entry) -> None:
+        """Move what arrives, until this falls behind."""
+        sources = {(source.topic, source.place.partition): source for source in transfer.sources}
+        ends = self._ends(transfer)
+        attachment = self._attachment = self._shop.tail.attach(
+            {key: ends[source.place] for key, source in sources.items()}
+        )
+        try:
+            starts = {sources[key].place: start for key, start in attachment.starts.items()}
+            self._catch_up(transfer, entry, starts)
+            self._declare("live")
+            self._failures = 0
+            progress_since = time.monotonic()
+            while not attachment.ended:
+                self._check(entry)
+                runs = attachment.take(
+                    _PROGRESS_SECONDS if transfer.has_progress else _IDLE_SECONDS
+                )
+                for key, records in runs:
+                    transfer.forward(sources[key], records)
+                    if transfer.is_full:
+                        transfer.commit()
+                now = time.monotonic()
+                if transfer.has_records or now - progress_since > _PROGRESS_SECONDS:
+                    transfer.commit()
+                    progress_since = now
+                if now - self._kept > _KEEP_SECONDS:
+                    transfer.commit(everything=True)
+                    self._kept = now
+            _logger.info("%s: reads by itself: %s", self._label, attachment.ended)
+        finally:
+            self._attachment = None
+            self._shop.tail.detach(attachment)
+
+    def _check(self, entry: Entry) -> None:
+        """Raise if something else is to be done than feeding by this entry."""
+        if self._stopping.is_set():
+            raise _Stopped
+        if self._entry.feeding != entry.feeding:
+            raise _Changed
+        for watched, partitions in self._watched:
+            if watched.deleted or watched.recreated or watched.topic.partitions != partitions:
+                # Taking up again finds out what it means.
+                raise _Changed

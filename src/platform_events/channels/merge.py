@@ -1,0 +1,69 @@
+"""Merging several partitions into one order: by append time, then by place.
+
+Records of one place stay in their order, whatever their times say: append times are a broker's
+clock, which is not monotonic across leader changes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_Record = TypeVar("_Record")
+
+
+class Merge(Generic[_Record]):
+    """A k-way merge that is fed piece by piece.
+
+    Args:
+        count: how many places there are; each is known by its number, which decides between
+            records of one time.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._waiting: dict[int, tuple[Sequence[_Record], Sequence[int], int]] = {}
+        """By place: records, their times, and the index of the first that is not handed out."""
+        self._open = set(range(count))
+
+    @property
+    def hungry(self) -> list[int]:
+        """The places without which nothing can be handed out, in order."""
+        return sorted(self._open - self._waiting.keys())
+
+    def feed(self, place: int, records: Sequence[_Record], times: Sequence[int]) -> None:
+        """Add the next records of a hungry place, with their append times."""
+        if records:
+            self._waiting[place] = (records, times, 0)
+
+    def finish(self, place: int) -> None:
+        """Say that nothing more comes from a place."""
+        self._open.discard(place)
+
+    def runs(self) -> Iterator[tuple[int, Sequence[_Record]]]:
+        """Yield places and records, in order, until a place is hungry."""
+        while self._waiting and not self._open - self._waiting.keys():
+            place = min(self._waiting, key=self._head)
+            records, times, start = self._waiting[place]
+            end = self._run_end(place, times, start)
+            if end == len(records):
+                del self._waiting[place]
+            else:
+                self._waiting[place] = (records, times, end)
+            yield place, records[start:end]
+
+    def _head(self, place: int) -> tuple[int, int]:
+        _, times, start = self._waiting[place]
+        return times[start], place
+
+    def _run_end(self, place: int, times: Sequence[int], start: int) -> int:
+        """Return the index behind the last record that comes before every other place's next."""
+        others = [self._head(other) for other in self._waiting if other != place]
+        if not others:
+            return len(times)
+        rival = min(others)
+        end = start + 1
+        while end < len(times) and (times[end], place) < rival:
+            end += 1
+        return end

@@ -1,0 +1,187 @@
+"""How far a channel has come in each partition of its members: what is committed, what it means.
+
+An offset in the channel's group says which record comes next. Its metadata says which definition
+it belongs to, since which position of the channel that definition holds, and what became of the
+records before: so these counts are as exact as the channel itself.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from platform_events.catalog.state import Feed, Feeding
+    from platform_events.kafka.groups import Committed
+
+
+class Place(NamedTuple):
+    """One partition of a member's stream."""
+
+    event: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is committed with an offset."""
+
+    definition: int
+    """Number of the channel's definition by which the records before the offset were judged."""
+    at: int
+    """Offset in the channel from which on that definition holds."""
+    passed: int = 0
+    """Records that went into the channel since the member was added."""
+    filtered: int = 0
+    """Records that did not pass the filter."""
+    set_aside: int = 0
+    """Records in the dead-letter topic."""
+    expired: int = 0
+    """Records that retention removed before they were read; an upper bound."""
+
+    def to_text(self) -> str:
+        """Return it as metadata of an offset."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def parse(cls, text: str) -> Mark | None:
+        """Read what `to_text` wrote; None for anything else, such as a commit by a foreign tool."""
+        try:
+            document = json.loads(text)
+            return cls(**{one.name: int(document.get(one.name, 0)) for one in fields(cls)})
+        except (ValueError, TypeError, AttributeError):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a channel stands in one partition of a member."""
+
+    offset: int
+    """The next record to read."""
+    mark: Mark
+
+
+def read_positions(
+    committed: Mapping[tuple[str, int], Committed], topics: Mapping[str, str]
+) -> dict[Place, Position]:
+    """Return the positions among a group's committed offsets.
+
+    Args:
+        committed: by topic and partition.
+        topics: the members' topics to their events; others are passed over.
+    """
+    positions = {}
+    for (topic, partition), one in committed.items():
+        mark = Mark.parse(one.metadata)
+        if topic in topics and mark is not None:
+            positions[Place(topics[topic], partition)] = Position(one.offset, mark)
+    return positions
+
+
+def places_of(
+    feeding: Feeding, partitions: Mapping[str, int], channel_partitions: int, channel_partition: int
+) -> list[tuple[Feed, Place]]:
+    """Return what feeds one partition of a channel.
+
+    Partition i of a channel of several is fed by partition i of each member; the only partition of
+    a channel by all of them.
+
+    Args:
+        feeding: how the channel is fed.
+        partitions: how many partitions each member has.
+        channel_partitions: how many the channel has.
+        channel_partition: which of them.
+    """
+    return [
+        (feed, Place(feed.event, partition))
+        for feed in feeding.feeds
+        for partition in range(partitions[feed.event])
+        if channel_partitions == 1 or partition == channel_partition
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """Where a channel partition goes on after another process, or another definition."""
+
+    definition: int
+    """The number of the definition under which it goes on."""
+    positions: Mapping[Place, Position]
+    """Where it goes on; the marks are of the definition before, until the next commit."""
+    missing: Sequence[tuple[Feed, Place]]
+    """Places whose position was lost: it has to be found in the channel itself."""
+    is_current: bool
+    """Whether everything is committed under this definition already."""
+
+    @property
+    def at(self) -> int | None:
+        """Where the definition began to hold in the channel; None if it does not hold yet."""
+        marks = [position.mark for position in self.positions.values()]
+        return max((mark.at for mark in marks if mark.definition == self.definition), default=None)
+
+
+def newest_definition(committed: Iterable[Committed]) -> int:
+    """Return the highest definition number among a group's commits; 0 if there is none."""
+    marks = (Mark.parse(one.metadata) for one in committed)
+    return max((mark.definition for mark in marks if mark is not None), default=0)
+
+
+def resume(
+    feeding: Feeding,
+    places: Iterable[tuple[Feed, Place]],
+    committed: Mapping[Place, Position],
+) -> Resumption:
+    """Tell where to go on: at committed positions, or where a new member begins.
+
+    A position from before its member was added is void. A place without a position is new if the
+    others' positions are from before its member was added; otherwise its position was lost.
+
+    Args:
+        feeding: how the channel is fed now.
+        places: what feeds the channel partition.
+        committed: the positions there are.
+    """
+    places = list(places)
+    own = [committed[place].mark.definition for _, place in places if place in committed]
+    newest = max(own, default=0)
+    positions: dict[Place, Position] = {}
+    missing: list[tuple[Feed, Place]] = []
+    is_current = True
+    for feed, place in places:
+        found = committed.get(place)
+        if found is not None and found.mark.definition >= feed.added:
+            positions[place] = found
+            is_current = is_current and found.mark.definition == feeding.number
+            continue
+        is_current = False
+        if newest < feed.added and newest:
+            positions[place] = beginning(feed, place)
+        else:
+            missing.append((feed, place))
+    return Resumption(feeding.number, positions, missing, is_current)
+
+
+def beginning(feed: Feed, place: Place, highest: int | None = None) -> Position:
+    """Return where a member begins, or goes on behind the last record known to be in the channel.
+
+    Args:
+        feed: the member.
+        place: its partition; one that it gained later begins with its first record.
+        highest: offset of that last record; None if there is none.
+    """
+    start = feed.starts[place.partition] if place.partition < len(feed.starts) else 0
+    offset = start if highest is None else highest + 1
+    return Position(offset, Mark(definition=0, at=0))
+
+
+def skip_expired(position: Position, first: int) -> tuple[Position, int]:
+    """Return the position no earlier than the log's `first` offset, and how many are lost."""
+    lost = max(first - position.offset, 0)
+    if not lost:
+        return position, 0
+    mark = replace(position.mark, expired=position.mark.expired + lost)
+    return Position(first, mark), lost

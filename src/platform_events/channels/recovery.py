@@ -1,0 +1,65 @@
+"""Finding lost positions in the channel itself: its events carry their origins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from platform_events.bus.headers import ORIGIN
+from platform_events.bus.values import Origin
+from platform_events.channels.positions import Place
+from platform_events.errors import ReplayError
+from platform_events.kafka.reader import read_range
+from platform_events.names import stream_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from platform_events.catalog.state import Feed
+    from platform_events.channels.workshop import Workshop
+    from platform_events.kafka.admin import Topic
+    from platform_events.kafka.reader import Record
+
+
+def find_highest(
+    shop: Workshop, channel: Topic, name: str, missing: Iterable[tuple[Feed, Place]]
+) -> dict[Place, int]:
+    """Return the highest offset of each place among the origins of what was routed.
+
+    Nothing is doubled by going on behind it: the channel keeps events at least as long as its
+    members do. What came before a member was added does not count.
+
+    Args:
+        shop: where to read.
+        channel: the channel's topic.
+        name: of the channel.
+        missing: the places looked for; those of which nothing is found are left out.
+
+    Raises:
+        BrokerError: the topics cannot be read.
+    """
+    added = {place: feed.added for feed, place in missing}
+    highest: dict[Place, int] = {}
+    dead_letters = shop.settings.namespace.dead_letters(name)
+    counts = {channel.name: channel.partitions}
+    if shop.admin.describe_one(dead_letters) is not None:
+        counts[dead_letters] = 1
+    for topic, marks in shop.admin.watermarks(counts).items():
+        for record in read_range(shop.settings, topic, marks):
+            origin = _origin(record)
+            if origin is None:
+                continue
+            place = Place(stream_name(origin.stream), origin.partition)
+            if place in added and origin.definition >= added[place]:
+                highest[place] = max(highest.get(place, -1), origin.offset)
+    return highest
+
+
+def _origin(record: Record) -> Origin | None:
+    """Return a record's origin; None for what other software wrote."""
+    for header, value in reversed(record.headers() or ()):
+        if header == ORIGIN:
+            try:
+                return Origin.parse(value or b"")
+            except (ValueError, ReplayError):
+                return None
+    return None

@@ -1,0 +1,183 @@
+"""The router: fills the channels of a tenant, together with the other routers of that tenant."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from platform_events.catalog.live import Catalog
+from platform_events.channels.feeder import Feeder
+from platform_events.channels.slots import Slots
+from platform_events.channels.states import State, Statements
+from platform_events.channels.workshop import Workshop
+from platform_events.definitions.model import ChannelDefinition
+from platform_events.errors import BrokerError, CatalogCorruptError
+from platform_events.kafka.admin import Admin
+from platform_events.kafka.groups import Leadership
+from platform_events.kafka.tail import Tail
+from platform_events.kafka.watch import TopicWatch
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from platform_events.catalog.state import Entry
+    from platform_events.settings import Settings
+
+_TICK = 0.1
+"""Seconds between two looks at the catalog, and at what feeders have to say."""
+_REFRESH_SECONDS = 5.0
+"""Seconds between two looks at whether the catalog's topic is still the same."""
+_PAUSE = 1.0
+_CATCHING_UP_AT_ONCE = 4
+_STOP_SECONDS = 10.0
+"""How long partitions that go to another process are waited for; fencing covers the rest."""
+_logger = logging.getLogger("platform_events")
+
+
+def _ignore(*_: object) -> None:
+    """Tell nobody."""
+
+
+class Router:
+    """Fills channels from their members until it is stopped.
+
+    Several routers share the channels of a tenant; the channels of one that dies are taken over
+    by the others within seconds. Each member event that passes its filter is in the channel
+    exactly once, whatever happens to routers and brokers.
+
+    Args:
+        settings: which cluster and tenant.
+        on_state: is told each change: channel, partition, state and what is wrong.
+        on_progress: is told channel, partition, and how many of how many records are caught up.
+
+    Raises:
+        ConfigurationError: a property of the user's is not accepted.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        on_state: Callable[[str, int, State, str], None] = _ignore,
+        on_progress: Callable[[str, int, int, int], None] = _ignore,
+    ) -> None:
+        self._settings = settings
+        self._on_state = on_state
+        self.name = str(
+            settings.kafka.get("client.id") or f"router@{socket.gethostname()}:{os.getpid()}"
+        )
+        """By which `streams` shows it."""
+        self._entries: dict[str, Entry] = {}
+        """The channels, by their topics."""
+        self._feeders: dict[tuple[str, int], Feeder] = {}
+        self._statements = Statements()
+        self._last_warning = ""
+        self._revision = -1
+        """Of the catalog, as it was last looked at."""
+        self._admin = Admin(settings)
+        self._catalog = Catalog(settings, self._admin)
+        self._watch = TopicWatch(self._admin)
+        self._tail = Tail(settings)
+        self._leadership = Leadership(
+            settings, settings.namespace.routers, self.name, self._gain, self._lose
+        )
+        self._shop = Workshop(
+            settings=settings,
+            admin=self._admin,
+            catalog=self._catalog,
+            watch=self._watch,
+            tail=self._tail,
+            slots=Slots(_CATCHING_UP_AT_ONCE),
+            statements=self._statements,
+            show_progress=on_progress,
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """Route until `stop` is set. A cluster that is away later is waited for.
+
+        Raises:
+            BrokerError: the cluster cannot be reached at the beginning, or refuses.
+            CatalogCorruptError: the catalog cannot be read.
+        """
+        try:
+            self._catalog.refresh()
+            refreshed = time.monotonic()
+            while not stop.is_set():
+                try:
+                    if time.monotonic() - refreshed > _REFRESH_SECONDS:
+                        refreshed = time.monotonic()
+                        self._catalog.refresh()
+                    self._catalog.follow()
+                    if self._catalog.revision != self._revision:
+                        self._follow_definitions()
+                    self._watch.tick()
+                    self._admin.serve()
+                    self._leadership.poll(_TICK)
+                    self._publish_statements()
+                except (BrokerError, CatalogCorruptError) as error:
+                    self._warn(str(error))
+                    stop.wait(_PAUSE)
+        finally:
+            self._leadership.close()
+            self._lose(list(self._feeders))
+            self._tail.close()
+            self._catalog.close()
+            self._admin.close()
+
+    def _follow_definitions(self) -> None:
+        self._revision = self._catalog.revision
+        topic = self._settings.namespace.topic
+        self._entries = {
+            topic(entry.name): entry
+            for entry in self._catalog.known()
+            if isinstance(entry.active, ChannelDefinition) and entry.feeding is not None
+        }
+        for (name, _), feeder in list(self._feeders.items()):
+            if name in self._entries:
+                feeder.redefine(self._entries[name])
+        self._leadership.share(self._entries)
+
+    def _gain(self, partitions: list[tuple[str, int]]) -> None:
+        for topic, partition in partitions:
+            if topic in self._entries:
+                self._feeders[topic, partition] = Feeder(
+                    self._shop, self._entries[topic], partition
+                )
+
+    def _lose(self, partitions: list[tuple[str, int]]) -> None:
+        going = {key: feeder for key in partitions if (feeder := self._feeders.pop(key, None))}
+        for key, feeder in going.items():
+            feeder.stop()
+            self._statements.forget(key)
+        deadline = time.monotonic() + _STOP_SECONDS
+        for (topic, partition), feeder in going.items():
+            if not feeder.join(max(deadline - time.monotonic(), 0)):
+                _logger.warning("%s[%s]: left to be fenced by the next router", topic, partition)
+
+    def _publish_statements(self) -> None:
+        claims = self._statements.take()
+        if not claims:
+            return
+        try:
+            ours = self._leadership.declare(
+                {key: claim.state.to_text() for key, claim in claims.items()}
+            )
+        except BrokerError:
+            self._statements.give_back(claims)
+            raise
+        for key, claim in claims.items():
+            self._statements.settle(key, claim, is_ours=key in ours)
+            topic, partition = key
+            if key in ours and topic in self._entries:
+                self._on_state(
+                    self._entries[topic].name, partition, claim.state.state, claim.state.detail
+                )
+
+    def _warn(self, message: str) -> None:
+        """Log what goes wrong, once while it lasts."""
+        if message != self._last_warning:
+            self._last_warning = message
+            _logger.warning("%s", message)

@@ -1,0 +1,77 @@
+"""A few places for what is dear, given out in turn."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_SLICE = 0.2
+
+
+class Slots:
+    """Lets a few threads at a time do something; who waits longest is next. Thread-safe."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()
+
+    @contextmanager
+    def taken(self, check: Callable[[], None]) -> Iterator[Callable[[], None]]:
+        """Have a slot for the length of a `with`.
+
+        Args:
+            check: is called while waiting; what it raises ends that.
+
+        Yields:
+            A function that lets the next one go first, if anybody waits.
+        """
+        self._take(check)
+        held = True
+
+        def pass_on() -> None:
+            nonlocal held
+            if self._waiting:
+                self._give_back()
+                held = False
+                self._take(check)
+                held = True
+
+        try:
+            yield pass_on
+        finally:
+            if held:
+                self._give_back()
+
+    def _take(self, check: Callable[[], None]) -> None:
+        with self._lock:
+            if self._free and not self._waiting:
+                self._free -= 1
+                return
+            turn = threading.Event()
+            self._waiting.append(turn)
+        try:
+            while not turn.wait(_SLICE):
+                check()
+        except BaseException:
+            with self._lock:
+                if turn.is_set():
+                    self._pass_to_next()
+                else:
+                    self._waiting.remove(turn)
+            raise
+
+    def _give_back(self) -> None:
+        with self._lock:
+            self._pass_to_next()
+
+    def _pass_to_next(self) -> None:
+        if self._waiting:
+            self._waiting.popleft().set()
+        else:
+            self._free += 1

@@ -1,0 +1,228 @@
+"""How channels are doing, as Kafka alone tells it: any process can ask."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from platform_events.channels.positions import Mark, Place, Position, read_positions
+from platform_events.channels.states import FeedState
+from platform_events.kafka.reader import TopicReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from platform_events.catalog.state import Entry
+    from platform_events.kafka.admin import Admin
+    from platform_events.settings import Settings
+
+_LOOK_SECONDS = 2.0
+_POLL_INTERVAL = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class MemberStatus:
+    """How far a channel is with one member."""
+
+    event: str
+    filter: str
+    definition: int | None
+    """Number of the definition in force; None if no router has taken the member up."""
+    lag: int | None
+    """Records that are not judged yet, an upper bound; None if the member's topic is gone."""
+    lag_ms: int | None
+    """Age of the oldest of them in ms; 0 if there is none, None if it is not known."""
+    passed: int
+    filtered: int
+    set_aside: int
+    expired: int
+    """Records since the member was added: in the channel, not passed, set aside, lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderStatus:
+    """Who feeds one partition of a channel, and how it goes."""
+
+    partition: int
+    leader: str | None
+    """Name of the process; None if there is no router."""
+    host: str | None
+    state: str
+    """`taking over`, `catching up`, `live`, `broken`, or `no router`."""
+    detail: str
+    since_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelStatus:
+    """How a channel is doing."""
+
+    definition: int
+    """Number of the definition that was applied last."""
+    members: tuple[MemberStatus, ...]
+    partitions: tuple[LeaderStatus, ...]
+
+
+def channel_statuses(
+    settings: Settings, admin: Admin, entries: Iterable[Entry], partitions: Mapping[str, int]
+) -> dict[str, ChannelStatus]:
+    """Return the status of each active channel by name.
+
+    Args:
+        settings: which cluster and tenant.
+        admin: to ask with.
+        entries: the catalog's; others than active channels are passed over.
+        partitions: of each of the tenant's topics that exist.
+
+    Raises:
+        BrokerError: the cluster cannot be asked.
+    """
+    routing = _Routing(settings, admin)
+    return {
+        entry.name: ChannelStatus(
+            entry.feeding.number,
+            tuple(_members(settings, admin, entry, partitions)),
+            tuple(routing.leaders(entry.name, partitions)),
+        )
+        for entry in entries
+        if entry.active is not None and entry.feeding is not None
+    }
+
+
+def await_definition(
+    settings: Settings,
+    admin: Admin,
+    entry: Entry,
+    partitions: int,
+    seconds: float,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[int] | None:
+    """Wait until routers use the newest definition of a channel.
+
+    Args:
+        settings: which cluster and tenant.
+        admin: to ask with.
+        entry: the channel's.
+        partitions: of the channel.
+        seconds: to wait at most.
+        sleep: waits between two looks.
+
+    Returns:
+        For each partition the offset in the channel from which on it holds; None if not all of
+        them have come to it in time.
+
+    Raises:
+        BrokerError: the cluster cannot be asked.
+    """
+    assert entry.feeding is not None
+    number = entry.feeding.number
+    deadline = time.monotonic() + seconds
+    while True:
+        at: dict[int, int] = {}
+        for place, position in _positions(settings, admin, entry).items():
+            if position.mark.definition >= number:
+                at[place.partition if partitions > 1 else 0] = position.mark.at
+        if len(at) == partitions:
+            return [at[partition] for partition in range(partitions)]
+        if time.monotonic() >= deadline:
+            return None
+        sleep(_POLL_INTERVAL)
+
+
+def _positions(settings: Settings, admin: Admin, entry: Entry) -> dict[Place, Position]:
+    assert entry.feeding is not None
+    topics = {settings.namespace.topic(feed.event): feed.event for feed in entry.feeding.feeds}
+    group = settings.namespace.positions(entry.name)
+    return read_positions(admin.committed(group, stable=False), topics)
+
+
+class _Routing:
+    """Which process has which channel partition, and what was said about it."""
+
+    def __init__(self, settings: Settings, admin: Admin) -> None:
+        self._settings = settings
+        group = settings.namespace.routers
+        self._leaders = {
+            partition: member for member in admin.members(group) for partition in member.partitions
+        }
+        self._statements = admin.committed(group, stable=False)
+
+    def leaders(self, name: str, partitions: Mapping[str, int]) -> Iterable[LeaderStatus]:
+        topic = self._settings.namespace.topic(name)
+        for partition in range(partitions.get(topic, 0)):
+            leader = self._leaders.get((topic, partition))
+            said = self._statements.get((topic, partition))
+            statement = FeedState.parse(said.metadata) if said is not None else None
+            if leader is None or statement is None:
+                state, detail, since_ms = "no router" if leader is None else "taking over", "", None
+            else:
+                state, detail, since_ms = statement.state, statement.detail, statement.since_ms
+            yield LeaderStatus(
+                partition,
+                leader.client_id if leader else None,
+                leader.host if leader else None,
+                state,
+                detail,
+                since_ms,
+            )
+
+
+def _members(
+    settings: Settings, admin: Admin, entry: Entry, partitions: Mapping[str, int]
+) -> Iterable[MemberStatus]:
+    assert entry.feeding is not None
+    positions = _positions(settings, admin, entry)
+    names = {feed.event: settings.namespace.topic(feed.event) for feed in entry.feeding.feeds}
+    counts = {topic: partitions[topic] for topic in names.values() if topic in partitions}
+    marks = admin.watermarks(counts)
+    for feed in entry.feeding.feeds:
+        topic = names[feed.event]
+        known: list[Mark] = []
+        behind: dict[int, int] = {}
+        lag = 0
+        for partition, (first, end) in enumerate(marks.get(topic, ())):
+            position = positions.get(Place(feed.event, partition))
+            if position is not None and position.mark.definition >= feed.added:
+                known.append(position.mark)
+                start = position.offset
+            else:
+                start = feed.starts[partition] if partition < len(feed.starts) else 0
+            start = max(start, first)
+            if start < end:
+                behind[partition] = start
+                lag += end - start
+        yield MemberStatus(
+            event=feed.event,
+            filter=feed.filter,
+            definition=min((mark.definition for mark in known), default=None),
+            lag=lag if topic in counts else None,
+            lag_ms=_age(settings, topic, behind) if topic in counts else None,
+            passed=sum(mark.passed for mark in known),
+            filtered=sum(mark.filtered for mark in known),
+            set_aside=sum(mark.set_aside for mark in known),
+            expired=sum(mark.expired for mark in known),
+        )
+
+
+def _age(settings: Settings, topic: str, behind: Mapping[int, int]) -> int | None:
+    """Return the age in ms of the oldest record at these offsets; None if none can be read."""
+    if not behind:
+        return 0
+    now_ms = int(time.time() * 1000)
+    left = dict(behind)
+    oldest: int | None = None
+    reader = TopicReader(settings, topic, left)
+    deadline = time.monotonic() + _LOOK_SECONDS
+    try:
+        while left and time.monotonic() < deadline:
+            batch = reader.read(1, _POLL_INTERVAL)
+            for record in batch.records:
+                if left.pop(record.partition(), None) is not None:
+                    time_ms = record.timestamp()[1]
+                    oldest = time_ms if oldest is None else min(oldest, time_ms)
+            for partition in batch.ends:
+                left.pop(partition, None)
+    finally:
+        reader.close()
+    return None if oldest is None else max(now_ms - oldest, 0)

@@ -1,0 +1,197 @@
+"""Taking a channel partition up where its last commit ended."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from platform_events.channels.members import Sieve, Stamp
+from platform_events.channels.positions import (
+    Place,
+    Position,
+    beginning,
+    newest_definition,
+    places_of,
+    read_positions,
+    resume,
+    skip_expired,
+)
+from platform_events.channels.recovery import find_highest
+from platform_events.channels.transfer import Caution, Source, Transfer
+from platform_events.errors import StreamDeletedError, StreamRecreatedError
+from platform_events.kafka.transactions import TransactionalProducer, group_token
+from platform_events.names import stream_path
+from platform_events.replay import StreamIdentity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from platform_events.catalog.state import Entry, Feed, Feeding
+    from platform_events.channels.workshop import Workshop
+    from platform_events.kafka.admin import Topic
+
+_logger = logging.getLogger("platform_events")
+
+
+class OutdatedCatalog(Exception):  # noqa: N818 - it passes
+    """A later definition was committed than this process knows: it has to read the catalog on."""
+
+
+class Terrain:
+    """The topics around a channel, as they are now.
+
+    Raises:
+        StreamDeletedError: one of them is gone.
+        StreamRecreatedError: a member's is another one than the channel was defined with.
+        BrokerError: the cluster cannot be asked.
+    """
+
+    def __init__(self, shop: Workshop, entry: Entry, feeding: Feeding) -> None:
+        namespace = shop.settings.namespace
+        self._names = {feed.event: namespace.topic(feed.event) for feed in feeding.feeds}
+        name = namespace.topic(entry.name)
+        described = shop.admin.describe([name, *self._names.values()])
+        self._topics: dict[str, Topic] = {}
+        for feed in feeding.feeds:
+            topic = described[self._names[feed.event]]
+            if topic is None:
+                raise _missing(feed.event)
+            if topic.topic_id != feed.topic_id:
+                path = stream_path(feed.event)
+                raise StreamRecreatedError(
+                    path,
+                    f"the member {path} was deleted and created anew; platform-events apply lets "
+                    "the channel begin with its new events",
+                )
+            self._topics[feed.event] = topic
+        channel = described[name]
+        if channel is None:
+            raise _missing(entry.name)
+        self.channel = channel
+
+    @property
+    def topics(self) -> list[Topic]:
+        """All of them."""
+        return [self.channel, *self._topics.values()]
+
+    @property
+    def events(self) -> dict[str, str]:
+        """The members' topics to their events."""
+        return {topic: event for event, topic in self._names.items()}
+
+    @property
+    def partitions(self) -> dict[str, int]:
+        """How many partitions each member has."""
+        return {event: topic.partitions for event, topic in self._topics.items()}
+
+    def topic_of(self, place: Place) -> Topic:
+        """Return a place's topic."""
+        return self._topics[place.event]
+
+
+def take_up(
+    shop: Workshop,
+    entry: Entry,
+    feeding: Feeding,
+    terrain: Terrain,
+    partition: int,
+    producer: TransactionalProducer,
+    caution: Caution,
+) -> Transfer:
+    """Return the transfer that goes on where the last commit ended, under `feeding`.
+
+    If that is another definition than before, its first transaction, with all positions, is
+    committed here.
+
+    Raises:
+        OutdatedCatalog: `feeding` is older than what is committed.
+        BrokerError: a step failed.
+    """
+    namespace = shop.settings.namespace
+    group = namespace.positions(entry.name)
+    committed = shop.admin.committed(group, stable=True)
+    if newest_definition(committed.values()) > feeding.number:
+        raise OutdatedCatalog
+    channel = terrain.channel
+    places = places_of(feeding, terrain.partitions, channel.partitions, partition)
+    resumption = resume(feeding, places, read_positions(committed, terrain.events))
+    positions = {**resumption.positions, **_recover(shop, terrain, entry, resumption.missing)}
+    has_expired = _pass_over_expired(shop, terrain, entry, positions)
+    at = resumption.at
+    if at is None:
+        at = shop.admin.log_ends(channel.name, channel.partitions)[partition]
+    transfer = Transfer(
+        producer,
+        group_token(shop.settings, group),
+        channel.name,
+        partition,
+        namespace.dead_letters(entry.name),
+        feeding.number,
+        at,
+        _make_sources(shop, terrain, feeding, places, positions),
+        caution,
+    )
+    transfer.commit(everything=has_expired or not resumption.is_current)
+    return transfer
+
+
+def _recover(
+    shop: Workshop, terrain: Terrain, entry: Entry, missing: Iterable[tuple[Feed, Place]]
+) -> dict[Place, Position]:
+    missing = list(missing)
+    if not missing:
+        return {}
+    highest = find_highest(shop, terrain.channel, entry.name, missing)
+    if highest:
+        _logger.warning(
+            "%s: committed positions were lost; found again in the channel itself", entry.name
+        )
+    return {place: beginning(feed, place, highest.get(place)) for feed, place in missing}
+
+
+def _pass_over_expired(
+    shop: Workshop, terrain: Terrain, entry: Entry, positions: dict[Place, Position]
+) -> bool:
+    """Move positions that retention overtook; return whether there are any."""
+    has_expired = False
+    topics = {terrain.topic_of(place).name: terrain.topic_of(place) for place in positions}
+    marks = shop.admin.watermarks({name: topic.partitions for name, topic in topics.items()})
+    for place, position in positions.items():
+        first, _ = marks[terrain.topic_of(place).name][place.partition]
+        positions[place], lost = skip_expired(position, first)
+        if lost:
+            has_expired = True
+            _logger.warning(
+                "%s: EXPIRED: up to %s events of %s were removed by retention before they were "
+                "routed",
+                entry.name,
+                f"{lost:,}",
+                stream_path(place.event),
+            )
+    return has_expired
+
+
+def _make_sources(
+    shop: Workshop,
+    terrain: Terrain,
+    feeding: Feeding,
+    places: list[tuple[Feed, Place]],
+    positions: dict[Place, Position],
+) -> list[Source]:
+    cluster_id = shop.admin.cluster_id()
+    sieves = {feed.event: Sieve(feed, shop.catalog) for feed in feeding.feeds}
+    sources = []
+    for _, place in places:
+        topic = terrain.topic_of(place)
+        identity = StreamIdentity(cluster_id, topic.topic_id, topic.partitions)
+        stamp = Stamp(place, feeding.number, identity)
+        sources.append(Source(place, topic.name, positions[place], sieves[place.event], stamp))
+    return sources
+
+
+def _missing(name: str) -> StreamDeletedError:
+    return StreamDeletedError(
+        stream_path(name),
+        f"the topic of {stream_path(name)} was deleted; platform-events apply makes it anew, "
+        "without its events",
+    )

@@ -1,0 +1,244 @@
+"""Moving member records into one channel partition, in transactions with the members' offsets."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from platform_events.channels.members import SetAside, Sieve, Stamp
+from platform_events.channels.positions import Mark, Place, Position
+from platform_events.errors import RecordRejectedError
+from platform_events.kafka.groups import Committed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from platform_events.bus.headers import RecordHeaders
+    from platform_events.kafka.reader import Record
+    from platform_events.kafka.transactions import TransactionalProducer
+
+_MOST_RECORDS = 5_000
+_MOST_BYTES = 8 * 1024 * 1024
+_MOST_JUDGED = 50_000
+_LONGEST_SECONDS = 0.5
+"""A transaction is committed when it has as much as one of these. Subscribers see it only then."""
+
+
+class Source:
+    """One partition of a member, and how far it has come."""
+
+    def __init__(
+        self, place: Place, topic: str, position: Position, sieve: Sieve, stamp: Stamp
+    ) -> None:
+        self.place = place
+        self.topic = topic
+        self.sieve = sieve
+        self.stamp = stamp
+        self.offset = position.offset
+        """The next record to judge."""
+        self.passed = position.mark.passed
+        self.filtered = position.mark.filtered
+        self.set_aside = position.mark.set_aside
+        self.expired = position.mark.expired
+        self.has_moved = False
+        """Whether what is committed is older than this."""
+
+    def advance(self, offset: int) -> None:
+        """Note that everything before `offset` was judged, or is no record."""
+        if offset > self.offset:
+            self.offset = offset
+            self.has_moved = True
+
+
+@dataclass(slots=True)
+class Caution:
+    """What was learnt from transactions that a broker refused because of some record in them."""
+
+    until: dict[Place, int]
+    """Up to these offsets each record has a transaction of its own, so that the one is found."""
+    refused: dict[tuple[Place, int], str]
+    """Records that were refused alone, and why."""
+
+
+class Transfer:
+    """The transactions of one channel partition under one definition. Use it from one thread.
+
+    Args:
+        producer: fences all others for this channel partition.
+        group: token of the group that keeps the positions.
+        topic: the channel's.
+        partition: of the channel.
+        dead_letters: topic for what cannot be decoded or written.
+        definition: number of the definition in force.
+        at: offset in the channel from which on it holds.
+        sources: what feeds the partition.
+        caution: what is known of records that cannot be written; it is added to.
+    """
+
+    def __init__(
+        self,
+        producer: TransactionalProducer,
+        group: Any,
+        topic: str,
+        partition: int,
+        dead_letters: str,
+        definition: int,
+        at: int,
+        sources: Sequence[Source],
+        caution: Caution,
+    ) -> None:
+        self._producer = producer
+        self._group = group
+        self._topic = topic
+        self._partition = partition
+        self._dead_letters = dead_letters
+        self._definition = definition
+        self._at = at
+        self.sources = sources
+        self._caution = caution
+        self._is_open = False
+        self._records = 0
+        self._bytes = 0
+        self._judged = 0
+        self._began = 0.0
+        self._single: tuple[Place, int] | None = None
+        """The only record of this transaction, when it has to be alone."""
+
+    @property
+    def has_records(self) -> bool:
+        """Whether subscribers wait for a commit."""
+        return self._is_open
+
+    @property
+    def has_progress(self) -> bool:
+        """Whether a commit would change anything."""
+        return self._judged > 0 or any(source.has_moved for source in self.sources)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to commit."""
+        return (
+            self._records >= _MOST_RECORDS
+            or self._bytes >= _MOST_BYTES
+            or self._judged >= _MOST_JUDGED
+            or (self._is_open and time.monotonic() - self._began > _LONGEST_SECONDS)
+        )
+
+    def forward(self, source: Source, records: Sequence[Record]) -> None:
+        """Judge records of one source, in order; those that were judged before are passed over.
+
+        Raises:
+            FencedError: another process leads the channel partition now.
+            BrokerError: the transaction failed.
+        """
+        careful = self._caution.until.get(source.place, 0)
+        judge = source.sieve.judge
+        for record in records:
+            offset = record.offset()
+            if offset < source.offset:
+                continue
+            if offset < careful or self._single is not None:
+                if self._is_open:
+                    self.commit()
+                self._single = (source.place, offset) if offset < careful else None
+            headers: RecordHeaders = record.headers() or ()
+            body = record.value()
+            try:
+                type_ = judge(headers, body)
+                if type_ is None:
+                    source.filtered += 1
+                else:
+                    self._write(source, record, headers, type_)
+                    source.passed += 1
+            except SetAside as reason:
+                self._bury(source, record, headers, str(reason))
+            source.offset = offset + 1
+            source.has_moved = True
+            self._judged += 1
+
+    def commit(self, *, everything: bool = False) -> None:
+        """Make what was moved visible, together with the positions behind it.
+
+        Args:
+            everything: commit all positions, moved or not.
+
+        Raises:
+            FencedError: another process leads the channel partition now.
+            RecordRejectedError: a record is refused; it will be found when this is done again.
+            BrokerError: the transaction failed.
+        """
+        moved = [source for source in self.sources if everything or source.has_moved]
+        if not moved:
+            self._producer.serve()
+            return
+        self._open()
+        self._producer.send_offsets([self._position(source) for source in moved], self._group)
+        try:
+            self._producer.commit()
+        except RecordRejectedError as error:
+            self._learn(error)
+            raise
+        for source in moved:
+            source.has_moved = False
+        self._is_open = False
+        self._single = None
+        self._records = self._bytes = self._judged = 0
+
+    def abort(self) -> None:
+        """Give up what is not committed."""
+        if self._is_open:
+            self._is_open = False
+            self._producer.abort()
+
+    def _open(self) -> None:
+        if not self._is_open:
+            self._producer.begin()
+            self._is_open = True
+            self._began = time.monotonic()
+
+    def _write(self, source: Source, record: Record, headers: RecordHeaders, type_: bytes) -> None:
+        if self._caution.refused:
+            reason = self._caution.refused.get((source.place, record.offset()))
+            if reason is not None:
+                raise SetAside(reason)
+        body = record.value()
+        marked = source.stamp.mark(record, headers, type_)
+        if not self._is_open:
+            self._open()
+        try:
+            self._producer.produce(self._topic, body, record.key(), self._partition, marked)
+        except RecordRejectedError as error:
+            raise SetAside(str(error)) from error
+        self._records += 1
+        self._bytes += len(body or b"")
+
+    def _bury(self, source: Source, record: Record, headers: RecordHeaders, reason: str) -> None:
+        """Write a record into the dead-letter topic; without its body if that is too large."""
+        marked = source.stamp.mark_dead(record, headers, reason)
+        self._open()
+        body = None if (source.place, record.offset()) in self._caution.refused else record.value()
+        try:
+            self._producer.produce(self._dead_letters, body, record.key(), 0, marked)
+        except RecordRejectedError:
+            self._producer.produce(self._dead_letters, None, record.key(), 0, marked)
+        source.set_aside += 1
+        self._records += 1
+
+    def _position(self, source: Source) -> Committed:
+        mark = Mark(
+            self._definition,
+            self._at,
+            source.passed,
+            source.filtered,
+            source.set_aside,
+            source.expired,
+        )
+        return Committed(source.topic, source.place.partition, source.offset, mark.to_text())
+
+    def _learn(self, error: RecordRejectedError) -> None:
+        if self._single is not None:
+            self._caution.refused[self._single] = str(error)
+        else:
+            for source in self.sources:
+                self._caution.until[source.place] = source.offset

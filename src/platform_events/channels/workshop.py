@@ -1,0 +1,34 @@
+"""What all feeders of a router share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from platform_events.catalog.live import Catalog
+    from platform_events.channels.slots import Slots
+    from platform_events.channels.states import Statements
+    from platform_events.kafka.admin import Admin
+    from platform_events.kafka.tail import Tail
+    from platform_events.kafka.watch import TopicWatch
+    from platform_events.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """The parts of a router that its feeders work with. All of them are thread-safe."""
+
+    settings: Settings
+    admin: Admin
+    catalog: Catalog
+    watch: TopicWatch
+    tail: Tail
+    slots: Slots
+    """For catching up: each takes a consumer for every partition that is read."""
+    statements: Statements
+    """Where feeders say how it goes."""
+    show_progress: Callable[[str, int, int, int], None]
+    """Is told of a channel and partition how many of how many records are caught up."""

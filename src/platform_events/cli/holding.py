@@ -1,0 +1,69 @@
+"""From which position on a channel's new definition holds."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from platform_events.bus.starts import find_stream
+from platform_events.catalog.apply import read_catalog
+from platform_events.channels.status import await_definition
+from platform_events.kafka.admin import Admin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from platform_events.catalog.plan import Plan
+    from platform_events.settings import Settings
+
+_SECONDS = 10.0
+"""How long routers are waited for, all channels together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A channel's definition, and where it begins to hold."""
+
+    channel: str
+    definition: int
+    """Its number."""
+    replay_id: str | None
+    """Events of the channel after this one are judged by it; None: no router has taken it up."""
+
+    def line(self) -> str:
+        """Return it in words."""
+        if self.replay_id is None:
+            return f"{self.channel}: definition {self.definition} is pending: no router"
+        return f"{self.channel}: definition {self.definition} holds after {self.replay_id}"
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {"definition": self.definition, "holds_after": self.replay_id}
+
+
+def find_holdings(settings: Settings, plan: Plan) -> Iterator[Holding]:
+    """Yield where each channel's new definition holds, waiting up to 10 s for routers.
+
+    Raises:
+        BrokerError: the cluster cannot be asked.
+    """
+    names = [change.name for change in plan.effective if change.renumbers]
+    if not names:
+        return
+    deadline = time.monotonic() + _SECONDS
+    with Admin(settings) as admin:
+        entries = read_catalog(settings, admin).entries
+        for name in names:
+            entry = entries[name]
+            if entry.active is None or entry.feeding is None:
+                # Another apply deleted it meanwhile.
+                continue
+            stream = find_stream(entry, settings.namespace.topic(name), admin)
+            left = max(deadline - time.monotonic(), 0)
+            at = await_definition(settings, admin, entry, stream.topic.partitions, left)
+            yield Holding(
+                name,
+                entry.feeding.number,
+                None if at is None else str(stream.identity.position_id(at)),
+            )

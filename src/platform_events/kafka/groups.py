@@ -1,0 +1,188 @@
+"""Sharing partitions among processes: who leads which, and what each says about it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from platform_events.kafka.connection import Health, client_config, refuse_property
+from platform_events.kafka.faults import kafka_error, translate
+from platform_events.kafka.forks import protect
+from platform_events.kafka.reader import TOPIC_MISSING, passes_by_itself
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from platform_events.settings import Settings
+
+SESSION_MS = 6_000
+"""A member that is silent for that long is dead. Groups of the newer protocol take 45 s, unless
+the broker is set otherwise."""
+_HEARTBEAT_MS = 1_000
+_METADATA_INTERVAL_MS = 5_000
+_NO_MEMBER = (
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError._ASSIGNMENT_LOST,
+    KafkaError._STATE,
+)
+"""What a broker answers to who is no member, or is while partitions change hands."""
+_logger = logging.getLogger("platform_events")
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A group's position in one partition."""
+
+    topic: str
+    partition: int
+    offset: int
+    """The next one to read."""
+    metadata: str = ""
+    """What was committed with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMember:
+    """One process of a group."""
+
+    client_id: str
+    host: str
+    partitions: frozenset[tuple[str, int]]
+    """Topics and partitions that it has."""
+
+
+class Leadership:
+    """This process's part in sharing the partitions of some topics. Nothing is read from them.
+
+    `poll` calls back, in its thread, when partitions come and go: a partition that goes is
+    another's only after the callback has returned.
+
+    Args:
+        settings: which cluster.
+        group: whose members share.
+        client_id: by which others know this process.
+        on_gained: is given the partitions that this process has from now on.
+        on_lost: is given the partitions that it has no more.
+
+    Raises:
+        ConfigurationError: a property of the user's is not accepted.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        group: str,
+        client_id: str,
+        on_gained: Callable[[list[tuple[str, int]]], None],
+        on_lost: Callable[[list[tuple[str, int]]], None],
+    ) -> None:
+        self._group = group
+        self._health = Health(settings.bootstrap_servers)
+        self._on_gained = on_gained
+        self._on_lost = on_lost
+        self._topics: frozenset[str] = frozenset()
+        self._owned: set[tuple[str, int]] = set()
+        properties: Mapping[str, Any] = {
+            "group.id": group,
+            "client.id": client_id,
+            "group.protocol": "classic",
+            "session.timeout.ms": SESSION_MS,
+            "heartbeat.interval.ms": _HEARTBEAT_MS,
+            "partition.assignment.strategy": "cooperative-sticky",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "topic.metadata.refresh.interval.ms": _METADATA_INTERVAL_MS,
+        }
+        try:
+            self._consumer = Consumer(client_config(settings, self._health, properties))
+        except (KafkaException, TypeError, ValueError) as error:
+            raise refuse_property(error) from error
+        protect(self)
+
+    def share(self, topics: Iterable[str]) -> None:
+        """Share the partitions of exactly these topics."""
+        wanted = frozenset(topics)
+        if wanted == self._topics:
+            return
+        self._topics = wanted
+        if wanted:
+            self._consumer.subscribe(
+                sorted(wanted), on_assign=self._gain, on_revoke=self._lose, on_lost=self._lose
+            )
+        else:
+            self._consumer.unsubscribe()
+
+    def poll(self, timeout: float) -> None:
+        """Take part for up to `timeout` seconds.
+
+        Raises:
+            BrokerError: the cluster does not let this process take part.
+        """
+        message = self._consumer.poll(timeout)
+        if message is None:
+            return
+        error = message.error()
+        if error is None:
+            # A record that was fetched before its partition was paused.
+            return
+        if error.code() in TOPIC_MISSING:
+            _logger.debug("%s", error)
+        elif not passes_by_itself(error):
+            raise translate(error, f"sharing channels in group {self._group}", self._health)
+
+    def declare(self, statements: Mapping[tuple[str, int], str]) -> set[tuple[str, int]]:
+        """Say something about partitions that this process has; others read it.
+
+        Call it from the thread that polls: it would wait for ever for a rebalance to end.
+
+        Returns:
+            Those that it still has: the group knows this process, and took nothing away.
+
+        Raises:
+            BrokerError: the cluster cannot be asked.
+        """
+        ours = self._owned & statements.keys()
+        if not ours:
+            return set()
+        positions = [TopicPartition(*key, 0, statements[key]) for key in ours]
+        try:
+            outcomes = self._consumer.commit(offsets=positions, asynchronous=False)
+        except KafkaException as exception:
+            error = kafka_error(exception)
+            if error.code() in _NO_MEMBER:
+                return set()
+            raise translate(error, f"sharing channels in group {self._group}", self._health) from (
+                exception
+            )
+        return {(one.topic, one.partition) for one in outcomes or () if one.error is None}
+
+    def close(self) -> None:
+        """Leave, so that others take over at once; what this process has is lost first."""
+        self._consumer.close()
+
+    def _gain(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        # From the beginning, where nothing is looked for, and paused before anything is fetched.
+        for one in partitions:
+            one.offset = 0
+        self._consumer.incremental_assign(partitions)
+        self._consumer.pause(partitions)
+        gained = [(one.topic, one.partition) for one in partitions]
+        self._owned.update(gained)
+        self._on_gained(gained)
+
+    def _lose(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        lost = [(one.topic, one.partition) for one in partitions]
+        self._owned.difference_update(lost)
+        self._on_lost(lost)
+        try:
+            self._consumer.incremental_unassign(partitions)
+        except KafkaException as exception:
+            # After a loss the client has taken them away already.
+            _logger.debug("%s", exception)

@@ -1,0 +1,208 @@
+"""The newest records of many topics, for many readers, with one consumer.
+
+A consumer costs five threads, eight descriptors and a share of the broker, so what is read live is
+read once. A reader that falls behind is let go and catches up with a reader of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+from platform_events.kafka.connection import Health
+from platform_events.kafka.forks import protect
+from platform_events.kafka.reader import (
+    MAX_BATCH,
+    Record,
+    make_consumer,
+    passes_by_itself,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from platform_events.settings import Settings
+
+Partition: TypeAlias = "tuple[str, int]"
+"""Topic and number."""
+Run: TypeAlias = "tuple[Partition, list[Record]]"
+"""Records of one partition, in order."""
+MAX_WAITING = 20_000
+"""Records that wait for one reader at most."""
+MAX_WAITING_BYTES = 16 * 1024 * 1024
+"""Bytes of bodies that wait for one reader at most."""
+_SLICE = 0.5
+"""Seconds of waiting between two looks at whether the tail was closed."""
+_logger = logging.getLogger("platform_events")
+
+
+class Attachment:
+    """One reader's place at the tail. It ends by falling behind, and when something is wrong."""
+
+    def __init__(self, starts: Mapping[Partition, int]) -> None:
+        self.starts = dict(starts)
+        """The first offset of each partition that comes from here; earlier ones may come too."""
+        self.ended = ""
+        """Why nothing more comes, in words: the reader fell behind, or Kafka's reason."""
+        self._runs: deque[Run] = deque()
+        self._records = 0
+        self._bytes = 0
+        self._is_woken = False
+        self._arrived = threading.Condition()
+
+    def take(self, timeout: float) -> list[Run]:
+        """Return what has arrived, in the order of arrival; wait up to `timeout` seconds."""
+        with self._arrived:
+            if not (self._runs or self.ended or self._is_woken):
+                self._arrived.wait(timeout)
+            self._is_woken = False
+            runs = list(self._runs)
+            self._runs.clear()
+            self._records = self._bytes = 0
+        return runs
+
+    def wake(self) -> None:
+        """Let a waiting `take` return, or the next one."""
+        with self._arrived:
+            self._is_woken = True
+            self._arrived.notify()
+
+    def put(self, run: Run, size: int) -> bool:
+        """Add records; return whether they had room."""
+        with self._arrived:
+            self._records += len(run[1])
+            self._bytes += size
+            if self._records > MAX_WAITING or self._bytes > MAX_WAITING_BYTES:
+                self._end("it fell behind")
+            else:
+                self._runs.append(run)
+                self._arrived.notify()
+            return not self.ended
+
+    def end(self, reason: str) -> None:
+        """Say that nothing more comes."""
+        with self._arrived:
+            self._end(reason)
+
+    def _end(self, reason: str) -> None:
+        self.ended = reason
+        self._arrived.notify()
+
+
+class Tail:
+    """Reads the newest records of whatever partitions its readers want. Thread-safe."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._health = Health(settings.bootstrap_servers)
+        self._consumer: Consumer = make_consumer(settings, self._health)
+        protect(self)
+        self._lock = threading.Lock()
+        self._next: dict[Partition, int] = {}
+        self._readers: dict[Partition, set[Attachment]] = {}
+        self._closed = threading.Event()
+        self._wanted = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="platform-events-tail", daemon=True)
+        self._thread.start()
+
+    def attach(self, ends: Mapping[Partition, int]) -> Attachment:
+        """Begin to read these partitions for one more reader.
+
+        Args:
+            ends: where to begin with partitions that are not read yet: their ends.
+
+        Returns:
+            The attachment; its `starts` say from which offsets on nothing is missing.
+        """
+        with self._lock:
+            fresh = {key: end for key, end in ends.items() if key not in self._readers}
+            if fresh:
+                self._consumer.incremental_assign(
+                    [TopicPartition(*key, offset) for key, offset in fresh.items()]
+                )
+                self._next |= fresh
+            attachment = Attachment({key: self._next[key] for key in ends})
+            for key in ends:
+                self._readers.setdefault(key, set()).add(attachment)
+            self._wanted.set()
+        return attachment
+
+    def detach(self, attachment: Attachment) -> None:
+        """Stop reading for a reader. Doing it again does nothing."""
+        with self._lock:
+            self._detach(attachment)
+
+    def close(self) -> None:
+        """End the consumer."""
+        self._closed.set()
+        self._wanted.set()
+        self._thread.join()
+        self._consumer.close()
+
+    def _detach(self, attachment: Attachment) -> None:
+        idle = []
+        for key in attachment.starts:
+            readers = self._readers.get(key, set())
+            readers.discard(attachment)
+            if not readers and self._readers.pop(key, None) is not None:
+                idle.append(key)
+                del self._next[key]
+        if idle:
+            self._consumer.incremental_unassign([TopicPartition(*key) for key in idle])
+
+    def _run(self) -> None:
+        while not self._closed.is_set():
+            if not self._readers:
+                self._wanted.wait()
+                self._wanted.clear()
+                continue
+            try:
+                # One first: a large number would wait for the whole time-out.
+                messages = self._consumer.consume(1, _SLICE)
+                if messages:
+                    messages += self._consumer.consume(MAX_BATCH - 1, 0)
+                    self._hand_out(messages)
+            except Exception as error:
+                _logger.exception("reading the newest records failed; it goes on")
+                self._end_all(str(error))
+
+    def _hand_out(self, messages: list[Any]) -> None:
+        with self._lock:
+            for (topic, partition, is_error), group in groupby(messages, _key):
+                if is_error:
+                    self._note(group)
+                    continue
+                key = (topic, partition)
+                readers = self._readers.get(key)
+                if readers is None:
+                    continue
+                records: list[Record] = list(group)
+                size = sum(len(record.value() or b"") for record in records)
+                self._next[key] = max(self._next[key], records[-1].offset() + 1)
+                for reader in [one for one in readers if not one.put((key, records), size)]:
+                    self._detach(reader)
+
+    def _end_all(self, reason: str) -> None:
+        """Send every reader away, to read by itself what it may have missed."""
+        with self._lock:
+            for attachment in set().union(*self._readers.values()):
+                attachment.end(reason)
+                self._detach(attachment)
+
+    def _note(self, messages: Iterable[Any]) -> None:
+        for message in messages:
+            error = message.error()
+            if error.code() == KafkaError._PARTITION_EOF or passes_by_itself(error):
+                continue
+            # Its own reader finds out what is wrong, and whether it is for good.
+            for reader in list(self._readers.get((message.topic(), message.partition()), ())):
+                reader.end(error.str())
+                self._detach(reader)
+
+
+def _key(message: Any) -> tuple[str, int, bool]:
+    return message.topic(), message.partition(), message.error() is not None

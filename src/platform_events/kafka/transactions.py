@@ -1,0 +1,198 @@
+"""Writing in transactions: all records and offsets of one, or none, by one writer at a time."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Self
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from platform_events.errors import BrokerError, FencedError
+from platform_events.kafka.connection import Health, client_config, refuse_property
+from platform_events.kafka.faults import kafka_error, translate
+from platform_events.kafka.forks import protect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from platform_events.kafka.groups import Committed
+    from platform_events.settings import Settings
+
+_FENCED = (
+    KafkaError._FENCED,
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.INVALID_PRODUCER_ID_MAPPING,
+)
+_FULL_SLICE = 0.1
+"""Seconds to serve deliveries before a full queue is tried again."""
+_logger = logging.getLogger("platform_events")
+
+
+class TransactionalProducer:
+    """The only writer under its transactional ID: opening one ends every other's transaction.
+
+    Use it from one thread, and throw it away after an error: what was committed is known only to
+    the cluster, and opening the next one waits until the cluster has settled it.
+
+    Args:
+        settings: which cluster.
+        transactional_id: whom it fences.
+        doing: in words, for errors.
+        timeout_ms: after this long without an end the cluster aborts a transaction by itself.
+        max_bytes: largest batch.
+
+    Raises:
+        BrokerError: the cluster cannot be reached or does not allow it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        transactional_id: str,
+        doing: str,
+        *,
+        timeout_ms: int,
+        max_bytes: int,
+    ) -> None:
+        self._doing = doing
+        self._timeout = settings.request_timeout
+        self._health = Health(settings.bootstrap_servers)
+        properties: Mapping[str, Any] = {
+            "transactional.id": transactional_id,
+            "enable.idempotence": True,
+            "acks": "all",
+            "transaction.timeout.ms": timeout_ms,
+            # A broker answers CONCURRENT_TRANSACTIONS once, and the client waits this long.
+            "retry.backoff.ms": settings.kafka.get("retry.backoff.ms", 1),
+            "compression.type": settings.compression,
+            "linger.ms": settings.linger,
+            "message.max.bytes": max_bytes,
+            "queue.buffering.max.kbytes": settings.publish_buffer // 1024,
+        }
+        try:
+            self._producer: Producer = Producer(client_config(settings, self._health, properties))
+        except (KafkaException, TypeError, ValueError) as error:
+            raise refuse_property(error) from error
+        protect(self)
+        with self._translated():
+            self._producer.init_transactions(self._timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        with self._translated():
+            self._producer.begin_transaction()
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | str | None,
+        partition: int,
+        headers: list[tuple[str, str | bytes | None]] | None = None,
+    ) -> None:
+        """Write a record in the transaction.
+
+        Raises:
+            RecordRejectedError: the record is too large; the transaction can go on without it.
+            BrokerError: the transaction failed.
+        """
+        while True:
+            try:
+                self._producer.produce(topic, value, key, partition, headers=headers)
+            except BufferError:
+                self._producer.poll(_FULL_SLICE)
+            except KafkaException as exception:
+                raise self._explain(exception) from exception
+            else:
+                return
+
+    def send_offsets(self, offsets: Iterable[Committed], group: Any) -> None:
+        """Commit a group's offsets with the transaction.
+
+        Args:
+            offsets: the next offset of each partition.
+            group: from `group_token`.
+        """
+        with self._translated():
+            self._producer.send_offsets_to_transaction(
+                [
+                    TopicPartition(one.topic, one.partition, one.offset, one.metadata)
+                    for one in offsets
+                ],
+                group,
+                self._timeout,
+            )
+
+    def commit(self) -> None:
+        """Commit the transaction.
+
+        Raises:
+            FencedError: another writer was opened since; nothing was written.
+            BrokerTimeoutError: the outcome is not known.
+            RecordRejectedError: a record is refused for good; nothing was written.
+            BrokerError: nothing was written.
+        """
+        with self._translated():
+            self._producer.commit_transaction(self._timeout)
+
+    def abort(self) -> None:
+        """Give the transaction up."""
+        with self._translated():
+            self._producer.abort_transaction(self._timeout)
+
+    def serve(self) -> None:
+        """Let the client deliver what it has to say; call it now and then."""
+        with self._translated():
+            self._producer.poll(0)
+
+    def close(self) -> None:
+        """End the client. A transaction under way is aborted by the next writer, or in time."""
+        # The last reference ends the client, which does not wait for anything.
+        del self._producer
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except KafkaException as exception:
+            # The client's other callbacks say why; a fatal error is raised here once more.
+            with suppress(KafkaException):
+                self._producer.poll(0)
+            error = self._explain(exception)
+            if kafka_error(exception).txn_requires_abort():
+                try:
+                    self._producer.abort_transaction(self._timeout)
+                except KafkaException as abort:
+                    _logger.warning("the transaction times out by itself: %s", abort)
+            raise error from exception
+
+    def _explain(self, exception: KafkaException) -> BrokerError:
+        error = kafka_error(exception)
+        if error.code() in _FENCED:
+            return FencedError(f"{self._doing}: another process took over", error.name())
+        return translate(error, self._doing, self._health)
+
+
+def group_token(settings: Settings, group: str) -> Any:
+    """Return what lets a transaction commit offsets of a group that has no member.
+
+    Raises:
+        BrokerError: the cluster refuses.
+    """
+    health = Health(settings.bootstrap_servers)
+    try:
+        consumer = Consumer(client_config(settings, health, {"group.id": group}))
+    except (KafkaException, TypeError, ValueError) as error:
+        raise refuse_property(error) from error
+    try:
+        return consumer.consumer_group_metadata()
+    finally:
+        consumer.close()
