@@ -40,11 +40,17 @@ class Catalog:
         self._position = 0
         self._state = CatalogState()
         self._revision = 0
+        self._is_read = False
 
     @property
     def revision(self) -> int:
         """Rises whenever something was read that may have changed an answer."""
         return self._revision
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the catalog exists and was read to its end."""
+        return self._is_read
 
     def entry(self, name: str) -> Entry:
         """Return what the catalog says of an active event or channel.
@@ -127,6 +133,7 @@ class Catalog:
             while self._position < end:
                 if not self._take(self._reader, END_SLICE) and time.monotonic() > deadline:
                     self._reader.raise_unreachable()
+            self._is_read = True
 
     def follow(self) -> None:
         """Take what has arrived meanwhile, without waiting."""
@@ -145,6 +152,7 @@ class Catalog:
         self._reader = None
         self._state = CatalogState()
         self._revision += 1
+        self._is_read = False
         self._topic_id = topic_id
 
     def _take(self, reader: TopicReader, timeout: float) -> bool:

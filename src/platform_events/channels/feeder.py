@@ -22,7 +22,7 @@ from platform_events.kafka.producer import MAX_BATCH_BYTES, ORIGIN_ROOM
 from platform_events.kafka.transactions import TransactionalProducer
 
 if TYPE_CHECKING:
-    from platform_events.catalog.state import Entry
+    from platform_events.catalog.state import Entry, Feeding
     from platform_events.channels.positions import Place
     from platform_events.channels.states import State
     from platform_events.channels.workshop import Workshop
@@ -71,7 +71,9 @@ class Feeder:
         self._nudge = threading.Event()
         self._watched: list[tuple[Watched, int]] = []
         """The topics in use, and how many partitions each had."""
-        self._caution = Caution({}, {})
+        self._caution = Caution()
+        self._cautious_of: Feeding | None = None
+        """How the channel was fed when this was learnt; other records are others' business."""
         self._failures = 0
         self._kept = time.monotonic()
         self._passed_on = 0.0
@@ -102,6 +104,7 @@ class Feeder:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            lessons = self._caution.lessons
             try:
                 self._lead()
             except _Stopped:
@@ -111,6 +114,12 @@ class Feeder:
                 _logger.info("%s: %s", self._label, error)
                 self._declare("fenced")
                 self._pause()
+            except RecordRejectedError as error:
+                if self._caution.lessons == lessons:
+                    self._fail(str(error))
+                else:
+                    # It will be found when the transaction is done again.
+                    _logger.warning("%s: a record cannot be written: %s", self._label, error)
             except PlatformEventsError as error:
                 self._fail(str(error))
             except Exception as error:
@@ -162,11 +171,6 @@ class Feeder:
                     _logger.info(
                         "%s: taken up again: the definition or a topic changed", self._label
                     )
-                except RecordRejectedError as error:
-                    # It will be found when its transaction is done again.
-                    _logger.warning("%s: a record cannot be written: %s", self._label, error)
-                    self._pause()
-                    self._check(entry)
                 except PositionGone:
                     _logger.info("%s: a position is gone from a member's log", self._label)
                 except OutdatedCatalog:
@@ -179,6 +183,8 @@ class Feeder:
         feeding = entry.feeding
         assert feeding is not None
         terrain = Terrain(self._shop, entry, feeding)
+        if feeding != self._cautious_of:
+            self._caution, self._cautious_of = Caution(), feeding
         self._unwatch()
         self._watched = [
             (self._shop.watch.add(topic), topic.partitions) for topic in terrain.topics
@@ -223,6 +229,8 @@ class Feeder:
         }
 
     def _catch_up(self, transfer: Transfer, entry: Entry, ends: dict[Place, int]) -> None:
+        if all(source.offset >= ends[source.place] for source in transfer.sources):
+            return
         with self._shop.slots.taken(lambda: self._check(entry)) as pass_on:
 
             def check() -> None:
@@ -257,13 +265,14 @@ class Feeder:
             progress_since = time.monotonic()
             while not attachment.ended:
                 self._check(entry)
-                runs = attachment.take(
-                    _PROGRESS_SECONDS if transfer.has_progress else _IDLE_SECONDS
-                )
+                idle = _PROGRESS_SECONDS if transfer.has_progress else _IDLE_SECONDS
+                runs, reached = attachment.take(idle)
                 for key, records in runs:
                     transfer.forward(sources[key], records)
                     if transfer.is_full:
                         transfer.commit()
+                for key, end in reached.items():
+                    sources[key].advance(end)
                 now = time.monotonic()
                 if transfer.has_records or now - progress_since > _PROGRESS_SECONDS:
                     transfer.commit()

@@ -52,7 +52,7 @@ class Mark:
         try:
             document = json.loads(text)
             return cls(**{one.name: int(document.get(one.name, 0)) for one in fields(cls)})
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, OverflowError):
             return None
 
 
@@ -114,8 +114,6 @@ class Resumption:
     """Where it goes on; the marks are of the definition before, until the next commit."""
     missing: Sequence[tuple[Feed, Place]]
     """Places whose position was lost: it has to be found in the channel itself."""
-    is_current: bool
-    """Whether everything is committed under this definition already."""
 
     @property
     def at(self) -> int | None:
@@ -150,19 +148,15 @@ def resume(
     newest = max(own, default=0)
     positions: dict[Place, Position] = {}
     missing: list[tuple[Feed, Place]] = []
-    is_current = True
     for feed, place in places:
         found = committed.get(place)
         if found is not None and found.mark.definition >= feed.added:
             positions[place] = found
-            is_current = is_current and found.mark.definition == feeding.number
-            continue
-        is_current = False
-        if newest < feed.added and newest:
+        elif newest < feed.added and newest:
             positions[place] = beginning(feed, place)
         else:
             missing.append((feed, place))
-    return Resumption(feeding.number, positions, missing, is_current)
+    return Resumption(feeding.number, positions, missing)
 
 
 def beginning(feed: Feed, place: Place, highest: int | None = None) -> Position:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from platform_events.bus.headers import ORIGIN
 from platform_events.bus.values import Origin
 from platform_events.channels.positions import Place
-from platform_events.errors import ReplayError
+from platform_events.errors import ReplayError, UsageError
 from platform_events.kafka.reader import read_range
 from platform_events.names import stream_name
 
@@ -46,10 +46,8 @@ def find_highest(
     for topic, marks in shop.admin.watermarks(counts).items():
         for record in read_range(shop.settings, topic, marks):
             origin = _origin(record)
-            if origin is None:
-                continue
-            place = Place(stream_name(origin.stream), origin.partition)
-            if place in added and origin.definition >= added[place]:
+            place = origin and Place(stream_name(origin.stream), origin.partition)
+            if origin and place in added and origin.definition >= added[place]:
                 highest[place] = max(highest.get(place, -1), origin.offset)
     return highest
 
@@ -59,7 +57,9 @@ def _origin(record: Record) -> Origin | None:
     for header, value in reversed(record.headers() or ()):
         if header == ORIGIN:
             try:
-                return Origin.parse(value or b"")
-            except (ValueError, ReplayError):
+                origin = Origin.parse(value or b"")
+                stream_name(origin.stream)
+            except (ValueError, ReplayError, UsageError):
                 return None
+            return origin
     return None

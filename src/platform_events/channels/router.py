@@ -111,7 +111,8 @@ class Router:
                         refreshed = time.monotonic()
                         self._catalog.refresh()
                     self._catalog.follow()
-                    if self._catalog.revision != self._revision:
+                    # One that cannot be read, or seems to be gone, changes nothing for now.
+                    if self._catalog.is_read and self._catalog.revision != self._revision:
                         self._follow_definitions()
                     self._watch.tick()
                     self._admin.serve()
@@ -169,12 +170,15 @@ class Router:
             self._statements.give_back(claims)
             raise
         for key, claim in claims.items():
-            self._statements.settle(key, claim, is_ours=key in ours)
             topic, partition = key
+            said = claim.state
             if key in ours and topic in self._entries:
-                self._on_state(
-                    self._entries[topic].name, partition, claim.state.state, claim.state.detail
-                )
+                self._on_state(self._entries[topic].name, partition, said.state, said.detail)
+            elif key in self._feeders and said.state != "taking over":
+                # Partitions change hands just now; it is said again when that is over.
+                self._statements.give_back({key: claim})
+                continue
+            self._statements.settle(key, claim, is_ours=key in ours)
 
     def _warn(self, message: str) -> None:
         """Log what goes wrong, once while it lasts."""

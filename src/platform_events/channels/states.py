@@ -11,7 +11,7 @@ State: TypeAlias = Literal["taking over", "catching up", "live", "fenced", "brok
 Key: TypeAlias = "tuple[str, int]"
 """A channel's topic and a partition of it."""
 _LONGEST_DETAIL = 1_000
-"""Kafka keeps 4,096 bytes with an offset."""
+"""Bytes; Kafka keeps 4,096 with an offset, and quoting may double them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,9 @@ class FeedState:
 
     def to_text(self) -> str:
         """Return it as metadata of an offset."""
-        document = asdict(self) | {"detail": self.detail[:_LONGEST_DETAIL]}
-        return json.dumps(document, separators=(",", ":"))
+        cut = self.detail.encode(errors="replace")[:_LONGEST_DETAIL].decode(errors="ignore")
+        document = asdict(self) | {"detail": cut}
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
     def parse(cls, text: str) -> FeedState | None:

@@ -100,8 +100,8 @@ def take_up(
 ) -> Transfer:
     """Return the transfer that goes on where the last commit ended, under `feeding`.
 
-    If that is another definition than before, its first transaction, with all positions, is
-    committed here.
+    Its first transaction is committed here, with all positions: so a new definition holds from
+    here on, and positions of silent members are not forgotten.
 
     Raises:
         OutdatedCatalog: `feeding` is older than what is committed.
@@ -116,7 +116,7 @@ def take_up(
     places = places_of(feeding, terrain.partitions, channel.partitions, partition)
     resumption = resume(feeding, places, read_positions(committed, terrain.events))
     positions = {**resumption.positions, **_recover(shop, terrain, entry, resumption.missing)}
-    has_expired = _pass_over_expired(shop, terrain, entry, positions)
+    _pass_over_expired(shop, terrain, entry, positions)
     at = resumption.at
     if at is None:
         at = shop.admin.log_ends(channel.name, channel.partitions)[partition]
@@ -131,7 +131,7 @@ def take_up(
         _make_sources(shop, terrain, feeding, places, positions),
         caution,
     )
-    transfer.commit(everything=has_expired or not resumption.is_current)
+    transfer.commit(everything=True)
     return transfer
 
 
@@ -151,16 +151,13 @@ def _recover(
 
 def _pass_over_expired(
     shop: Workshop, terrain: Terrain, entry: Entry, positions: dict[Place, Position]
-) -> bool:
-    """Move positions that retention overtook; return whether there are any."""
-    has_expired = False
+) -> None:
     topics = {terrain.topic_of(place).name: terrain.topic_of(place) for place in positions}
     marks = shop.admin.watermarks({name: topic.partitions for name, topic in topics.items()})
     for place, position in positions.items():
         first, _ = marks[terrain.topic_of(place).name][place.partition]
         positions[place], lost = skip_expired(position, first)
         if lost:
-            has_expired = True
             _logger.warning(
                 "%s: EXPIRED: up to %s events of %s were removed by retention before they were "
                 "routed",
@@ -168,7 +165,6 @@ def _pass_over_expired(
                 f"{lost:,}",
                 stream_path(place.event),
             )
-    return has_expired
 
 
 def _make_sources(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from platform_events.channels.members import SetAside, Sieve, Stamp
@@ -23,6 +23,8 @@ _MOST_BYTES = 8 * 1024 * 1024
 _MOST_JUDGED = 50_000
 _LONGEST_SECONDS = 0.5
 """A transaction is committed when it has as much as one of these. Subscribers see it only then."""
+_FORMS = 3
+"""A record is set aside whole, or else without its body, or else only with where it came from."""
 
 
 class Source:
@@ -55,10 +57,31 @@ class Source:
 class Caution:
     """What was learnt from transactions that a broker refused because of some record in them."""
 
-    until: dict[Place, int]
+    until: dict[Place, int] = field(default_factory=dict)
     """Up to these offsets each record has a transaction of its own, so that the one is found."""
-    refused: dict[tuple[Place, int], str]
-    """Records that were refused alone, and why."""
+    refused: dict[tuple[Place, int], int] = field(default_factory=dict)
+    """Records that were refused alone, and how often."""
+    reason: str = ""
+    """Why, the last time."""
+    lessons: int = 0
+    """How often something was learnt that makes the next try another one."""
+
+    def learn(self, single: tuple[Place, int] | None, sources: Sequence[Source], why: str) -> None:
+        """Take it that a transaction was refused.
+
+        Args:
+            single: the only record in it; None if there were several.
+            sources: how far they had come with it.
+            why: the broker's reason.
+        """
+        self.reason = why
+        if single is not None:
+            self.refused[single] = self.refused.get(single, 0) + 1
+            self.lessons += self.refused[single] < _FORMS
+            return
+        until = {source.place: source.offset for source in sources}
+        self.lessons += any(self.until.get(place, 0) < offset for place, offset in until.items())
+        self.until |= until
 
 
 class Transfer:
@@ -104,6 +127,7 @@ class Transfer:
         self._began = 0.0
         self._single: tuple[Place, int] | None = None
         """The only record of this transaction, when it has to be alone."""
+        self._is_refused = False
 
     @property
     def has_records(self) -> bool:
@@ -129,10 +153,18 @@ class Transfer:
         """Judge records of one source, in order; those that were judged before are passed over.
 
         Raises:
+            RecordRejectedError: a record is refused; it will be found when this is done again.
             FencedError: another process leads the channel partition now.
             BrokerError: the transaction failed.
         """
         careful = self._caution.until.get(source.place, 0)
+        try:
+            self._forward(source, records, careful)
+        except RecordRejectedError as error:
+            self._learn(error)
+            raise
+
+    def _forward(self, source: Source, records: Sequence[Record], careful: int) -> None:
         judge = source.sieve.judge
         for record in records:
             offset = record.offset()
@@ -173,8 +205,8 @@ class Transfer:
             self._producer.serve()
             return
         self._open()
-        self._producer.send_offsets([self._position(source) for source in moved], self._group)
         try:
+            self._producer.send_offsets([self._position(source) for source in moved], self._group)
             self._producer.commit()
         except RecordRejectedError as error:
             self._learn(error)
@@ -191,6 +223,11 @@ class Transfer:
             self._is_open = False
             self._producer.abort()
 
+    def _learn(self, error: RecordRejectedError) -> None:
+        if not self._is_refused:
+            self._is_refused = True
+            self._caution.learn(self._single, self.sources, str(error))
+
     def _open(self) -> None:
         if not self._is_open:
             self._producer.begin()
@@ -198,30 +235,30 @@ class Transfer:
             self._began = time.monotonic()
 
     def _write(self, source: Source, record: Record, headers: RecordHeaders, type_: bytes) -> None:
-        if self._caution.refused:
-            reason = self._caution.refused.get((source.place, record.offset()))
-            if reason is not None:
-                raise SetAside(reason)
+        if self._caution.refused and (source.place, record.offset()) in self._caution.refused:
+            raise SetAside(self._caution.reason)
         body = record.value()
         marked = source.stamp.mark(record, headers, type_)
         if not self._is_open:
             self._open()
-        try:
-            self._producer.produce(self._topic, body, record.key(), self._partition, marked)
-        except RecordRejectedError as error:
-            raise SetAside(str(error)) from error
+        if not self._producer.produce(self._topic, body, record.key(), self._partition, marked):
+            raise SetAside("it is larger than the channel takes")
         self._records += 1
         self._bytes += len(body or b"")
 
     def _bury(self, source: Source, record: Record, headers: RecordHeaders, reason: str) -> None:
-        """Write a record into the dead-letter topic; without its body if that is too large."""
-        marked = source.stamp.mark_dead(record, headers, reason)
+        """Write a record into the dead-letter topic, as much of it as that takes."""
+        stamp = source.stamp
+        forms = [
+            (record.value(), record.key(), stamp.mark_dead(record, headers, reason)),
+            (None, record.key(), stamp.mark_dead(record, headers, reason)),
+            (None, None, stamp.mark_dead(record, (), reason)),
+        ]
         self._open()
-        body = None if (source.place, record.offset()) in self._caution.refused else record.value()
-        try:
-            self._producer.produce(self._dead_letters, body, record.key(), 0, marked)
-        except RecordRejectedError:
-            self._producer.produce(self._dead_letters, None, record.key(), 0, marked)
+        refusals = self._caution.refused.get((source.place, record.offset()), 0)
+        for body, key, marked in forms[min(refusals, _FORMS - 1) :]:
+            if self._producer.produce(self._dead_letters, body, key, 0, marked):
+                break
         source.set_aside += 1
         self._records += 1
 
@@ -235,10 +272,3 @@ class Transfer:
             source.expired,
         )
         return Committed(source.topic, source.place.partition, source.offset, mark.to_text())
-
-    def _learn(self, error: RecordRejectedError) -> None:
-        if self._single is not None:
-            self._caution.refused[self._single] = str(error)
-        else:
-            for source in self.sources:
-                self._caution.until[source.place] = source.offset

@@ -65,8 +65,8 @@ class ChannelTour:
         self._show_members(status)
         diverted = sum(sent.event.payload["delay_minutes"] is None for sent in self._sent[ARRIVED])
         narrator.say(
-            f"{diverted} flights arrived without a delay on record, since they were diverted: null "
-            f"is not >= {_HOUR}, so they are not in it."
+            f"{diverted} arrivals have no delay on record (null), since the flights were diverted. "
+            f"Null is not >= {_HOUR}, so they are not in it."
         )
         with self._bus.subscribe(LONG_DELAYS, Start.EARLIEST, follow=False) as subscription:
             received = list(subscription)
@@ -124,8 +124,8 @@ class ChannelTour:
         ]
         self._narrator.claim(
             len(faithful) == len(received),
-            f"{len(faithful):,} of them are unchanged and name their origin: the stream and the "
-            "replay ID that publishing returned",
+            f"{len(faithful):,} of {len(received):,} are unchanged and name their origin: the "
+            "stream and replay ID that publishing returned",
         )
 
     def _resume(self, whole: Sequence[Event[dict[str, Any]]]) -> None:

@@ -48,6 +48,13 @@ _LOOK_AGAIN_AFTER = 1.0
 """Seconds without an answer after which the client may be waiting for what it could ask for."""
 _GRACE = 5.0
 """Seconds behind the request time-out after which the client itself is not trusted any more."""
+_MOVING = (
+    "COORDINATOR_LOAD_IN_PROGRESS",
+    "COORDINATOR_NOT_AVAILABLE",
+    "NOT_COORDINATOR",
+    "UNSTABLE_OFFSET_COMMIT",
+)
+"""What a group's coordinator answers while it moves, or while a transaction is being settled."""
 _ABSENT = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 
 
@@ -60,6 +67,10 @@ class Topic:
     """Kafka's UUID of it; a topic of the same name made later has another."""
     partitions: int
     replication_factor: int
+
+
+def _is_moving(error: BrokerError) -> bool:
+    return error.kafka_code in _MOVING
 
 
 class Admin:
@@ -244,26 +255,41 @@ class Admin:
                 require_stable=stable,
                 request_timeout=self._timeout,
             )
-            found = self._wait(futures[group], doing).topic_partitions
-            unsettled = [one.error for one in found if one.error is not None]
-            if not unsettled:
-                return {
-                    (one.topic, one.partition): Committed(
-                        one.topic, one.partition, one.offset, one.metadata or ""
-                    )
-                    for one in found
-                    if one.offset >= 0
-                }
-            if time.monotonic() > deadline or not unsettled[0].retriable():
-                raise translate(unsettled[0], doing, self._health)
-            time.sleep(_POLL_INTERVAL)
+            try:
+                found = self._wait(futures[group], doing).topic_partitions
+                for one in found:
+                    if one.error is not None:
+                        raise translate(one.error, doing, self._health)
+            except BrokerError as error:
+                if not _is_moving(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_INTERVAL)
+            else:
+                break
+        return {
+            (one.topic, one.partition): Committed(
+                one.topic, one.partition, one.offset, one.metadata or ""
+            )
+            for one in found
+            if one.offset >= 0
+        }
 
     def members(self, group: str) -> list[GroupMember]:
         """Return the processes of a group; none if there is no such group."""
-        futures = self._live().describe_consumer_groups([group], request_timeout=self._timeout)
-        described = self._wait_or_none(
-            futures[group], f"describing group {group}", (KafkaError.GROUP_ID_NOT_FOUND,)
-        )
+        doing = f"describing group {group}"
+        deadline = time.monotonic() + self._timeout
+        while True:
+            futures = self._live().describe_consumer_groups([group], request_timeout=self._timeout)
+            try:
+                described = self._wait_or_none(
+                    futures[group], doing, (KafkaError.GROUP_ID_NOT_FOUND,)
+                )
+            except BrokerError as error:
+                if not _is_moving(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_INTERVAL)
+            else:
+                break
         return [
             GroupMember(
                 member.client_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
-from platform_events.errors import ApplyConflictError, FencedError
+from platform_events.errors import ApplyConflictError, FencedError, RecordRejectedError
 from platform_events.kafka.producer import MAX_BATCH_BYTES
 from platform_events.kafka.transactions import TransactionalProducer
 
@@ -46,13 +46,18 @@ class LedgerWriter:
 
         Raises:
             ApplyConflictError: another writer was opened since; nothing was written.
+            RecordRejectedError: a record is too large; nothing was written.
             BrokerTimeoutError: the outcome is not known; read the ledger again.
             BrokerError: nothing was written.
         """
         with _conflicts():
             self._producer.begin()
             for key, value in records.items():
-                self._producer.produce(self._topic, value, key, 0)
+                if not self._producer.produce(self._topic, value, key, 0):
+                    self._producer.abort()
+                    raise RecordRejectedError(
+                        f"writing the catalog: {key} is larger than {MAX_BATCH_BYTES:,} bytes"
+                    )
             self._producer.commit()
 
     def check_fence(self) -> None:

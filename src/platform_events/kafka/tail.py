@@ -50,13 +50,19 @@ class Attachment:
         self.ended = ""
         """Why nothing more comes, in words: the reader fell behind, or Kafka's reason."""
         self._runs: deque[Run] = deque()
+        self._ends: dict[Partition, int] = {}
         self._records = 0
         self._bytes = 0
         self._is_woken = False
         self._arrived = threading.Condition()
 
-    def take(self, timeout: float) -> list[Run]:
-        """Return what has arrived, in the order of arrival; wait up to `timeout` seconds."""
+    def take(self, timeout: float) -> tuple[list[Run], dict[Partition, int]]:
+        """Return what has arrived, in the order of arrival; wait up to `timeout` seconds.
+
+        Returns:
+            Records, and the ends that were reached behind them: an end may lie behind transaction
+            markers, which are no records.
+        """
         with self._arrived:
             if not (self._runs or self.ended or self._is_woken):
                 self._arrived.wait(timeout)
@@ -64,7 +70,8 @@ class Attachment:
             runs = list(self._runs)
             self._runs.clear()
             self._records = self._bytes = 0
-        return runs
+            ends, self._ends = self._ends, {}
+        return runs, ends
 
     def wake(self) -> None:
         """Let a waiting `take` return, or the next one."""
@@ -83,6 +90,11 @@ class Attachment:
                 self._runs.append(run)
                 self._arrived.notify()
             return not self.ended
+
+    def reach(self, key: Partition, end: int) -> None:
+        """Note that everything before an offset has been put; that wakes nobody."""
+        with self._arrived:
+            self._ends[key] = end
 
     def end(self, reason: str) -> None:
         """Say that nothing more comes."""
@@ -119,7 +131,7 @@ class Tail:
             The attachment; its `starts` say from which offsets on nothing is missing.
         """
         with self._lock:
-            fresh = {key: end for key, end in ends.items() if key not in self._readers}
+            fresh = {key: end for key, end in ends.items() if key not in self._next}
             if fresh:
                 self._consumer.incremental_assign(
                     [TopicPartition(*key, offset) for key, offset in fresh.items()]
@@ -135,6 +147,7 @@ class Tail:
         """Stop reading for a reader. Doing it again does nothing."""
         with self._lock:
             self._detach(attachment)
+            self._wanted.set()
 
     def close(self) -> None:
         """End the consumer."""
@@ -144,18 +157,25 @@ class Tail:
         self._consumer.close()
 
     def _detach(self, attachment: Attachment) -> None:
-        idle = []
         for key in attachment.starts:
-            readers = self._readers.get(key, set())
-            readers.discard(attachment)
-            if not readers and self._readers.pop(key, None) is not None:
-                idle.append(key)
-                del self._next[key]
-        if idle:
-            self._consumer.incremental_unassign([TopicPartition(*key) for key in idle])
+            self._readers.get(key, set()).discard(attachment)
+
+    def _drop_unread(self) -> None:
+        """Stop reading partitions without readers.
+
+        Only here, where no record is in hand: it would come before those that a new reader of its
+        partition begins with.
+        """
+        with self._lock:
+            idle = [key for key, readers in self._readers.items() if not readers]
+            for key in idle:
+                del self._readers[key], self._next[key]
+            if idle:
+                self._consumer.incremental_unassign([TopicPartition(*key) for key in idle])
 
     def _run(self) -> None:
         while not self._closed.is_set():
+            self._drop_unread()
             if not self._readers:
                 self._wanted.wait()
                 self._wanted.clear()
@@ -196,12 +216,16 @@ class Tail:
     def _note(self, messages: Iterable[Any]) -> None:
         for message in messages:
             error = message.error()
-            if error.code() == KafkaError._PARTITION_EOF or passes_by_itself(error):
-                continue
-            # Its own reader finds out what is wrong, and whether it is for good.
-            for reader in list(self._readers.get((message.topic(), message.partition()), ())):
-                reader.end(error.str())
-                self._detach(reader)
+            key = (message.topic(), message.partition())
+            readers = list(self._readers.get(key, ()))
+            if error.code() == KafkaError._PARTITION_EOF:
+                for reader in readers:
+                    reader.reach(key, message.offset())
+            elif not passes_by_itself(error):
+                # Its own reader finds out what is wrong, and whether it is for good.
+                for reader in readers:
+                    reader.end(error.str())
+                    self._detach(reader)
 
 
 def _key(message: Any) -> tuple[str, int, bool]:

@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from platform_events.errors import BrokerError, FencedError
 from platform_events.kafka.connection import Health, client_config, refuse_property
-from platform_events.kafka.faults import kafka_error, translate
+from platform_events.kafka.faults import is_rejection, kafka_error, translate
 from platform_events.kafka.forks import protect
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class TransactionalProducer:
         self._doing = doing
         self._timeout = settings.request_timeout
         self._health = Health(settings.bootstrap_servers)
+        self._refusal: KafkaError | None = None
+        """Why a broker refused a record. The client itself soon speaks of its own state only."""
         properties: Mapping[str, Any] = {
             "transactional.id": transactional_id,
             "enable.idempotence": True,
@@ -97,22 +99,29 @@ class TransactionalProducer:
         key: bytes | str | None,
         partition: int,
         headers: list[tuple[str, str | bytes | None]] | None = None,
-    ) -> None:
+    ) -> bool:
         """Write a record in the transaction.
 
+        Returns:
+            False if the record is too large to be sent; the transaction can go on without it.
+
         Raises:
-            RecordRejectedError: the record is too large; the transaction can go on without it.
+            RecordRejectedError: some record of the transaction was refused; nothing was written.
             BrokerError: the transaction failed.
         """
         while True:
             try:
-                self._producer.produce(topic, value, key, partition, headers=headers)
+                self._producer.produce(
+                    topic, value, key, partition, on_delivery=self._note, headers=headers
+                )
             except BufferError:
                 self._producer.poll(_FULL_SLICE)
             except KafkaException as exception:
+                if kafka_error(exception).code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                    return False
                 raise self._explain(exception) from exception
             else:
-                return
+                return True
 
     def send_offsets(self, offsets: Iterable[Committed], group: Any) -> None:
         """Commit a group's offsets with the transaction.
@@ -158,6 +167,10 @@ class TransactionalProducer:
         # The last reference ends the client, which does not wait for anything.
         del self._producer
 
+    def _note(self, error: KafkaError | None, _: object) -> None:
+        if error is not None and self._refusal is None and is_rejection(error):
+            self._refusal = error
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
@@ -178,7 +191,7 @@ class TransactionalProducer:
         error = kafka_error(exception)
         if error.code() in _FENCED:
             return FencedError(f"{self._doing}: another process took over", error.name())
-        return translate(error, self._doing, self._health)
+        return translate(self._refusal or error, self._doing, self._health)
 
 
 def group_token(settings: Settings, group: str) -> Any:
