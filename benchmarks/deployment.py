@@ -27,8 +27,8 @@ CLI = (
 )
 """The `platform-events` command as its script runs it, whether or not the script is installed."""
 _PREFIX = "platform-events"
-_WARNINGS = 4
-"""librdkafka's log level: it informs about each client that ends."""
+LOG_LEVEL = 4
+"""librdkafka's log level, warnings: it informs about each client that ends."""
 
 
 @contextmanager
@@ -54,6 +54,11 @@ def environment(bootstrap_servers: str, tenant: str) -> dict[str, str]:
     }
 
 
+def tenant_prefix(tenant: str) -> str:
+    """Return what the names of a tenant's topics begin with."""
+    return f"{_PREFIX}.{tenant}."
+
+
 def write_definitions(folder: Path, cases: Iterable[Case]) -> None:
     """Write one definition file per case. JSON, which is YAML too."""
     for case in cases:
@@ -71,8 +76,8 @@ def deploy(bootstrap_servers: str, cases: Sequence[Case]) -> dict[str, Target]:
     env = environment(bootstrap_servers, tenant)
     with tempfile.TemporaryDirectory() as folder:
         write_definitions(Path(folder), cases)
-        _run(["apply", folder], env)
-    return {case.event: _target(case, bootstrap_servers, tenant, env) for case in cases}
+        run_cli(["apply", folder], env)
+    return {case.event: describe_target(case, bootstrap_servers, tenant) for case in cases}
 
 
 @contextmanager
@@ -83,16 +88,17 @@ def deployed(bootstrap_servers: str, cases: Sequence[Case]) -> Iterator[dict[str
         yield targets
     finally:
         for tenant in {target.tenant for target in targets.values()}:
-            _delete_topics(bootstrap_servers, f"{_PREFIX}.{tenant}.")
+            delete_topics(bootstrap_servers, tenant_prefix(tenant))
 
 
-def _target(case: Case, bootstrap_servers: str, tenant: str, env: dict[str, str]) -> Target:
-    shown = json.loads(_run(["schema", "show", case.event, "--json"], env))
+def describe_target(case: Case, bootstrap_servers: str, tenant: str) -> Target:
+    """Return what is known of a case that was applied."""
+    shown = show_schema(case.event, bootstrap_servers, tenant)
     return Target(
         bootstrap_servers=bootstrap_servers,
         tenant=tenant,
         event=case.event,
-        topic=f"{_PREFIX}.{tenant}.{case.event}",
+        topic=tenant_prefix(tenant) + case.event,
         partitions=case.partitions,
         key_field=PARTITION_KEY if case.partitions > 1 else None,
         schema=shown["schema"],
@@ -100,7 +106,19 @@ def _target(case: Case, bootstrap_servers: str, tenant: str, env: dict[str, str]
     )
 
 
-def _run(arguments: list[str], env: dict[str, str]) -> str:
+def show_schema(event: str, bootstrap_servers: str, tenant: str) -> dict[str, Any]:
+    """Return `schema` and `schema_id` of an event."""
+    env = environment(bootstrap_servers, tenant)
+    shown: dict[str, Any] = json.loads(run_cli(["schema", "show", event, "--json"], env))
+    return shown
+
+
+def run_cli(arguments: list[str], env: dict[str, str]) -> str:
+    """Run `platform-events` and return its output.
+
+    Raises:
+        RuntimeError: it failed.
+    """
     done = subprocess.run(
         [*CLI, *arguments], env=env, capture_output=True, text=True, timeout=120, check=False
     )
@@ -109,8 +127,9 @@ def _run(arguments: list[str], env: dict[str, str]) -> str:
     return done.stdout
 
 
-def _delete_topics(bootstrap_servers: str, prefix: str) -> None:
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": _WARNINGS})
+def delete_topics(bootstrap_servers: str, prefix: str) -> None:
+    """Delete all topics whose names begin so."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": LOG_LEVEL})
     topics = [name for name in admin.list_topics(timeout=10).topics if name.startswith(prefix)]
     outcomes: dict[str, Any] = admin.delete_topics(topics) if topics else {}
     for outcome in outcomes.values():

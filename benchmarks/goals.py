@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from benchmarks.channels.routing import LABELS, ROUTER, best_loop
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from benchmarks.rivals.table import Direction
 
 AT_LEAST: dict[Direction, dict[str, float]] = {
@@ -18,6 +22,13 @@ CALL_AT_MOST = 1.2
 DELAY_AT_MOST = 8.0
 """Median milliseconds from publishing to receiving at 100 events/s."""
 
+ROUTING_AT_LEAST = {LABELS["all"]: 1.0, LABELS["passing"]: 0.8}
+"""Events/s of the router over events/s of the better hand-written loop."""
+HOP_AT_MOST = {"median": 10.0, "p99": 60.0}
+"""Milliseconds that a channel adds to an event's delay at 100 events/s."""
+IDLE_CHANNEL_AT_MOST = 0.2
+"""Percent of a core that an idle channel takes in its router."""
+
 
 @dataclass(frozen=True, slots=True)
 class Goal:
@@ -28,7 +39,7 @@ class Goal:
     sense: Literal[">=", "<="]
     """Which side of the bar is good."""
     bar: float
-    """The bar: a ratio of medians, or milliseconds."""
+    """The bar: a ratio of medians, or a figure in `unit`."""
     value: float | None
     """What was measured; None: a measurement failed."""
     unit: str = ""
@@ -75,4 +86,29 @@ def judge(results: dict[str, Any]) -> list[Goal]:
     if delays := results.get("delay"):
         value = delays["sdk"]["median"]
         goals.append(Goal("publish to receive, median", "<=", DELAY_AT_MOST, value, "ms"))
-    return goals
+    return [*goals, *_judge_channels(results.get("channels", {}))]
+
+
+def routing_ratio(case: dict[str, Any]) -> float | None:
+    """Return the router's median rate over the better loop's, or None when one failed."""
+    ours = case["turns"][ROUTER]["rate"]["median"]
+    loop = best_loop(case["turns"])
+    return ours / loop["rate"]["median"] if ours and loop else None
+
+
+def _judge_channels(channels: dict[str, Any]) -> Iterator[Goal]:
+    for case in channels.get("routing", {}).get("cases", ()):
+        label = case["label"]
+        yield Goal(
+            f"routing, {label}: router over a loop by hand",
+            ">=",
+            ROUTING_AT_LEAST[label],
+            routing_ratio(case),
+        )
+    if hop := channels.get("hop"):
+        for figure, bar in HOP_AT_MOST.items():
+            value = hop["added"][figure] if "added" in hop else None
+            yield Goal(f"delay that a channel adds, {figure}", "<=", bar, value, "ms")
+    if crowd := channels.get("crowd"):
+        value = crowd.get("idle_channel")
+        yield Goal("an idle channel", "<=", IDLE_CHANNEL_AT_MOST, value, "% of a core")

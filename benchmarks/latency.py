@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 CONTENDERS = ("sdk", "bare")
 """Modules of the rivals that can publish and receive single events."""
-_WARMUP = 20
-_RATE = 100
+WARMUP = 20
+"""Events that are published first and do not count."""
+RATE = 100
+"""Events a second."""
 
 
 def publish_singly(target: dict[str, Any], count: int, flights: str | None) -> dict[str, Any]:
@@ -34,11 +36,11 @@ def publish_singly(target: dict[str, Any], count: int, flights: str | None) -> d
         publishers = {
             name: stack.enter_context(_contender(name).single_publisher(aim)) for name in CONTENDERS
         }
-        for number, payload in enumerate(_payloads(aim, _WARMUP + count, flights)):
+        for number, payload in enumerate(_payloads(aim, WARMUP + count, flights)):
             for name, publish_one in publishers.items():
                 start = time.perf_counter()
                 publish_one(payload)
-                if number >= _WARMUP:
+                if number >= WARMUP:
                     took[name].append((time.perf_counter() - start) * 1e6)
     return took
 
@@ -49,28 +51,28 @@ def receive(target: dict[str, Any], contender: str, count: int) -> dict[str, int
     def ready() -> None:
         print("ready", flush=True)
 
-    arrivals: dict[str, int] = _contender(contender).follow(
-        Target(**target), _WARMUP + count, ready
-    )
+    arrivals: dict[str, int] = _contender(contender).follow(Target(**target), WARMUP + count, ready)
     return arrivals
 
 
 def publish_steadily(
-    target: dict[str, Any], contender: str, count: int, flights: str | None
+    target: dict[str, Any], contender: str, count: int, flights: str | None, rate: int = RATE
 ) -> dict[str, int]:
-    """Publish 100 events a second, each waited for (runs in a worker).
+    """Publish `rate` events a second, each waited for (runs in a worker).
 
-    Returns the start of each call on the monotonic clock, which all processes of a machine share.
+    It says when the first few, which do not count, are published. Returns the start of each call
+    on the monotonic clock, which all processes of a machine share.
     """
     aim = Target(**target)
-    payloads = _payloads(aim, _WARMUP + count, flights)
+    payloads = _payloads(aim, WARMUP + count, flights)
     starts: dict[str, int] = {}
     with _contender(contender).single_publisher(aim) as publish_one:
-        for payload in payloads[:_WARMUP]:
+        for payload in payloads[:WARMUP]:
             publish_one(payload)
+        print("begun", flush=True)
         begin = time.monotonic()
-        for number, payload in enumerate(payloads[_WARMUP:]):
-            time.sleep(max(0.0, begin + number / _RATE - time.monotonic()))
+        for number, payload in enumerate(payloads[WARMUP:]):
+            time.sleep(max(0.0, begin + number / rate - time.monotonic()))
             start = time.monotonic_ns()
             starts[publish_one(payload)] = start
     return starts
@@ -90,7 +92,7 @@ def measure_single_calls(target: Target, count: int, flights: Path | None) -> di
         "benchmarks.latency:publish_singly",
         {"target": asdict(target), "count": count, "flights": flights and str(flights)},
     )
-    return {name: _summary(values) for name, values in took.items()}
+    return {name: summarize(values) for name, values in took.items()}
 
 
 def measure_delays(
@@ -107,9 +109,9 @@ def measure_delays(
     delays: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     for turn in range(rounds):
         for name in CONTENDERS:
-            progress(f"delay at {_RATE} events/s {turn + 1}/{rounds}, {name}")
+            progress(f"delay at {RATE} events/s {turn + 1}/{rounds}, {name}")
             delays[name] += _delays(target, name, count, flights)
-    return {name: _summary(values) for name, values in delays.items()}
+    return {name: summarize(values) for name, values in delays.items()}
 
 
 def _delays(target: Target, contender: str, count: int, flights: Path | None) -> list[float]:
@@ -127,7 +129,8 @@ def _delays(target: Target, contender: str, count: int, flights: Path | None) ->
     return [(arrivals[event_id] - start) / 1e6 for event_id, start in starts.items()]
 
 
-def _summary(values: list[float]) -> dict[str, float]:
+def summarize(values: list[float]) -> dict[str, float]:
+    """Return how many values there are, their median and 99th percentile."""
     return {
         "count": len(values),
         "median": statistics.median(values),

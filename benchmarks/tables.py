@@ -2,48 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 
+from benchmarks.channels.tables import channel_rows
 from benchmarks.goals import AT_LEAST, ratio
 from benchmarks.rivals.table import DIRECTIONS, RIVALS, Direction
+from benchmarks.rows import Rows, verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 _WIDTH = 140
 """Columns when the output is no terminal."""
 _VERBS: dict[Direction, str] = {"publish": "Publish", "consume": "Consume"}
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """One table."""
-
-    title: str
-    """What it shows."""
-    head: tuple[str, ...]
-    """Column titles; all but the first are numbers or short words."""
-    body: Sequence[tuple[str, ...]]
-    """The rows."""
-
-    def to_markdown(self) -> str:
-        """Return the table, without its title."""
-        lines = [self.head, ("---", *("---:" for _ in self.head[1:])), *self.body]
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-    def to_rich(self) -> Table:
-        """Return the table for a terminal."""
-        table = Table(title=self.title, title_justify="left")
-        for number, title in enumerate(self.head):
-            table.add_column(title, justify="right" if number else "left")
-        for row in self.body:
-            colour = "red" if {"missed", "failed"} & set(row) else None
-            table.add_row(*row, style=colour)
-        return table
 
 
 def print_tables(results: dict[str, Any]) -> None:
@@ -66,6 +39,7 @@ def all_rows(results: dict[str, Any]) -> Iterator[Rows]:
         yield budget_rows(results["budgets"])
     for kind in results.get("scaling", {}):
         yield scaling_rows(results["scaling"], kind)
+    yield from channel_rows(results.get("channels", {}))
     if results["goals"]:
         yield goal_rows(results["goals"])
 
@@ -86,7 +60,7 @@ def race_rows(case: dict[str, Any], direction: Direction) -> Rows:
                 f"{min(values):,.0f} to {max(values):,.0f}" if values else "",
                 "" if found is None else f"{found:.2f}",
                 "" if bar is None else f">= {bar:g}",
-                "" if bar is None else _verdict(found is not None and found >= bar, found),
+                "" if bar is None else verdict(found is not None and found >= bar, found),
             )
         )
     return Rows(
@@ -122,7 +96,7 @@ def budget_rows(budgets: list[dict[str, Any]]) -> Rows:
             budget["what"],
             f"<= {budget['limit']:g} {budget['unit']}",
             "failed" if budget["value"] is None else f"{budget['value']:.2f} {budget['unit']}",
-            _verdict(budget["met"], budget["value"]),
+            verdict(budget["met"], budget["value"]),
             budget["note"],
         )
         for budget in budgets
@@ -153,14 +127,8 @@ def goal_rows(goals: list[dict[str, Any]]) -> Rows:
             goal["what"],
             f"{goal['sense']} {goal['bar']:g} {goal['unit']}".rstrip(),
             "failed" if goal["value"] is None else f"{goal['value']:.3f} {goal['unit']}".rstrip(),
-            _verdict(goal["met"], goal["value"]),
+            verdict(goal["met"], goal["value"]),
         )
         for goal in goals
     ]
     return Rows("Bars", ("what", "bar", "measured", ""), body)
-
-
-def _verdict(met: bool, value: float | None) -> str:
-    if value is None:
-        return "not measured"
-    return "met" if met else "missed"

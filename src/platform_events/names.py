@@ -76,6 +76,10 @@ class Namespace:
         """Return the topic of a channel's member events that cannot be decoded or written."""
         return self.topic(channel) + ".dlq"
 
+    def feeder(self, channel: str, partition: int) -> str:
+        """Return the transactional ID by which only one process feeds a channel's partition."""
+        return f"{self.topic(channel)}.{partition}"
+
     def positions(self, channel: str) -> str:
         """Return the group in which a channel's positions in its members are kept."""
         return self.topic(channel) + ".positions"

@@ -454,7 +454,7 @@ MEMBERS = {
 
 def feeding_of(definition: ChannelDefinition, entry: Entry | None = None) -> Feeding:
     entry = entry or Entry(definition.name, "default", definition, None)
-    return make_feeding(definition, entry, MEMBERS, refill=False)
+    return make_feeding(definition, entry, MEMBERS, refill=False, survivors={})
 
 
 def channel(*members: Member) -> ChannelDefinition:
@@ -513,7 +513,8 @@ def test_a_channel_that_is_filled_again_begins_where_it_had_begun_or_at_what_is_
     definition = channel(Member(READING_NAME, "", "now"))
     feed = Feed(READING_NAME, "", 1, f"id-{READING_NAME}", tuple(starts))
     topics = {**MEMBERS, READING_NAME: MemberTopic(feed.topic_id, (4, 0, 6), (50, 50, 50))}
-    made = make_feeding(definition, active(definition, Feeding(1, (feed,))), topics, refill=True)
+    before = active(definition, Feeding(1, (feed,)))
+    made = make_feeding(definition, before, topics, refill=True, survivors={})
     (again,) = made.feeds
     assert (made.number, again.added) == (2, 2)
     padded = [*starts, 0, 0, 0]
@@ -526,3 +527,13 @@ def test_a_channel_s_records_fold_back_to_the_same_state(sales: Definitions) -> 
     for key, value in entry_records(world.state.entries.values()).items():
         state.fold(key.encode(), value, "catalog@0")
     assert state.entries == world.state.entries
+
+
+def test_a_channel_that_the_catalog_lost_goes_on_where_it_was() -> None:
+    known, *others = MEMBERS
+    definition = channel(*(Member(event) for event in MEMBERS))
+    entry = Entry(definition.name, "default", definition, None)
+    made = make_feeding(definition, entry, MEMBERS, refill=False, survivors={known: 4})
+    assert made.number == 5, "higher than any that was committed"
+    added = {feed.event: feed.added for feed in made.feeds}
+    assert added == {known: 4} | dict.fromkeys(others, 5)

@@ -106,7 +106,7 @@ def test_malformed_lines_are_told_and_the_others_are_judged(
     assert found[2]["error"]["message"].startswith("order_id: expected text")
     assert "Other__e" in found[4]["error"]["message"]
     assert found[3]["passes"] is True
-    assert result.stderr == "1 of 1 event pass; 5 lines are no event\n"
+    assert result.stderr == "1 of 1 event passes; 5 lines are no event\n"
     assert result.exit_code == 1
 
 

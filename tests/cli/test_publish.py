@@ -126,7 +126,7 @@ def test_what_cannot_be_published_to_is_said_before_input_is_read(bus_cli: Any) 
     assert "did you mean Order_Placed__e?" in result.stderr
     result = bus_cli("publish", "All__chn", "in")
     assert result.exit_code == 2
-    assert result.stderr.startswith("error: USAGE: All__chn is a channel")
+    assert result.stderr.startswith("error: USAGE: All__chn is a channel; publish to ")
     result = bus_cli("publish", "Order_Placed__e", "in", "--header", "ce_id=x")
     assert result.exit_code == 2
     assert result.stderr.startswith("error: USAGE: header 'ce_id'")

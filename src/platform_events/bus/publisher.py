@@ -13,7 +13,6 @@ from platform_events.bus.headers import ID, fixed_headers, header_bytes, user_he
 from platform_events.bus.models import as_mapping
 from platform_events.bus.starts import find_stream, identify
 from platform_events.bus.values import EventIds, EventMessage, PublishResult, PublishStatus
-from platform_events.catalog.live import refuse_channel
 from platform_events.definitions.codec import PayloadEncoder
 from platform_events.definitions.model import EventDefinition
 from platform_events.errors import EventTooLargeError, PlatformEventsError, UsageError
@@ -151,7 +150,7 @@ class Publisher:
             BrokerError: the cluster cannot be asked.
         """
         name = stream_name(event)
-        refuse_channel(name)
+        self._catalog.refuse_channel(name)
         entry = self._catalog.entry(name)
         target = self._targets.get(name)
         if target is None or target.entry is not entry or target.watched.deleted:

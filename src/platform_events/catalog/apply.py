@@ -16,6 +16,7 @@ from platform_events.catalog.channel_plan import is_refilled
 from platform_events.catalog.feeding import MemberTopic, make_feeding
 from platform_events.catalog.ownership import with_latest
 from platform_events.catalog.plan import make_plan, planned_topics
+from platform_events.catalog.positions import read_positions
 from platform_events.catalog.state import CatalogState, Entry, entry_records
 from platform_events.catalog.topics import TopicChange, TopicFacts
 from platform_events.definitions.model import ChannelDefinition
@@ -24,6 +25,7 @@ from platform_events.kafka.admin import Admin
 from platform_events.kafka.ledger import LedgerWriter
 from platform_events.kafka.producer import MAX_BATCH_BYTES, ORIGIN_ROOM
 from platform_events.kafka.reader import read_range
+from platform_events.kafka.transactions import TransactionalProducer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 _CATALOG_CONFIG = {"cleanup.policy": "compact", "max.message.bytes": str(MAX_BATCH_BYTES)}
 _LOOK_AGAIN = 0.005
 """Seconds."""
+_FENCE_TIMEOUT_MS = 30_000
+"""Nothing is written under it; the coordinator wants to know."""
 
 
 def plan_options(
@@ -124,12 +128,32 @@ def _carry_out(
     for change in plan.effective:
         for topic in change.topics:
             writer.check_fence()
+            if topic.create and topic.topic == settings.namespace.topic(change.name):
+                _fence_feeders(settings, change.entry)
             _change_topic(admin, topic, options)
         if change.entry is not None:
             done.append(_finish(admin, settings.namespace, change.entry))
         progress(change)
     _commit(writer, done)
     _await_readable(settings, admin)
+
+
+def _fence_feeders(settings: Settings, entry: Entry | None) -> None:
+    """End what routers still have for a channel's topic that is gone.
+
+    Else it would land in the one that is made anew, and come again when that is filled.
+    """
+    before = entry.active if entry is not None else None
+    if entry is None or not isinstance(before, ChannelDefinition):
+        return
+    for partition in range(before.partitions):
+        TransactionalProducer(
+            settings,
+            settings.namespace.feeder(entry.name, partition),
+            f"making {entry.name} anew",
+            timeout_ms=_FENCE_TIMEOUT_MS,
+            max_bytes=MAX_BATCH_BYTES,
+        ).close()
 
 
 def _commit(writer: LedgerWriter, entries: list[Entry]) -> None:
@@ -180,8 +204,27 @@ def _finish(admin: Admin, namespace: Namespace, entry: Entry) -> Entry:
         return replace(done, schema_ids=with_latest(entry.schema_ids, entry.wanted.schema.id))
     admin.await_topic(namespace.dead_letters(entry.name))
     members = _read_members(admin, namespace, entry.wanted)
-    refill = is_refilled(entry, topic.topic_id)
-    return replace(done, feeding=make_feeding(entry.wanted, entry, members, refill=refill))
+    feeding = make_feeding(
+        entry.wanted,
+        entry,
+        members,
+        refill=is_refilled(entry, topic.topic_id),
+        survivors={} if entry.feeding else _find_survivors(admin, namespace, entry.wanted),
+    )
+    return replace(done, feeding=feeding)
+
+
+def _find_survivors(
+    admin: Admin, namespace: Namespace, channel: ChannelDefinition
+) -> dict[str, int]:
+    """Return the members with committed positions and the newest definition of each."""
+    events = {namespace.topic(member.event): member.event for member in channel.members}
+    committed = admin.committed(namespace.positions(channel.name), stable=False)
+    survivors: dict[str, int] = {}
+    for place, position in read_positions(committed, events).items():
+        newest = max(survivors.get(place.event, 0), position.mark.definition)
+        survivors[place.event] = newest
+    return survivors
 
 
 def _read_members(

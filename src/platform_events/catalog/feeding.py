@@ -69,6 +69,7 @@ def make_feeding(
     topics: Mapping[str, MemberTopic],
     *,
     refill: bool,
+    survivors: Mapping[str, int],
 ) -> Feeding:
     """Return how a channel is fed from now on: as before, or with the next number.
 
@@ -77,12 +78,14 @@ def make_feeding(
         entry: what the catalog said of it before.
         topics: the topic of each member.
         refill: the channel's own topic was made anew, so what it had has to come again.
+        survivors: of a channel that the catalog does not know, the events with committed positions
+            and the definition of these: the catalog was lost, and they go on where they were.
     """
     topic_ids = {event: topic.topic_id for event, topic in topics.items()}
     before = entry.feeding
     if before is not None and not (refill or describe_feeding(definition, entry, topic_ids)):
         return before
-    number = before.number + 1 if before is not None else 1
+    number = max([before.number] if before is not None else survivors.values(), default=0) + 1
     present = present_feeds(entry)
     feeds = []
     for member in definition.members:
@@ -96,7 +99,8 @@ def make_feeding(
             # Of a topic that was made anew no event was seen yet, whenever the member joined.
             late = feed is None and member.start == "now"
             starts = topic.ends if late else topic.firsts
-            feed = Feed(member.event, member.filter, number, topic.topic_id, starts)
+            added = survivors.get(member.event, number)
+            feed = Feed(member.event, member.filter, added, topic.topic_id, starts)
         feeds.append(feed)
     return Feeding(number, tuple(feeds))
 

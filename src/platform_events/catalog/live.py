@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from platform_events.catalog.state import CatalogState, Entry
+from platform_events.definitions.document import one_of
 from platform_events.definitions.model import ChannelDefinition, EventDefinition
 from platform_events.errors import (
     CatalogCorruptError,
@@ -72,6 +73,23 @@ class Catalog:
         active = self.entry(name).active
         assert isinstance(active, EventDefinition)
         return active
+
+    def refuse_channel(self, name: str) -> None:
+        """Raise if `name` is a custom channel's: nothing can be published to one.
+
+        Raises:
+            UsageError: it is; the message names the events to publish instead.
+            BrokerError: the catalog cannot be read.
+        """
+        if not is_channel_name(name):
+            return
+        if name not in self._state.entries:
+            self.refresh()
+        entry = self._state.entries.get(name)
+        members = "one of its member events"
+        if entry is not None and isinstance(entry.active, ChannelDefinition):
+            members = one_of([member.event for member in entry.active.members])
+        raise UsageError(f"{name} is a channel; publish to {members}, the channel gets it")
 
     def channel(self, name: str) -> ChannelDefinition:
         """Return the active definition of a channel; raises as `entry` does."""
@@ -183,18 +201,6 @@ class Catalog:
         close = _closest(name, names)
         hint = f"did you mean {close}?" if close else f"it has {', '.join(names[:8])}"
         return f"{name} is unknown in tenant {tenant!r}; {hint}"
-
-
-def refuse_channel(name: str) -> None:
-    """Raise if `name` is a custom channel's: nothing can be published to one.
-
-    Raises:
-        UsageError: it is.
-    """
-    if is_channel_name(name):
-        raise UsageError(
-            f"{name} is a channel; publish to one of its member events, the channel gets it"
-        )
 
 
 def _closest(name: str, names: list[str]) -> str | None:

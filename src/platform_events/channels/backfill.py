@@ -11,7 +11,7 @@ from platform_events.kafka.reader import END_SLICE, MAX_BATCH, Record, TopicRead
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from platform_events.channels.positions import Place
+    from platform_events.catalog.positions import Place
     from platform_events.channels.transfer import Source, Transfer
     from platform_events.settings import Settings
 

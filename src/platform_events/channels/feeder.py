@@ -22,8 +22,8 @@ from platform_events.kafka.producer import MAX_BATCH_BYTES, ORIGIN_ROOM
 from platform_events.kafka.transactions import TransactionalProducer
 
 if TYPE_CHECKING:
+    from platform_events.catalog.positions import Place
     from platform_events.catalog.state import Entry, Feeding
-    from platform_events.channels.positions import Place
     from platform_events.channels.states import State
     from platform_events.channels.workshop import Workshop
     from platform_events.kafka.tail import Attachment
@@ -158,7 +158,7 @@ class Feeder:
             return
         with TransactionalProducer(
             self._shop.settings,
-            f"{self._topic}.{self._partition}",
+            self._shop.settings.namespace.feeder(self._entry.name, self._partition),
             f"feeding {self._label}",
             timeout_ms=_TRANSACTION_TIMEOUT_MS,
             max_bytes=MAX_BATCH_BYTES + ORIGIN_ROOM,
@@ -173,11 +173,14 @@ class Feeder:
                     )
                 except PositionGone:
                     _logger.info("%s: a position is gone from a member's log", self._label)
-                except OutdatedCatalog:
+                except OutdatedCatalog as error:
+                    self._check(entry)
                     self._shop.catalog.refresh()
-                    self._entry = self._shop.catalog.cached(entry.name) or entry
-                    self._check(self._entry)
-                    self._pause()
+                    newer = self._shop.catalog.cached(entry.name) or entry
+                    if newer.feeding == entry.feeding:
+                        self._fail(str(error))
+                    else:
+                        self._entry = newer
 
     def _take_up(self, entry: Entry, producer: TransactionalProducer) -> Transfer:
         feeding = entry.feeding

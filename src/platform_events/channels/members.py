@@ -6,12 +6,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from platform_events.bus.decoding import with_identity
 from platform_events.bus.headers import (
-    DEAD_LETTER_REASON,
-    ID,
-    ORIGIN,
     SCHEMA,
     RecordHeaders,
-    find_header,
     schema_guid,
 )
 from platform_events.definitions.schema import schema_id_from_guid
@@ -23,54 +19,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from platform_events.catalog.live import Catalog
+    from platform_events.catalog.positions import Place
     from platform_events.catalog.state import Feed
-    from platform_events.channels.positions import Place
     from platform_events.kafka.reader import Record
-
-_LONGEST_REASON = 1_000
-OutHeaders: TypeAlias = "list[tuple[str, str | bytes | None]]"
 
 
 class SetAside(Exception):  # noqa: N818 - not a failure of the router
     """A record does not go into the channel but into its dead-letter topic; the text is why."""
 
 
-def _accept(_: bytes) -> bool:
-    return True
+Writer: TypeAlias = "tuple[bytes, Callable[[bytes], bool] | None]"
+"""Of the records that one schema wrote: the name of their type, and whether a body passes. None:
+every body does, and none is looked into."""
 
 
 class Sieve:
-    """Judges the records of one member, each by the schema that it was written with.
-
-    Without a filter nothing is decoded: a body passes as it is, and only a record whose schema is
-    unknown is set aside.
-    """
+    """Judges the records of one member, each by the schema that it was written with."""
 
     def __init__(self, feed: Feed, catalog: Catalog) -> None:
         self._filter = feed.filter
         self._catalog = catalog
-        self._writers: dict[bytes | None, tuple[bytes, Callable[[bytes], bool]]] = {}
+        self.writers: dict[bytes | None, Writer] = {}
+        """By the header that names the schema, as far as they were found."""
 
-    def judge(self, headers: RecordHeaders, body: bytes | None) -> bytes | None:
-        """Return the name of a record's type if it passes, None if it does not.
+    def find_writer(self, header: bytes | None) -> Writer:
+        """Return how to judge the records with this header.
 
         Raises:
-            SetAside: it cannot be decoded.
-            BrokerError: the catalog cannot be asked for its schema.
+            SetAside: they cannot be decoded.
+            BrokerError: the catalog cannot be asked for the schema.
         """
-        if len(headers) > 1 and headers[1][0] == SCHEMA:
-            header = headers[1][1]
-        else:
-            header = find_header(headers, SCHEMA)
-        type_, passes = self._writers.get(header) or self._find_writer(header)
-        if body is None:
-            raise SetAside("it has no body (a tombstone)")
-        try:
-            return type_ if passes(body) else None
-        except ValueError as error:
-            raise SetAside(str(error)) from error
-
-    def _find_writer(self, header: bytes | None) -> tuple[bytes, Callable[[bytes], bool]]:
         guid = schema_guid(header)
         if guid is None:
             raise SetAside(f"no header {SCHEMA} names the schema it was written with")
@@ -78,7 +56,7 @@ class Sieve:
             schema = self._catalog.schema(schema_id_from_guid(guid))
         except UnknownSchemaError as error:
             raise SetAside(str(error)) from error
-        passes: Callable[[bytes], bool] = _accept
+        passes = None
         if self._filter:
             from platform_events.definitions.filters import FilterError, compile_filter
 
@@ -86,12 +64,12 @@ class Sieve:
                 passes = compile_filter(self._filter, schema)
             except FilterError as error:
                 raise SetAside(f"the filter does not fit schema {schema.id}: {error}") from error
-        self._writers[header] = writer = (schema.name.encode(), passes)
+        self.writers[header] = writer = (schema.name.encode(), passes)
         return writer
 
 
 class Stamp:
-    """Makes the headers with which the records of one place go into the channel."""
+    """Says in headers where the records of one place come from."""
 
     def __init__(self, place: Place, definition: int, identity: StreamIdentity) -> None:
         self._identity = identity
@@ -99,24 +77,7 @@ class Stamp:
         self._tag = identity.tags[0]
         self._is_total = identity.partitions == 1
 
-    def mark(self, record: Record, headers: RecordHeaders, type_: bytes) -> OutHeaders:
-        """Return a record's headers with its origin behind them, and its identity among them.
-
-        Args:
-            record: as it was read.
-            headers: its own.
-            type_: name of the record of its schema.
-        """
-        if not headers or headers[0][0] != ID:
-            headers = with_identity(headers, type_, record, self._identity)
-        return [*headers, (ORIGIN, self._origin(record))]
-
-    def mark_dead(self, record: Record, headers: RecordHeaders, reason: str) -> OutHeaders:
-        """Return the headers with which a record is set aside."""
-        text = reason.encode(errors="replace")[:_LONGEST_REASON]
-        return [*headers, (ORIGIN, self._origin(record)), (DEAD_LETTER_REASON, text)]
-
-    def _origin(self, record: Record) -> bytes:
+    def origin(self, record: Record) -> bytes:
         """Return the header's text: stream, definition, partition, offset, time, replay ID."""
         offset, (_, time_ms) = record.offset(), record.timestamp()
         if self._is_total:
@@ -124,3 +85,10 @@ class Stamp:
         else:
             replay_id = str(self._identity.time_id(time_ms - LowWaterMark.MARGIN_MS)).encode()
         return b"%b %d %d %b" % (self._prefix, offset, time_ms, replay_id)
+
+    def identify(self, record: Record, headers: RecordHeaders, type_: bytes) -> RecordHeaders:
+        """Return headers with the event ID and type that other software left out.
+
+        The ID is the one that subscribers of the member see, so it stays the same.
+        """
+        return with_identity(headers, type_, record, self._identity)

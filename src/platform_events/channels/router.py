@@ -35,6 +35,8 @@ _PAUSE = 1.0
 _CATCHING_UP_AT_ONCE = 4
 _STOP_SECONDS = 10.0
 """How long partitions that go to another process are waited for; fencing covers the rest."""
+_GONE_SECONDS = 1.0
+"""The same for those of deleted channels, which nobody takes over."""
 _logger = logging.getLogger("platform_events")
 
 
@@ -134,7 +136,8 @@ class Router:
         self._entries = {
             topic(entry.name): entry
             for entry in self._catalog.known()
-            if isinstance(entry.active, ChannelDefinition) and entry.feeding is not None
+            # A deletion takes the topic before it is finished.
+            if isinstance(entry.active, ChannelDefinition) and entry.wanted and entry.feeding
         }
         for (name, _), feeder in list(self._feeders.items()):
             if name in self._entries:
@@ -153,9 +156,10 @@ class Router:
         for key, feeder in going.items():
             feeder.stop()
             self._statements.forget(key)
-        deadline = time.monotonic() + _STOP_SECONDS
+        begin = time.monotonic()
         for (topic, partition), feeder in going.items():
-            if not feeder.join(max(deadline - time.monotonic(), 0)):
+            patience = _STOP_SECONDS if topic in self._entries else _GONE_SECONDS
+            if not feeder.join(max(begin + patience - time.monotonic(), 0)):
                 _logger.warning("%s[%s]: left to be fenced by the next router", topic, partition)
 
     def _publish_statements(self) -> None:

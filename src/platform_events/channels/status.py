@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_events.channels.positions import Mark, Place, Position, read_positions
+from platform_events.catalog.positions import Mark, Place, Position, read_positions
 from platform_events.channels.states import FeedState
 from platform_events.kafka.reader import TopicReader
 
@@ -150,6 +150,9 @@ class _Routing:
 
     def leaders(self, name: str, partitions: Mapping[str, int]) -> Iterable[LeaderStatus]:
         topic = self._settings.namespace.topic(name)
+        if topic not in partitions:
+            gone = f"its topic {topic} was deleted; platform-events apply makes it anew"
+            yield LeaderStatus(0, None, None, "broken", gone, None)
         for partition in range(partitions.get(topic, 0)):
             leader = self._leaders.get((topic, partition))
             said = self._statements.get((topic, partition))

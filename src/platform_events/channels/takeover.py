@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from platform_events.channels.members import Sieve, Stamp
-from platform_events.channels.positions import (
+from platform_events.catalog.positions import (
     Place,
     Position,
     beginning,
@@ -16,6 +15,7 @@ from platform_events.channels.positions import (
     resume,
     skip_expired,
 )
+from platform_events.channels.members import Sieve, Stamp
 from platform_events.channels.recovery import find_highest
 from platform_events.channels.transfer import Caution, Source, Transfer
 from platform_events.errors import StreamDeletedError, StreamRecreatedError
@@ -34,7 +34,10 @@ _logger = logging.getLogger("platform_events")
 
 
 class OutdatedCatalog(Exception):  # noqa: N818 - it passes
-    """A later definition was committed than this process knows: it has to read the catalog on."""
+    """A later definition was committed than this process knows; the text says which.
+
+    It has to read the catalog on.
+    """
 
 
 class Terrain:
@@ -42,7 +45,7 @@ class Terrain:
 
     Raises:
         StreamDeletedError: one of them is gone.
-        StreamRecreatedError: a member's is another one than the channel was defined with.
+        StreamRecreatedError: one of them is another than the channel was defined with.
         BrokerError: the cluster cannot be asked.
     """
 
@@ -67,6 +70,13 @@ class Terrain:
         channel = described[name]
         if channel is None:
             raise _missing(entry.name)
+        if channel.topic_id != entry.topic_ids[-1]:
+            path = stream_path(entry.name)
+            raise StreamRecreatedError(
+                path,
+                f"the topic of {path} was deleted and created anew; platform-events apply lets it "
+                "be filled from its members again",
+            )
         self.channel = channel
 
     @property
@@ -110,8 +120,12 @@ def take_up(
     namespace = shop.settings.namespace
     group = namespace.positions(entry.name)
     committed = shop.admin.committed(group, stable=True)
-    if newest_definition(committed.values()) > feeding.number:
-        raise OutdatedCatalog
+    newest = newest_definition(committed.values())
+    if newest > feeding.number:
+        raise OutdatedCatalog(
+            f"definition {newest} was in force already, the catalog has only {feeding.number}; "
+            "if it was restored from a copy, change the channel and apply until it is ahead"
+        )
     channel = terrain.channel
     places = places_of(feeding, terrain.partitions, channel.partitions, partition)
     resumption = resume(feeding, places, read_positions(committed, terrain.events))

@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from platform_events.bus.headers import DEAD_LETTER_REASON, ID, ORIGIN, SCHEMA, find_header
+from platform_events.catalog.positions import Mark, Place, Position
 from platform_events.channels.members import SetAside, Sieve, Stamp
-from platform_events.channels.positions import Mark, Place, Position
 from platform_events.errors import RecordRejectedError
 from platform_events.kafka.groups import Committed
 
@@ -23,6 +24,7 @@ _MOST_BYTES = 8 * 1024 * 1024
 _MOST_JUDGED = 50_000
 _LONGEST_SECONDS = 0.5
 """A transaction is committed when it has as much as one of these. Subscribers see it only then."""
+_LONGEST_REASON = 1_000
 _FORMS = 3
 """A record is set aside whole, or else without its body, or else only with where it came from."""
 
@@ -157,37 +159,68 @@ class Transfer:
             FencedError: another process leads the channel partition now.
             BrokerError: the transaction failed.
         """
-        careful = self._caution.until.get(source.place, 0)
         try:
-            self._forward(source, records, careful)
+            if self._caution.until:
+                self._forward_carefully(source, records)
+            else:
+                self._forward(source, records)
         except RecordRejectedError as error:
             self._learn(error)
             raise
 
-    def _forward(self, source: Source, records: Sequence[Record], careful: int) -> None:
-        judge = source.sieve.judge
+    def _forward(self, source: Source, records: Sequence[Record]) -> None:
+        # The router's inner loop: a call for each record is felt here.
+        writers, find_writer = source.sieve.writers, source.sieve.find_writer
+        stamp, produce = source.stamp, self._producer.produce
+        topic, partition = self._topic, self._partition
         for record in records:
             offset = record.offset()
             if offset < source.offset:
                 continue
-            if offset < careful or self._single is not None:
-                if self._is_open:
-                    self.commit()
-                self._single = (source.place, offset) if offset < careful else None
             headers: RecordHeaders = record.headers() or ()
             body = record.value()
             try:
-                type_ = judge(headers, body)
-                if type_ is None:
+                if len(headers) > 1 and headers[1][0] == SCHEMA:
+                    header = headers[1][1]
+                else:
+                    header = find_header(headers, SCHEMA)
+                type_, passes = writers.get(header) or find_writer(header)
+                if body is None:
+                    raise SetAside("it has no body (a tombstone)")  # noqa: TRY301
+                if passes is not None and not passes(body):
                     source.filtered += 1
                 else:
-                    self._write(source, record, headers, type_)
+                    if not self._is_open:
+                        self._open()
+                    if not headers or headers[0][0] != ID:
+                        headers = stamp.identify(record, headers, type_)
+                    marked = [*headers, (ORIGIN, stamp.origin(record))]
+                    if not produce(topic, body, record.key(), partition, marked):
+                        raise SetAside("it is larger than the channel takes")  # noqa: TRY301
                     source.passed += 1
-            except SetAside as reason:
-                self._bury(source, record, headers, str(reason))
+                    self._records += 1
+                    self._bytes += len(body)
+            except (SetAside, ValueError) as reason:
+                self._bury(source, record, str(reason))
             source.offset = offset + 1
             source.has_moved = True
             self._judged += 1
+
+    def _forward_carefully(self, source: Source, records: Sequence[Record]) -> None:
+        """Give each record that may be refused a transaction of its own."""
+        caution, place = self._caution, source.place
+        for record in records:
+            offset = record.offset()
+            is_suspect = offset < caution.until.get(place, 0)
+            if is_suspect or self._single is not None:
+                if self._is_open:
+                    self.commit()
+                self._single = (place, offset) if is_suspect else None
+            if (place, offset) in caution.refused and offset >= source.offset:
+                self._bury(source, record, caution.reason)
+                source.advance(offset + 1)
+            else:
+                self._forward(source, (record,))
 
     def commit(self, *, everything: bool = False) -> None:
         """Make what was moved visible, together with the positions behind it.
@@ -234,30 +267,23 @@ class Transfer:
             self._is_open = True
             self._began = time.monotonic()
 
-    def _write(self, source: Source, record: Record, headers: RecordHeaders, type_: bytes) -> None:
-        if self._caution.refused and (source.place, record.offset()) in self._caution.refused:
-            raise SetAside(self._caution.reason)
-        body = record.value()
-        marked = source.stamp.mark(record, headers, type_)
-        if not self._is_open:
-            self._open()
-        if not self._producer.produce(self._topic, body, record.key(), self._partition, marked):
-            raise SetAside("it is larger than the channel takes")
-        self._records += 1
-        self._bytes += len(body or b"")
-
-    def _bury(self, source: Source, record: Record, headers: RecordHeaders, reason: str) -> None:
+    def _bury(self, source: Source, record: Record, reason: str) -> None:
         """Write a record into the dead-letter topic, as much of it as that takes."""
-        stamp = source.stamp
+        text = reason.encode(errors="replace")[:_LONGEST_REASON]
+        why: list[tuple[str, bytes | None]] = [
+            (ORIGIN, source.stamp.origin(record)),
+            (DEAD_LETTER_REASON, text),
+        ]
+        marked = [*(record.headers() or ()), *why]
         forms = [
-            (record.value(), record.key(), stamp.mark_dead(record, headers, reason)),
-            (None, record.key(), stamp.mark_dead(record, headers, reason)),
-            (None, None, stamp.mark_dead(record, (), reason)),
+            (record.value(), record.key(), marked),
+            (None, record.key(), marked),
+            (None, None, why),
         ]
         self._open()
         refusals = self._caution.refused.get((source.place, record.offset()), 0)
-        for body, key, marked in forms[min(refusals, _FORMS - 1) :]:
-            if self._producer.produce(self._dead_letters, body, key, 0, marked):
+        for body, key, headers in forms[min(refusals, _FORMS - 1) :]:
+            if self._producer.produce(self._dead_letters, body, key, 0, headers):
                 break
         source.set_aside += 1
         self._records += 1

@@ -44,7 +44,9 @@ def json_option(command: _Decorated) -> _Decorated:
 def change_options(command: _Decorated) -> _Decorated:
     """Add the options that allow changes which are refused or left out otherwise."""
     prune = click.option(
-        "--prune", is_flag=True, help="Delete this project's events that no file defines any more."
+        "--prune",
+        is_flag=True,
+        help="Delete this project's events and channels that no file defines any more.",
     )
     growth = click.option(
         "--allow-partition-growth",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from platform_events.cli.output import print_line, print_table
@@ -77,10 +78,16 @@ def _document(status: ChannelStatus) -> dict[str, Any]:
                 "router": part.leader,
                 "host": part.host,
                 "detail": part.detail,
+                "since": None if part.since_ms is None else _iso(part.since_ms),
             }
             for part in status.partitions
         ],
     }
+
+
+def _iso(time_ms: int) -> str:
+    moment = datetime.fromtimestamp(time_ms / _SECOND, UTC).replace(tzinfo=None)
+    return moment.isoformat(timespec="milliseconds") + "Z"
 
 
 def _member_row(channel: str, member: dict[str, Any]) -> list[str]:

@@ -180,7 +180,7 @@ def _report(verdicts: Iterator[Verdict]) -> int:
             continue
         judged += 1
         passed += verdict["passes"]
-    events = f"{judged:,} event{'' if judged == 1 else 's'}"
+    events = f"{judged:,} event passes" if judged == 1 else f"{judged:,} events pass"
     lines = f"; {refused:,} line{' is' if refused == 1 else 's are'} no event" if refused else ""
-    note(f"{passed:,} of {events} pass{lines}")
+    note(f"{passed:,} of {events}{lines}")
     return FAILED if refused else 0

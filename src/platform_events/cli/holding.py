@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from platform_events.bus.starts import find_stream
 from platform_events.catalog.apply import read_catalog
-from platform_events.channels.status import await_definition
+from platform_events.channels.status import await_definition, channel_statuses
 from platform_events.kafka.admin import Admin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from platform_events.catalog.plan import Plan
+    from platform_events.catalog.state import Entry
     from platform_events.settings import Settings
 
 _SECONDS = 10.0
@@ -30,11 +31,13 @@ class Holding:
     """Its number."""
     replay_id: str | None
     """Events of the channel after this one are judged by it; None: no router has taken it up."""
+    obstacle: str = ""
+    """Why not, in words."""
 
     def line(self) -> str:
         """Return it in words."""
         if self.replay_id is None:
-            return f"{self.channel}: definition {self.definition} is pending: no router"
+            return f"{self.channel}: definition {self.definition} is pending: {self.obstacle}"
         return f"{self.channel}: definition {self.definition} holds after {self.replay_id}"
 
     def document(self) -> dict[str, Any]:
@@ -66,4 +69,14 @@ def find_holdings(settings: Settings, plan: Plan) -> Iterator[Holding]:
                 name,
                 entry.feeding.number,
                 None if at is None else str(stream.identity.position_id(at)),
+                _find_obstacle(settings, admin, entry) if at is None else "",
             )
+
+
+def _find_obstacle(settings: Settings, admin: Admin, entry: Entry) -> str:
+    topic = settings.namespace.topic(entry.name)
+    described = admin.describe_one(topic)
+    partitions = {topic: described.partitions} if described else {}
+    status = channel_statuses(settings, admin, [entry], partitions)[entry.name]
+    states = [part for part in status.partitions if part.state != "live"]
+    return "; ".join(sorted({part.detail or part.state for part in states})) or "no router"

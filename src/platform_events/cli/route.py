@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 def route(connection: Connection) -> None:
     """Fill the tenant's channels from their member events.
 
+    Channels are defined in schemas/channels/ and made by platform-events apply. platform-events up
+    routes by itself.
+
     Runs until Ctrl-C or SIGTERM, which end it with status 0; what is under way is finished first.
     Any number of routers share the channels of a tenant, and take over within seconds from one
     that dies. New and changed channels are noticed while it runs. What each channel does is said

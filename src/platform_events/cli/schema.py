@@ -12,7 +12,7 @@ from platform_events.cli.commands import Group, IdCommand
 from platform_events.cli.completion import complete_events
 from platform_events.cli.output import print_json
 from platform_events.errors import UsageError
-from platform_events.names import is_event_name, stream_name
+from platform_events.names import is_channel_name, is_event_name, stream_name
 
 if TYPE_CHECKING:
     from platform_events.catalog.live import Catalog
@@ -51,8 +51,11 @@ def show(connection: Connection, name_or_id: str, as_json: bool) -> None:
 def _check_form(name_or_id: str) -> None:
     from platform_events.definitions.schema import guid_from_schema_id
 
-    if is_event_name(name_or_id.removeprefix("/event/")):
+    name = name_or_id.removeprefix("/event/")
+    if is_event_name(name):
         return
+    if is_channel_name(name):
+        raise UsageError(f"{name} is a channel: its events have the schemas of its members")
     try:
         guid_from_schema_id(name_or_id.rstrip("="))
     except UsageError:

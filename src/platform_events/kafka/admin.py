@@ -6,7 +6,7 @@ import logging
 import time
 from concurrent.futures import wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from confluent_kafka import (
     ConsumerGroupTopicPartitions,
@@ -34,7 +34,7 @@ from platform_events.kafka.forks import protect
 from platform_events.kafka.groups import Committed, GroupMember
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Future
 
     from platform_events.settings import Settings
@@ -69,14 +69,11 @@ class Topic:
     replication_factor: int
 
 
-def _is_moving(error: BrokerError) -> bool:
-    return error.kafka_code in _MOVING
-
-
 class Admin:
     """Administration of one cluster. Thread-safe. Every method raises a `BrokerError`."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._timeout = settings.request_timeout
         self._health = Health(settings.bootstrap_servers)
         try:
@@ -247,25 +244,15 @@ class Admin:
         Raises:
             BrokerTimeoutError: they do not become stable.
         """
-        doing = f"reading the positions of group {group}"
-        deadline = time.monotonic() + self._timeout
-        while True:
-            futures = self._live().list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group)],
-                require_stable=stable,
-                request_timeout=self._timeout,
-            )
-            try:
-                found = self._wait(futures[group], doing).topic_partitions
-                for one in found:
-                    if one.error is not None:
-                        raise translate(one.error, doing, self._health)
-            except BrokerError as error:
-                if not _is_moving(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(_POLL_INTERVAL)
-            else:
-                break
+        with Admin(self._settings) as fresh:
+            found = fresh._ask_coordinator(
+                f"reading the positions of group {group}",
+                lambda client: client.list_consumer_group_offsets(
+                    [ConsumerGroupTopicPartitions(group)],
+                    require_stable=stable,
+                    request_timeout=self._timeout,
+                )[group],
+            ).topic_partitions
         return {
             (one.topic, one.partition): Committed(
                 one.topic, one.partition, one.offset, one.metadata or ""
@@ -276,20 +263,13 @@ class Admin:
 
     def members(self, group: str) -> list[GroupMember]:
         """Return the processes of a group; none if there is no such group."""
-        doing = f"describing group {group}"
-        deadline = time.monotonic() + self._timeout
-        while True:
-            futures = self._live().describe_consumer_groups([group], request_timeout=self._timeout)
-            try:
-                described = self._wait_or_none(
-                    futures[group], doing, (KafkaError.GROUP_ID_NOT_FOUND,)
-                )
-            except BrokerError as error:
-                if not _is_moving(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(_POLL_INTERVAL)
-            else:
-                break
+        with Admin(self._settings) as fresh:
+            described = fresh._ask_coordinator(
+                f"describing group {group}",
+                lambda client: client.describe_consumer_groups(
+                    [group], request_timeout=self._timeout
+                )[group],
+            )
         return [
             GroupMember(
                 member.client_id,
@@ -298,6 +278,28 @@ class Admin:
             )
             for member in (described.members if described else ())
         ]
+
+    def _ask_coordinator(self, doing: str, ask: Callable[[AdminClient], Future[Any]]) -> Any:
+        """Ask a group's coordinator; None if there is no such group.
+
+        Only a client that has asked none before: one that has, and whose broker was restarted
+        since, gets no answer for minutes, and may end the process (tried, librdkafka 2.16).
+        """
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                answer = self._wait_or_none(
+                    ask(self._live()), doing, (KafkaError.GROUP_ID_NOT_FOUND,)
+                )
+                for one in getattr(answer, "topic_partitions", ()):
+                    if one.error is not None:
+                        raise translate(one.error, doing, self._health)
+            except BrokerError as error:
+                if error.kafka_code not in _MOVING or time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_INTERVAL)
+            else:
+                return answer
 
     def _offsets(
         self,

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from platform_events.kafka.connection import Health, client_config, refuse_property
 from platform_events.kafka.faults import kafka_error, translate
 from platform_events.kafka.forks import protect
-from platform_events.kafka.reader import TOPIC_MISSING, passes_by_itself
+from platform_events.kafka.reader import OUT_OF_RANGE, TOPIC_MISSING, passes_by_itself
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -88,6 +88,7 @@ class Leadership:
         self._on_lost = on_lost
         self._topics: frozenset[str] = frozenset()
         self._owned: set[tuple[str, int]] = set()
+        self._missing: set[str] = set()
         properties: Mapping[str, Any] = {
             "group.id": group,
             "client.id": client_id,
@@ -133,8 +134,16 @@ class Leadership:
             # A record that was fetched before its partition was paused.
             return
         if error.code() in TOPIC_MISSING:
-            _logger.debug("%s", error)
-        elif not passes_by_itself(error):
+            topic = message.topic() or ""
+            if topic not in self._missing:
+                self._missing.add(topic)
+                _logger.warning(
+                    "channel topic %s does not exist; platform-events apply makes it anew", topic
+                )
+        elif error.code() in OUT_OF_RANGE:
+            # What is in the log does not matter: nothing is read.
+            return
+        elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED or not passes_by_itself(error):
             raise translate(error, f"sharing channels in group {self._group}", self._health)
 
     def declare(self, statements: Mapping[tuple[str, int], str]) -> set[tuple[str, int]]:
@@ -158,6 +167,10 @@ class Leadership:
             error = kafka_error(exception)
             if error.code() in _NO_MEMBER:
                 return set()
+            if error.code() in TOPIC_MISSING:
+                # One that is gone must not silence the others.
+                others = [self.declare({key: statements[key]}) for key in ours if len(ours) > 1]
+                return set().union(*others)
             raise translate(error, f"sharing channels in group {self._group}", self._health) from (
                 exception
             )
@@ -175,6 +188,7 @@ class Leadership:
         self._consumer.pause(partitions)
         gained = [(one.topic, one.partition) for one in partitions]
         self._owned.update(gained)
+        self._missing.difference_update(topic for topic, _ in gained)
         self._on_gained(gained)
 
     def _lose(self, _: Consumer, partitions: list[TopicPartition]) -> None:

@@ -166,17 +166,18 @@ class Tail:
         Only here, where no record is in hand: it would come before those that a new reader of its
         partition begins with.
         """
-        with self._lock:
-            idle = [key for key, readers in self._readers.items() if not readers]
-            for key in idle:
-                del self._readers[key], self._next[key]
-            if idle:
-                self._consumer.incremental_unassign([TopicPartition(*key) for key in idle])
+        idle = [key for key, readers in self._readers.items() if not readers]
+        for key in idle:
+            del self._readers[key], self._next[key]
+        if idle:
+            self._consumer.incremental_unassign([TopicPartition(*key) for key in idle])
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            self._drop_unread()
-            if not self._readers:
+            with self._lock:
+                self._drop_unread()
+                is_idle = not self._readers
+            if is_idle:
                 self._wanted.wait()
                 self._wanted.clear()
                 continue
@@ -205,6 +206,7 @@ class Tail:
                 self._next[key] = max(self._next[key], records[-1].offset() + 1)
                 for reader in [one for one in readers if not one.put((key, records), size)]:
                     self._detach(reader)
+            self._drop_unread()
 
     def _end_all(self, reason: str) -> None:
         """Send every reader away, to read by itself what it may have missed."""

@@ -71,12 +71,14 @@ class TransactionalProducer:
             "compression.type": settings.compression,
             "linger.ms": settings.linger,
             "message.max.bytes": max_bytes,
+            "delivery.report.only.error": True,
             "queue.buffering.max.kbytes": settings.publish_buffer // 1024,
         }
         try:
             self._producer: Producer = Producer(client_config(settings, self._health, properties))
         except (KafkaException, TypeError, ValueError) as error:
             raise refuse_property(error) from error
+        self._produce: Any = self._producer.produce
         protect(self)
         with self._translated():
             self._producer.init_transactions(self._timeout)
@@ -98,7 +100,7 @@ class TransactionalProducer:
         value: bytes | None,
         key: bytes | str | None,
         partition: int,
-        headers: list[tuple[str, str | bytes | None]] | None = None,
+        headers: list[tuple[str, bytes | None]] | None = None,
     ) -> bool:
         """Write a record in the transaction.
 
@@ -111,9 +113,8 @@ class TransactionalProducer:
         """
         while True:
             try:
-                self._producer.produce(
-                    topic, value, key, partition, on_delivery=self._note, headers=headers
-                )
+                # By position, which is faster: two names for the callback, then the time.
+                self._produce(topic, value, key, partition, self._note, None, 0, headers)
             except BufferError:
                 self._producer.poll(_FULL_SLICE)
             except KafkaException as exception:
@@ -165,7 +166,7 @@ class TransactionalProducer:
     def close(self) -> None:
         """End the client. A transaction under way is aborted by the next writer, or in time."""
         # The last reference ends the client, which does not wait for anything.
-        del self._producer
+        del self._producer, self._produce
 
     def _note(self, error: KafkaError | None, _: object) -> None:
         if error is not None and self._refusal is None and is_rejection(error):

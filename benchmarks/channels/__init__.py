@@ -1,0 +1,1 @@
+"""What custom channels cost: routing, the delay that a channel adds, catching up, idle channels."""
