@@ -7,13 +7,16 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check race clean
+.PHONY: demo test faults check race clean
 
 demo: $(VENV)/.local
 	$(BIN)/platform-events demo
 
 test: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist worksteal
+
+faults: $(VENV)/.dev
+	$(BIN)/pytest tests/faults
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import re
 import signal
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from platform_events.bus.bus import EventBus
 from platform_events.demo import tour
+from platform_events.demo.channels import LONG_DELAYS
 from platform_events.demo.narration import BrokenClaimError, Narrator
 from platform_events.kafka.admin import Admin
+from platform_events.kafka.transactions import TransactionalProducer
 from platform_events.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 
     from platform_events.testing import KafkaBroker
     from tests.demo.conftest import StartProgram
+
+_LOST, _REPEATED, _MISNAMED = 3, 5, 7
+"""Numbers of the records that a tampered router writes into a channel."""
 
 
 def test_it_works_in_an_empty_directory_and_leaves_it_empty(
@@ -34,25 +40,29 @@ def test_it_works_in_an_empty_directory_and_leaves_it_empty(
     assert "\x1b" not in output, "colours in a pipe"
     lines = output.splitlines()
     assert not [line for line in lines if line.strip().startswith("FAILED")]
-    assert len([line for line in lines if line.startswith("   ok  ")]) == 7
-    assert "All 7 claims hold." in output
+    assert len([line for line in lines if line.startswith("   ok  ")]) == 11
+    assert "All 11 claims hold." in output
     assert "11,199 of 11,199 results are PERSISTED" in output
     assert re.search(r"/event/Flight_Departed__e +5,109 +[\d,]+$", output, re.MULTILINE)
     assert "5,109 events expected, 5,109 received: 0 lost, 0 repeated" in output
+    # 459 departures and 472 arrivals an hour late, 992 cancelled.
+    assert "1,923 events expected, 1,923 received: 0 lost, 0 repeated" in output
+    assert "580 events expected, 580 received: 0 lost, 0 repeated" in output
     assert "EXPIRED: /event/Flight_Arrived__e: up to 2,449 events" in output
     assert "platform-events up" in output.rpartition("Next")[2]
     assert not list(directory.iterdir())
     assert not list(temporary.glob("platform-events-*"))
 
 
+@pytest.mark.parametrize("heading", ["Event definitions", "A channel made later"])
 def test_ctrl_c_ends_it_without_a_word_and_without_java(
-    start: StartProgram, tmp_path: Path, is_alive: Callable[[int], bool]
+    start: StartProgram, tmp_path: Path, is_alive: Callable[[int], bool], heading: str
 ) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     run = start("demo", TMPDIR=str(temporary))
     for line in run.stdout:
-        if "Event definitions" in line:
+        if heading in line:
             break
     running = run.descendants()
     assert len(running) == 2, "the guard and Java"
@@ -83,7 +93,7 @@ def test_naming_a_cluster_is_wrong_usage(start: StartProgram) -> None:
 
 
 class _Tampered:
-    """A subscription that loses or repeats its third event, or swaps its third and fourth."""
+    """A subscription that loses its third event, repeats it, or swaps it with the next like it."""
 
     def __init__(self, subscription: Any, fault: str) -> None:
         self._subscription = subscription
@@ -110,8 +120,10 @@ class _Tampered:
                 yield event
                 yield event
             elif self._fault == "swaps":
-                following = next(self._subscription)
-                yield following
+                for following in self._subscription:
+                    yield following
+                    if following.type == event.type:
+                        break
                 yield event
 
 
@@ -140,11 +152,40 @@ def test_a_bus_that_is_not_faithful_breaks_the_claims(
 
     monkeypatch.setattr(EventBus, "subscribe", tampered)
     narrator, output = give_tour(kafka_broker, tenant)
-    assert output.count("FAILED") == len(narrator.broken) == 3
+    assert output.count("FAILED") == len(narrator.broken) == 6
+    resumed, since, live, again, later, expired = narrator.broken
+    assert "second subscriber" in again
     # The one who resumes reads twice.
-    assert [seen in claim for claim in narrator.broken] == [fault == "swaps", True, True]
-    with pytest.raises(BrokenClaimError, match="3 of 6 claims did not hold: 5,109 events"):
+    assert (seen in resumed) == (fault == "swaps")
+    assert all(seen in claim for claim in (since, live, later, expired))
+    with pytest.raises(BrokenClaimError, match="6 of 10 claims did not hold: 5,109 events"):
         narrator.finish(1.0)
+
+
+def test_a_router_that_is_not_faithful_breaks_the_claims(
+    kafka_broker: KafkaBroker, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = TransactionalProducer.produce
+    written = count(1)
+
+    def tampered(
+        self: Any, topic: str, value: Any, key: Any, partition: int, headers: Any = None
+    ) -> bool:
+        number = next(written) if topic.endswith(LONG_DELAYS) else 0
+        if number == _LOST:
+            return True
+        if number == _MISNAMED:
+            name, origin = headers[-1]
+            headers = [*headers[:-1], (name, origin.replace(b"/event/Flight", b"/event/Light"))]
+        if number == _REPEATED:
+            honest(self, topic, value, key, partition, headers)
+        return honest(self, topic, value, key, partition, headers)
+
+    monkeypatch.setattr(TransactionalProducer, "produce", tampered)
+    narrator, _ = give_tour(kafka_broker, tenant)
+    live, origins = narrator.broken
+    assert "1,923 events expected, 1,923 received: 1 lost, 1 repeated, not in the order" in live
+    assert "1,922 of 1,923 are unchanged" in origins
 
 
 def test_an_id_that_does_not_expire_breaks_the_claim(

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from platform_events.definitions.codec import PayloadEncoder
 from platform_events.definitions.loader import load_definitions
 from platform_events.demo.airports import utc_offset
+from platform_events.demo.channels import BLIZZARD, LONG_DELAYS
 from platform_events.demo.flights import (
     ARRIVED,
     CANCELLED,
@@ -219,6 +220,8 @@ def test_every_payload_of_the_week_fits_its_definition() -> None:
 def test_the_definitions_document_every_field() -> None:
     definitions = load_definitions(SCHEMAS)
     assert set(definitions.events) == {DEPARTED, ARRIVED, CANCELLED}
+    assert set(definitions.channels) == {LONG_DELAYS, BLIZZARD}
+    assert all(channel.description for channel in definitions.channels.values())
     for definition in definitions.events.values():
         assert definition.description
         fields = definition.schema.parsed["fields"]

@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -48,6 +49,8 @@ class PageRun:
     """What the block before printed."""
     _unapplied: bool = False
     """Whether there are definitions that the next program needs."""
+    _router: subprocess.Popen[str] | None = None
+    """Runs from the first block on that shows a command with one."""
 
     def __enter__(self) -> Self:
         return self
@@ -55,9 +58,16 @@ class PageRun:
     def __exit__(self, *_: object) -> None:
         # Kafka clients that a page leaves behind must end before the broker does.
         self._names.clear()
+        if self._router is not None:
+            with self._router:
+                self._router.kill()
 
     def finish(self) -> None:
-        """Check what no block used."""
+        """Check what no block used, and how what still runs ends."""
+        if self._router is not None:
+            self._router.terminate()
+            output, _ = self._router.communicate(timeout=SECONDS)
+            assert self._router.returncode == 0, output
         if (self.directory / "schemas").exists():
             load_definitions(self.directory / "schemas")
 
@@ -87,7 +97,8 @@ class PageRun:
     def _stand_in(self, block: Block) -> None:
         """Do what matters to the next example of commands that would not end.
 
-        That is what `init` writes; and `up` applies definitions to a broker, which is there.
+        That is what `init` writes. The broker of `up` is there; definitions are applied, and a
+        router runs.
         """
         for command in commands_of(block):
             match shlex.split(command, comments=True):
@@ -95,6 +106,21 @@ class PageRun:
                     self._shell(command, block)
                 case ["platform-events", "up", *_]:
                     self._unapplied = (self.directory / "schemas").exists()
+                    self._start_router()
+                case ["platform-events", "route"]:
+                    self._start_router()
+
+    def _start_router(self) -> None:
+        if self._router is None:
+            self._router = subprocess.Popen(
+                [sys.executable, "-m", "platform_events.cli", "route"],
+                cwd=self.directory,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
 
     def _apply(self) -> None:
         definitions = load_definitions(self.directory / "schemas")
@@ -137,7 +163,21 @@ class PageRun:
             assert status == "0" or "error" in expected, f"{place}: status {status}:\n{printed}"
 
     def _shell(self, script: str, block: Block) -> tuple[str, int]:
-        environment = {
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=self.directory,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        return done.stdout, done.returncode
+
+    def _environment(self) -> dict[str, str]:
+        return {
             **os.environ,
             "PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}",
             "PLATFORM_EVENTS_BOOTSTRAP_SERVERS": self.settings.bootstrap_servers,
@@ -149,18 +189,6 @@ class PageRun:
                 for what in ("NAME", "EMAIL")
             },
         }
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            cwd=self.directory,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-        return done.stdout, done.returncode
 
     def _yaml(self, block: Block) -> None:
         text = block.text

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -17,17 +21,28 @@ from confluent_kafka.admin import (
 )
 
 from platform_events.bus.bus import EventBus
-from platform_events.catalog.apply import apply, plan_options, read_plan
+from platform_events.catalog.apply import apply, plan_options, read_catalog, read_plan
+from platform_events.channels.router import Router
+from platform_events.channels.status import await_definition
+from platform_events.cli.streams import _describe
 from platform_events.errors import AuthorizationError, BrokerError, PublishError
+from platform_events.kafka.admin import Admin
 from platform_events.kafka.local import LocalKafka
 from platform_events.settings import Settings
 from tests.docs.pages import page
-from tests.support import KEYED, ORDER, load, wait_until
+from tests.support import KEYED, ORDER, delete_topic, load, produce_raw, wait_until
 
 TENANT = "shop"
 EVENT = "Order_Placed__e"
 ROWS = page("docs/operations.md").table("Access control")
-ROLES = ("publisher", "subscriber", "plan", "apply")
+ROLES = ("publisher", "subscriber", "plan", "apply", "router", "streams")
+CHANNEL = "Large_Orders__chn"
+CHANNEL_FILE = """
+channel: Large_Orders__chn
+members:
+  - event: Order_Placed__e
+    filter: amount >= 100
+"""
 
 
 def bindings(role: str) -> list[AclBinding]:
@@ -79,6 +94,38 @@ class Cluster:
         self._client.delete_acls([request])[request].result()
         wait_until(lambda: one not in self._granted())
 
+    @property
+    def unrestricted(self) -> Settings:
+        """Settings of one who may do everything."""
+        return Settings(bootstrap_servers=self._kafka.bootstrap_servers, tenant=TENANT)
+
+    def publish(self, amount: float) -> None:
+        with EventBus(self.unrestricted) as bus:
+            bus.publish(EVENT, {"order_id": "B", "amount": amount})
+
+    def channel_ends(self) -> tuple[int, ...]:
+        """Return the ends of the channel's topic and of its dead letters."""
+        namespace = self.unrestricted.namespace
+        names = (namespace.topic(CHANNEL), namespace.dead_letters(CHANNEL))
+        with Admin(self.unrestricted) as admin:
+            marks = admin.watermarks(dict.fromkeys(names, 1))
+        return tuple(marks[name][0][1] for name in names)
+
+    def delete_channel(self) -> None:
+        delete_topic(self.unrestricted, CHANNEL)
+        name = self.unrestricted.namespace.topic(CHANNEL)
+        with Admin(self.unrestricted) as admin:
+            wait_until(lambda: admin.describe_one(name) is None)
+
+    def forget_positions(self) -> None:
+        """Let a router find its positions in the channel, as after a week of silence."""
+        group = self.unrestricted.namespace.positions(CHANNEL)
+        try:
+            self._client.delete_consumer_groups([group])[group].result()
+        except KafkaException as exception:
+            if exception.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+                raise
+
     def _granted(self) -> set[AclBinding]:
         every = AclBindingFilter(
             ResourceType.ANY, None, ResourcePatternType.ANY, None, None,
@@ -95,18 +142,31 @@ def cluster() -> Iterator[Cluster]:
 
 
 def use_apply(cluster: Cluster, directory: Path) -> None:
-    """Create, update, grow, delete, and leave only Order_Placed__e."""
+    """Create, update, grow, delete, repair; leave only Order_Placed__e and its channel."""
     settings = cluster.settings("apply")
     apply(settings, load(directory, ORDER, KEYED), plan_options(settings))
     longer = ORDER.replace("fields:", "retention: 80h\nfields:")
     wider = KEYED.replace("partitions: 3", "partitions: 4")
     apply(settings, load(directory, longer, wider), plan_options(settings, allow_growth=True))
-    apply(settings, load(directory, ORDER), plan_options(settings, prune=True))
+    desired = load(directory, ORDER, CHANNEL_FILE)
+    apply(settings, desired, plan_options(settings, prune=True))
+    cluster.delete_channel()
+    apply(settings, desired, plan_options(settings))
+    look_for_routers(cluster)
+
+
+def look_for_routers(cluster: Cluster) -> None:
+    """Do what `apply` does behind the change of a channel."""
+    settings = cluster.settings("apply")
+    with Admin(settings) as admin:
+        entry = read_catalog(settings, admin).entries[CHANNEL]
+    await_definition(settings, entry, partitions=1, seconds=0)
 
 
 def use_plan(cluster: Cluster, directory: Path) -> None:
     settings = cluster.settings("plan")
-    assert not read_plan(settings, load(directory, ORDER), plan_options(settings)).effective
+    desired = load(directory, ORDER, CHANNEL_FILE)
+    assert not read_plan(settings, desired, plan_options(settings)).effective
 
 
 def use_publisher(cluster: Cluster, _: Path) -> None:
@@ -119,11 +179,68 @@ def use_subscriber(cluster: Cluster, _: Path) -> None:
         assert next(bus.subscribe(EVENT, follow=False)).payload["order_id"] == "A"
 
 
+def use_streams(cluster: Cluster, _: Path) -> None:
+    cluster.publish(8.0)
+    with EventBus(cluster.settings("streams")) as bus:
+        channel, _ = _describe(bus)
+        (member,) = channel["members"]
+        assert member["lag_events"] > 0
+        assert member["lag_seconds"] > 0
+
+
+def use_router(cluster: Cluster, _: Path) -> None:
+    """Find lost positions, route an event, and set a record aside."""
+    cluster.forget_positions()
+    before = cluster.channel_ends()
+    cluster.publish(100.0)
+    produce_raw(cluster.unrestricted, EVENT, b"no event")
+
+    def has_routed() -> bool:
+        return all(end > old for end, old in zip(cluster.channel_ends(), before, strict=True))
+
+    with routing(cluster.settings("router")) as complaints:
+        wait_until(lambda: bool(complaints) or has_routed(), 30)
+    if complaints:
+        raise AuthorizationError(complaints[0])
+
+
+@contextmanager
+def routing(settings: Settings) -> Iterator[list[str]]:
+    """Run a router; give what it says about what it may not do."""
+    complaints: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "AUTHORIZATION_FAILED" in record.getMessage():
+                complaints.append(record.getMessage())
+
+    def run() -> None:
+        try:
+            Router(settings).run(stop)
+        except AuthorizationError as error:
+            complaints.append(str(error))
+
+    stop = threading.Event()
+    listener = Listener()
+    logger = logging.getLogger("platform_events")
+    logger.addHandler(listener)
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield complaints
+    finally:
+        stop.set()
+        thread.join()
+        logger.removeHandler(listener)
+
+
 USES = {
     "apply": use_apply,
     "plan": use_plan,
     "publisher": use_publisher,
     "subscriber": use_subscriber,
+    "streams": use_streams,
+    "router": use_router,
 }
 
 
@@ -135,9 +252,13 @@ def test_the_acls_of_each_role_are_enough_and_needed(cluster: Cluster, tmp_path:
             use(cluster, directory)
         cluster.grant(bindings(role))
         use(cluster, directory)
-    for role in ("plan", "publisher", "subscriber"):
+    for role in ("plan", "publisher", "subscriber", "streams", "router"):
         for one in bindings(role):
             cluster.revoke(one)
             with pytest.raises((BrokerError, PublishError)):
                 USES[role](cluster, directory)
             cluster.grant([one])
+    (one,) = (each for each in bindings("apply") if each.restype is ResourceType.GROUP)
+    cluster.revoke(one)
+    with pytest.raises(AuthorizationError):
+        look_for_routers(cluster)

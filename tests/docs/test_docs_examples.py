@@ -27,7 +27,7 @@ _EXEMPT = (
     r"git clone .+",
     r"cd \S+",
     r"docker .+",
-    r"platform-events (init|up|demo)\b.*",
+    r"platform-events (init|up|demo|route)\b.*",
 )
 """What may stand in a block that a test does not run."""
 
@@ -62,6 +62,7 @@ def test_there_are_examples_to_run() -> None:
     }
     least = {
         "README.md": 2,
+        "docs/channels.md": 8,
         "docs/definitions.md": 1,
         "docs/publishing.md": 8,
         "docs/subscribing.md": 10,

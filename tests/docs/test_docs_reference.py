@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any, get_args
 
 import click
@@ -14,17 +15,28 @@ from confluent_kafka import KafkaException, Producer
 
 import platform_events
 from platform_events.bus.bus import _ON_EXPIRED
+from platform_events.bus.headers import DEAD_LETTER_REASON, ORIGIN
 from platform_events.bus.publisher import MAX_EVENT_ID, SubmittedEvent
+from platform_events.bus.values import Origin
 from platform_events.catalog.apply import plan_options
 from platform_events.catalog.plan import Action, topic_config
+from platform_events.catalog.positions import Mark
+from platform_events.channels.feeder import _FIRST_PAUSE, _KEEP_SECONDS, _LONGEST_PAUSE
+from platform_events.channels.router import _CATCHING_UP_AT_ONCE
+from platform_events.channels.states import FeedState, State
+from platform_events.channels.status import ChannelStatus, LeaderStatus, MemberStatus
+from platform_events.channels.transfer import _LONGEST_REASON, _MOST_RECORDS
+from platform_events.cli.channel_status import _MEMBER_COLUMNS, _document
 from platform_events.cli.failures import report_failure
+from platform_events.cli.holding import _SECONDS
 from platform_events.cli.inspection import DELETED, READABLE
 from platform_events.cli.plan_text import _MARKS
 from platform_events.cli.program import program
-from platform_events.definitions.model import EventDefinition
+from platform_events.definitions.model import ChannelDefinition, EventDefinition
 from platform_events.definitions.schema import Schema
 from platform_events.errors import PlatformEventsError, ReplayError
 from platform_events.kafka.connection import _FIXED, _OWN_SETTING
+from platform_events.kafka.groups import SESSION_MS
 from platform_events.kafka.producer import MAX_RECORD_BYTES, Delivery
 from platform_events.kafka.reader import _PREFETCH
 from platform_events.settings import Settings
@@ -207,6 +219,90 @@ class TestErrors:
         }
 
 
+STATUS = ChannelStatus(
+    definition=1,
+    members=(MemberStatus("A__e", "", 1, 0, 0, 0, 0, 0, 0),),
+    partitions=(LeaderStatus(0, None, None, "no router", "", None),),
+)
+"""How some channel is doing."""
+
+
+class TestChannels:
+    WIRE = page("docs/reference/wire.md")
+    PAGE = page("docs/channels.md")
+
+    def test_names_in_kafka(self) -> None:
+        namespace = Settings().namespace
+        event, channel = "Order_Placed__e", "Large_Orders__chn"
+        names = [
+            *(namespace.topic(event), namespace.topic(channel), namespace.dead_letters(channel)),
+            *(namespace.catalog, namespace.catalog, f"{namespace.topic(channel)}.0"),
+            *(namespace.routers, namespace.positions(channel), namespace.topic("reader")),
+        ]
+        rows = self.WIRE.table("Names")
+        assert [names_in(row[2])[0] for row in rows] == names
+        parts = {"prefix": "platform-events", "tenant": "default", "event": event,
+                 "channel": channel, "partition": 0}  # fmt: skip
+        patterns = [names_in(row[1]) for row in rows]
+        shown = [pattern[0].format(**parts) if pattern else None for pattern in patterns]
+        assert [name for name in shown if name] == [*names[:4], *names[5:]]
+
+    def test_headers(self) -> None:
+        tables = [self.WIRE.table("Channels", number) for number in range(4)]
+        origin, reason, positions, leadership = [
+            [name for row in rows for name in names_in(row[0])] for rows in tables
+        ]
+        assert origin == [ORIGIN]
+        assert reason == [DEAD_LETTER_REASON]
+        assert f"at most {_LONGEST_REASON:,} bytes" in tables[1][0][1]
+        assert positions == [each.name for each in fields(Mark)]
+        assert leadership == [each.name for each in fields(FeedState)]
+        assert first_column("docs/channels.md", "Dead letters") == [ORIGIN, DEAD_LETTER_REASON]
+
+    def test_the_origin_that_is_shown_is_one(self) -> None:
+        text = self.WIRE.sections["Channels"]
+        (shown,) = re.findall(r"`(/event/[^`]+ [^`]+)`", text)
+        origin = Origin.parse(shown.encode())
+        assert (origin.definition, origin.partition, origin.offset) == (3, 0, 41)
+        (form,) = (span for span in names_in(text) if span.startswith("stream "))
+        assert len(form.split(" ")) == len(shown.split(" ")) == len(fields(Origin))
+
+    def test_attributes_of_an_origin(self) -> None:
+        cells = dict(row for row in self.PAGE.table("What is guaranteed"))
+        documented = {name for name in names_in(cells["`origin`"]) if name.isidentifier()}
+        assert documented == {each.name for each in fields(Origin)} - {"appended_ms"}
+
+    def test_states(self) -> None:
+        states = {*get_args(State), "no router"}
+        assert set(first_column("docs/channels.md", "Watching a channel", 1)) == states
+        told = next(row[1] for row in self.WIRE.table("Channels", 3) if row[0] == "`state`")
+        assert set(names_in(told)) == set(get_args(State))
+
+    def test_columns_and_keys_of_streams(self) -> None:
+        document = _document(STATUS)
+        rows = self.PAGE.table("Watching a channel")
+        assert [row[0] for row in rows] == [
+            column for column in _MEMBER_COLUMNS if column not in ("CHANNEL", "MEMBER")
+        ]
+        assert {names_in(row[1])[0] for row in rows} == set(document["members"][0]) - {"event"}
+        text = page("docs/reference/cli.md").sections["platform-events streams"]
+        items = {names_in(item)[0]: names_in(item)[1:] for item in text.split("\n- ")[1:]}
+        assert items == {part: list(document[part][0]) for part in ("members", "routing")}
+        for path in first_column("docs/operations.md", "What to watch"):
+            part, key = path.split("[].")
+            assert key in document[part][0]
+
+    def test_numbers(self) -> None:
+        routers = page("docs/operations.md").sections["Routers"]
+        assert f"noticed after {SESSION_MS // 1000} seconds" in routers
+        assert _CATCHING_UP_AT_ONCE == 4
+        assert "four channel partitions at a time" in " ".join(routers.split())
+        assert _KEEP_SECONDS == 24 * 3600
+        assert f"after {_FIRST_PAUSE} to {_LONGEST_PAUSE:.0f} seconds" in self.PAGE.prose
+        assert f"up to {_MOST_RECORDS:,} events" in self.PAGE.sections["Latency and cost"]
+        assert f"up to {_SECONDS:.0f} seconds in all" in page("docs/operations.md").prose
+
+
 class TestOtherTables:
     def test_topic_configuration(self) -> None:
         settings = Settings(min_insync_replicas=2)
@@ -219,6 +315,10 @@ class TestOtherTables:
                     "retention.bytes"):  # fmt: skip
             assert documented[key] == config[key]
         assert int(config["retention.ms"]) == 12 * int(config["segment.ms"])
+        channel = ChannelDefinition("A__chn", (), definition.retention_ms)
+        largest = int(topic_config(channel, plan_options(settings))["max.message.bytes"])
+        reason = next(row[2] for row in rows if row[0] == "`max.message.bytes`")
+        assert f"{largest:,} for channels" in reason
 
     def test_marks_of_a_plan(self) -> None:
         rows = page("docs/operations.md").table("Plan and apply")

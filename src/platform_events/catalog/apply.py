@@ -22,13 +22,14 @@ from platform_events.catalog.topics import TopicChange, TopicFacts
 from platform_events.definitions.model import ChannelDefinition
 from platform_events.errors import BrokerTimeoutError, PlanRefusedError
 from platform_events.kafka.admin import Admin
+from platform_events.kafka.groups import read_committed
 from platform_events.kafka.ledger import LedgerWriter
 from platform_events.kafka.producer import MAX_BATCH_BYTES, ORIGIN_ROOM
 from platform_events.kafka.reader import read_range
 from platform_events.kafka.transactions import TransactionalProducer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from platform_events.definitions.model import Definitions
     from platform_events.names import Namespace
@@ -64,7 +65,7 @@ def read_plan(settings: Settings, desired: Definitions, options: PlanOptions) ->
         BrokerError: the cluster cannot be asked.
     """
     with Admin(settings) as admin:
-        return _plan(settings, admin, desired, options)
+        return _plan(read_catalog(settings, admin), admin, desired, options)
 
 
 def apply(
@@ -94,11 +95,12 @@ def apply(
     with Admin(settings) as admin:
         _make_catalog(settings, admin, topic)
         with LedgerWriter(settings, topic) as writer:
-            plan = _plan(settings, admin, desired, options)
+            state = read_catalog(settings, admin)
+            plan = _plan(state, admin, desired, options)
             if plan.refusals:
                 raise PlanRefusedError(plan.refusals)
             if plan.effective and confirm(plan):
-                _carry_out(plan, settings, admin, writer, options, progress)
+                _carry_out(plan, state, settings, admin, writer, progress)
     return plan
 
 
@@ -117,10 +119,10 @@ def _make_catalog(settings: Settings, admin: Admin, topic: str) -> None:
 
 def _carry_out(
     plan: Plan,
+    state: CatalogState,
     settings: Settings,
     admin: Admin,
     writer: LedgerWriter,
-    options: PlanOptions,
     progress: Callable[[Change], None],
 ) -> None:
     _commit(writer, [change.entry for change in plan.effective if change.entry is not None])
@@ -129,31 +131,35 @@ def _carry_out(
         for topic in change.topics:
             writer.check_fence()
             if topic.create and topic.topic == settings.namespace.topic(change.name):
-                _fence_feeders(settings, change.entry)
-            _change_topic(admin, topic, options)
+                _fence_feeders(settings, state, change.name)
+            _change_topic(admin, topic, settings.replication_factor)
         if change.entry is not None:
-            done.append(_finish(admin, settings.namespace, change.entry))
+            done.append(_finish(admin, settings, change.entry))
         progress(change)
     _commit(writer, done)
     _await_readable(settings, admin)
 
 
-def _fence_feeders(settings: Settings, entry: Entry | None) -> None:
-    """End what routers still have for a channel's topic that is gone.
+def _fence_feeders(settings: Settings, state: CatalogState, name: str) -> None:
+    """End what routers are about to write, before a topic that they know is made anew.
 
-    Else it would land in the one that is made anew, and come again when that is filled.
+    Else they would go on for some seconds in the new topic, as if it were the old one: a channel
+    that is filled again, or a member that is read from its beginning, would have events twice.
     """
-    before = entry.active if entry is not None else None
-    if entry is None or not isinstance(before, ChannelDefinition):
-        return
-    for partition in range(before.partitions):
-        TransactionalProducer(
-            settings,
-            settings.namespace.feeder(entry.name, partition),
-            f"making {entry.name} anew",
-            timeout_ms=_FENCE_TIMEOUT_MS,
-            max_bytes=MAX_BATCH_BYTES,
-        ).close()
+    for entry in state.entries.values():
+        channel = entry.active
+        if not isinstance(channel, ChannelDefinition):
+            continue
+        if name != channel.name and all(member.event != name for member in channel.members):
+            continue
+        for partition in range(channel.partitions):
+            TransactionalProducer(
+                settings,
+                settings.namespace.feeder(channel.name, partition),
+                f"making {name} anew",
+                timeout_ms=_FENCE_TIMEOUT_MS,
+                max_bytes=MAX_BATCH_BYTES,
+            ).close()
 
 
 def _commit(writer: LedgerWriter, entries: list[Entry]) -> None:
@@ -179,12 +185,12 @@ def _await_readable(settings: Settings, admin: Admin) -> None:
         time.sleep(_LOOK_AGAIN)
 
 
-def _change_topic(admin: Admin, change: TopicChange, options: PlanOptions) -> None:
+def _change_topic(admin: Admin, change: TopicChange, replication_factor: int) -> None:
     if change.delete:
         admin.delete(change.topic)
         return
     if change.create:
-        admin.create(change.topic, change.partitions, options.replication_factor, change.config)
+        admin.create(change.topic, change.partitions, replication_factor, change.config)
         return
     if change.grow_to is not None:
         admin.grow(change.topic, change.grow_to)
@@ -192,7 +198,8 @@ def _change_topic(admin: Admin, change: TopicChange, options: PlanOptions) -> No
         admin.configure(change.topic, change.config)
 
 
-def _finish(admin: Admin, namespace: Namespace, entry: Entry) -> Entry:
+def _finish(admin: Admin, settings: Settings, entry: Entry) -> Entry:
+    namespace = settings.namespace
     if entry.wanted is None:
         # The name is free: what comes next under it owes nothing to the schemas before.
         return replace(entry, active=None, schema_ids=())
@@ -209,17 +216,23 @@ def _finish(admin: Admin, namespace: Namespace, entry: Entry) -> Entry:
         entry,
         members,
         refill=is_refilled(entry, topic.topic_id),
-        survivors={} if entry.feeding else _find_survivors(admin, namespace, entry.wanted),
+        survivors={} if entry.feeding else _find_survivors(settings, entry.wanted, members),
     )
     return replace(done, feeding=feeding)
 
 
 def _find_survivors(
-    admin: Admin, namespace: Namespace, channel: ChannelDefinition
+    settings: Settings, channel: ChannelDefinition, members: Mapping[str, MemberTopic]
 ) -> dict[str, int]:
     """Return the members with committed positions and the newest definition of each."""
-    events = {namespace.topic(member.event): member.event for member in channel.members}
-    committed = admin.committed(namespace.positions(channel.name), stable=False)
+    namespace = settings.namespace
+    events = {namespace.topic(event): event for event in members}
+    places = [
+        (topic, partition)
+        for topic, event in events.items()
+        for partition in range(len(members[event].ends))
+    ]
+    committed = read_committed(settings, namespace.positions(channel.name), places)
     survivors: dict[str, int] = {}
     for place, position in read_positions(committed, events).items():
         newest = max(survivors.get(place.event, 0), position.mark.definition)
@@ -243,9 +256,8 @@ def _read_members(
     }
 
 
-def _plan(settings: Settings, admin: Admin, desired: Definitions, options: PlanOptions) -> Plan:
-    state = read_catalog(settings, admin)
-    topics = _read_topics(admin, planned_topics(desired, state, settings.namespace))
+def _plan(state: CatalogState, admin: Admin, desired: Definitions, options: PlanOptions) -> Plan:
+    topics = _read_topics(admin, planned_topics(desired, state, options.namespace))
     return make_plan(desired, state, topics, options)
 
 

@@ -108,38 +108,30 @@ def places_of(
 class Resumption:
     """Where a channel partition goes on after another process, or another definition."""
 
-    definition: int
-    """The number of the definition under which it goes on."""
     positions: Mapping[Place, Position]
     """Where it goes on; the marks are of the definition before, until the next commit."""
     missing: Sequence[tuple[Feed, Place]]
     """Places whose position was lost: it has to be found in the channel itself."""
 
-    @property
-    def at(self) -> int | None:
-        """Where the definition began to hold in the channel; None if it does not hold yet."""
-        marks = [position.mark for position in self.positions.values()]
-        return max((mark.at for mark in marks if mark.definition == self.definition), default=None)
+
+def read_standing(
+    committed: Mapping[tuple[str, int], Committed], topic: str, partition: int
+) -> Mark | None:
+    """Return the definition in force in a channel partition; None if it was never fed.
+
+    It is committed for the channel's own partition, whatever its members are.
+    """
+    one = committed.get((topic, partition))
+    return None if one is None else Mark.parse(one.metadata)
 
 
-def newest_definition(committed: Iterable[Committed]) -> int:
-    """Return the highest definition number among a group's commits; 0 if there is none."""
-    marks = (Mark.parse(one.metadata) for one in committed)
-    return max((mark.definition for mark in marks if mark is not None), default=0)
-
-
-def resume(
-    feeding: Feeding,
-    places: Iterable[tuple[Feed, Place]],
-    committed: Mapping[Place, Position],
-) -> Resumption:
+def resume(places: Iterable[tuple[Feed, Place]], committed: Mapping[Place, Position]) -> Resumption:
     """Tell where to go on: at committed positions, or where a new member begins.
 
     A position from before its member was added is void. A place without a position is new if the
     others' positions are from before its member was added; otherwise its position was lost.
 
     Args:
-        feeding: how the channel is fed now.
         places: what feeds the channel partition.
         committed: the positions there are.
     """
@@ -156,7 +148,7 @@ def resume(
             positions[place] = beginning(feed, place)
         else:
             missing.append((feed, place))
-    return Resumption(feeding.number, positions, missing)
+    return Resumption(positions, missing)
 
 
 def beginning(feed: Feed, place: Place, highest: int | None = None) -> Position:

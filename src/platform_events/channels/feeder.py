@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from platform_events.channels.backfill import PositionGone, catch_up
+from platform_events.channels.merge import in_order
 from platform_events.channels.states import Claim, FeedState
 from platform_events.channels.takeover import OutdatedCatalog, Terrain, take_up
 from platform_events.channels.transfer import Caution, Transfer
@@ -270,7 +271,7 @@ class Feeder:
                 self._check(entry)
                 idle = _PROGRESS_SECONDS if transfer.has_progress else _IDLE_SECONDS
                 runs, reached = attachment.take(idle)
-                for key, records in runs:
+                for key, records in in_order(runs):
                     transfer.forward(sources[key], records)
                     if transfer.is_full:
                         transfer.commit()

@@ -6,12 +6,16 @@ clock, which is not monotonic across leader changes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from platform_events.kafka.reader import Record
+
 _Record = TypeVar("_Record")
+Key: TypeAlias = "tuple[str, int]"
+"""A topic and a partition of it."""
 
 
 class Merge(Generic[_Record]):
@@ -67,3 +71,23 @@ class Merge(Generic[_Record]):
         while end < len(times) and (times[end], place) < rival:
             end += 1
         return end
+
+
+def in_order(
+    runs: Sequence[tuple[Key, Sequence[Record]]],
+) -> Iterator[tuple[Key, Sequence[Record]]]:
+    """Yield what arrived together, merged by append time; each place keeps its own order.
+
+    A fetch brings all that is new in one partition, then all that is new in another.
+    """
+    by_place: dict[Key, list[Record]] = {}
+    for key, records in runs:
+        by_place.setdefault(key, []).extend(records)
+    places = sorted(by_place)
+    merge: Merge[Record] = Merge(len(places))
+    for number, key in enumerate(places):
+        records = by_place[key]
+        merge.feed(number, records, [record.timestamp()[1] for record in records])
+        merge.finish(number)
+    for number, run in merge.runs():
+        yield places[number], run

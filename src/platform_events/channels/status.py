@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_events.catalog.positions import Mark, Place, Position, read_positions
+from platform_events.catalog.positions import Mark, Place, read_positions, read_standing
 from platform_events.channels.states import FeedState
+from platform_events.kafka.groups import read_committed
 from platform_events.kafka.reader import TopicReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from platform_events.catalog.state import Entry
+    from platform_events.catalog.state import Entry, Feeding
     from platform_events.kafka.admin import Admin
     from platform_events.settings import Settings
 
+_AT_ONCE = 8
+"""Channels that are asked about at the same time; each takes a client for a moment."""
 _LOOK_SECONDS = 2.0
 _POLL_INTERVAL = 0.2
 
@@ -78,21 +82,25 @@ def channel_statuses(
     Raises:
         BrokerError: the cluster cannot be asked.
     """
-    routing = _Routing(settings, admin)
-    return {
-        entry.name: ChannelStatus(
-            entry.feeding.number,
-            tuple(_members(settings, admin, entry, partitions)),
-            tuple(routing.leaders(entry.name, partitions)),
+    feedings = {entry.name: entry.feeding for entry in entries if entry.active and entry.feeding}
+    if not feedings:
+        return {}
+    routing = _Routing(settings, admin, list(feedings), partitions)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        members = pool.map(
+            lambda name: tuple(_members(settings, admin, name, feedings[name], partitions)),
+            feedings,
         )
-        for entry in entries
-        if entry.active is not None and entry.feeding is not None
-    }
+        return {
+            name: ChannelStatus(
+                feedings[name].number, found, tuple(routing.leaders(name, partitions))
+            )
+            for name, found in zip(feedings, members, strict=True)
+        }
 
 
 def await_definition(
     settings: Settings,
-    admin: Admin,
     entry: Entry,
     partitions: int,
     seconds: float,
@@ -102,7 +110,6 @@ def await_definition(
 
     Args:
         settings: which cluster and tenant.
-        admin: to ask with.
         entry: the channel's.
         partitions: of the channel.
         seconds: to wait at most.
@@ -116,37 +123,38 @@ def await_definition(
         BrokerError: the cluster cannot be asked.
     """
     assert entry.feeding is not None
-    number = entry.feeding.number
+    topic, group = settings.namespace.topic(entry.name), settings.namespace.positions(entry.name)
+    places = [(topic, partition) for partition in range(partitions)]
     deadline = time.monotonic() + seconds
     while True:
-        at: dict[int, int] = {}
-        for place, position in _positions(settings, admin, entry).items():
-            if position.mark.definition >= number:
-                at[place.partition if partitions > 1 else 0] = position.mark.at
+        committed = read_committed(settings, group, places)
+        marks = [read_standing(committed, topic, partition) for partition in range(partitions)]
+        at = [mark.at for mark in marks if mark and mark.definition >= entry.feeding.number]
         if len(at) == partitions:
-            return [at[partition] for partition in range(partitions)]
+            return at
         if time.monotonic() >= deadline:
             return None
         sleep(_POLL_INTERVAL)
 
 
-def _positions(settings: Settings, admin: Admin, entry: Entry) -> dict[Place, Position]:
-    assert entry.feeding is not None
-    topics = {settings.namespace.topic(feed.event): feed.event for feed in entry.feeding.feeds}
-    group = settings.namespace.positions(entry.name)
-    return read_positions(admin.committed(group, stable=False), topics)
-
-
 class _Routing:
     """Which process has which channel partition, and what was said about it."""
 
-    def __init__(self, settings: Settings, admin: Admin) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        admin: Admin,
+        names: Iterable[str],
+        partitions: Mapping[str, int],
+    ) -> None:
         self._settings = settings
         group = settings.namespace.routers
+        topics = [settings.namespace.topic(name) for name in names]
+        places = [(topic, one) for topic in topics for one in range(partitions.get(topic, 0))]
         self._leaders = {
             partition: member for member in admin.members(group) for partition in member.partitions
         }
-        self._statements = admin.committed(group, stable=False)
+        self._statements = read_committed(settings, group, places)
 
     def leaders(self, name: str, partitions: Mapping[str, int]) -> Iterable[LeaderStatus]:
         topic = self._settings.namespace.topic(name)
@@ -172,14 +180,15 @@ class _Routing:
 
 
 def _members(
-    settings: Settings, admin: Admin, entry: Entry, partitions: Mapping[str, int]
+    settings: Settings, admin: Admin, name: str, feeding: Feeding, partitions: Mapping[str, int]
 ) -> Iterable[MemberStatus]:
-    assert entry.feeding is not None
-    positions = _positions(settings, admin, entry)
-    names = {feed.event: settings.namespace.topic(feed.event) for feed in entry.feeding.feeds}
+    names = {feed.event: settings.namespace.topic(feed.event) for feed in feeding.feeds}
     counts = {topic: partitions[topic] for topic in names.values() if topic in partitions}
+    places = [(topic, one) for topic, count in counts.items() for one in range(count)]
+    committed = read_committed(settings, settings.namespace.positions(name), places)
+    positions = read_positions(committed, {topic: event for event, topic in names.items()})
     marks = admin.watermarks(counts)
-    for feed in entry.feeding.feeds:
+    for feed in feeding.feeds:
         topic = names[feed.event]
         known: list[Mark] = []
         behind: dict[int, int] = {}

@@ -9,9 +9,9 @@ from platform_events.catalog.positions import (
     Place,
     Position,
     beginning,
-    newest_definition,
     places_of,
     read_positions,
+    read_standing,
     resume,
     skip_expired,
 )
@@ -19,6 +19,7 @@ from platform_events.channels.members import Sieve, Stamp
 from platform_events.channels.recovery import find_highest
 from platform_events.channels.transfer import Caution, Source, Transfer
 from platform_events.errors import StreamDeletedError, StreamRecreatedError
+from platform_events.kafka.groups import read_committed
 from platform_events.kafka.transactions import TransactionalProducer, group_token
 from platform_events.names import stream_path
 from platform_events.replay import StreamIdentity
@@ -119,19 +120,30 @@ def take_up(
     """
     namespace = shop.settings.namespace
     group = namespace.positions(entry.name)
-    committed = shop.admin.committed(group, stable=True)
-    newest = newest_definition(committed.values())
-    if newest > feeding.number:
-        raise OutdatedCatalog(
-            f"definition {newest} was in force already, the catalog has only {feeding.number}; "
-            "if it was restored from a copy, change the channel and apply until it is ahead"
-        )
     channel = terrain.channel
     places = places_of(feeding, terrain.partitions, channel.partitions, partition)
-    resumption = resume(feeding, places, read_positions(committed, terrain.events))
+    committed = read_committed(
+        shop.settings,
+        group,
+        [
+            (channel.name, partition),
+            *((terrain.topic_of(place).name, place.partition) for _, place in places),
+        ],
+        stable=True,
+    )
+    standing = read_standing(committed, channel.name, partition)
+    if standing is not None and standing.definition > feeding.number:
+        raise OutdatedCatalog(
+            f"definition {standing.definition} was in force already, the catalog has only "
+            f"{feeding.number}; if it was restored from a copy, change the channel and apply "
+            "until it is ahead"
+        )
+    resumption = resume(places, read_positions(committed, terrain.events))
     positions = {**resumption.positions, **_recover(shop, terrain, entry, resumption.missing)}
     _pass_over_expired(shop, terrain, entry, positions)
-    at = resumption.at
+    marks = [standing, *(position.mark for position in positions.values())]
+    known = [mark.at for mark in marks if mark and mark.definition == feeding.number]
+    at = max(known, default=None)
     if at is None:
         at = shop.admin.log_ends(channel.name, channel.partitions)[partition]
     transfer = Transfer(

@@ -239,7 +239,10 @@ class Transfer:
             return
         self._open()
         try:
-            self._producer.send_offsets([self._position(source) for source in moved], self._group)
+            positions = [self._position(source) for source in moved]
+            if everything:
+                positions.append(self._standing())
+            self._producer.send_offsets(positions, self._group)
             self._producer.commit()
         except RecordRejectedError as error:
             self._learn(error)
@@ -287,6 +290,11 @@ class Transfer:
                 break
         source.set_aside += 1
         self._records += 1
+
+    def _standing(self) -> Committed:
+        """Return what is committed for the channel partition itself: where its definition holds."""
+        mark = Mark(self._definition, self._at)
+        return Committed(self._topic, self._partition, self._at, mark.to_text())
 
     def _position(self, source: Source) -> Committed:
         mark = Mark(

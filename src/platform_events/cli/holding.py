@@ -64,7 +64,7 @@ def find_holdings(settings: Settings, plan: Plan) -> Iterator[Holding]:
                 continue
             stream = find_stream(entry, settings.namespace.topic(name), admin)
             left = max(deadline - time.monotonic(), 0)
-            at = await_definition(settings, admin, entry, stream.topic.partitions, left)
+            at = await_definition(settings, entry, stream.topic.partitions, left)
             yield Holding(
                 name,
                 entry.feeding.number,

@@ -8,13 +8,7 @@ from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
-    IsolationLevel,
-    KafkaError,
-    KafkaException,
-    TopicCollection,
-)
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection
 from confluent_kafka import TopicPartition as Partition
 from confluent_kafka.admin import (
     AdminClient,
@@ -31,10 +25,10 @@ from platform_events.errors import BrokerError, BrokerTimeoutError, ClosedError
 from platform_events.kafka.connection import Health, client_config, refuse_property
 from platform_events.kafka.faults import kafka_error, translate, unreachable
 from platform_events.kafka.forks import protect
-from platform_events.kafka.groups import Committed, GroupMember
+from platform_events.kafka.groups import GroupMember
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from concurrent.futures import Future
 
     from platform_events.settings import Settings
@@ -52,9 +46,8 @@ _MOVING = (
     "COORDINATOR_LOAD_IN_PROGRESS",
     "COORDINATOR_NOT_AVAILABLE",
     "NOT_COORDINATOR",
-    "UNSTABLE_OFFSET_COMMIT",
 )
-"""What a group's coordinator answers while it moves, or while a transaction is being settled."""
+"""What a broker answers while a group's coordinator moves."""
 _ABSENT = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 
 
@@ -234,42 +227,12 @@ class Admin:
             for partition in range(partitions)
         ]
 
-    def committed(self, group: str, *, stable: bool) -> dict[tuple[str, int], Committed]:
-        """Return a group's positions by topic and partition.
-
-        Args:
-            group: whose.
-            stable: wait for transactions that are about to change them.
-
-        Raises:
-            BrokerTimeoutError: they do not become stable.
-        """
-        with Admin(self._settings) as fresh:
-            found = fresh._ask_coordinator(
-                f"reading the positions of group {group}",
-                lambda client: client.list_consumer_group_offsets(
-                    [ConsumerGroupTopicPartitions(group)],
-                    require_stable=stable,
-                    request_timeout=self._timeout,
-                )[group],
-            ).topic_partitions
-        return {
-            (one.topic, one.partition): Committed(
-                one.topic, one.partition, one.offset, one.metadata or ""
-            )
-            for one in found
-            if one.offset >= 0
-        }
-
     def members(self, group: str) -> list[GroupMember]:
         """Return the processes of a group; none if there is no such group."""
+        # Only a client that has asked no coordinator before: one whose broker was restarted since
+        # gets no answer for minutes, and may end the process (tried, librdkafka 2.16).
         with Admin(self._settings) as fresh:
-            described = fresh._ask_coordinator(
-                f"describing group {group}",
-                lambda client: client.describe_consumer_groups(
-                    [group], request_timeout=self._timeout
-                )[group],
-            )
+            described = fresh._describe_group(group)
         return [
             GroupMember(
                 member.client_id,
@@ -279,27 +242,18 @@ class Admin:
             for member in (described.members if described else ())
         ]
 
-    def _ask_coordinator(self, doing: str, ask: Callable[[AdminClient], Future[Any]]) -> Any:
-        """Ask a group's coordinator; None if there is no such group.
-
-        Only a client that has asked none before: one that has, and whose broker was restarted
-        since, gets no answer for minutes, and may end the process (tried, librdkafka 2.16).
-        """
+    def _describe_group(self, group: str) -> Any:
         deadline = time.monotonic() + self._timeout
         while True:
+            futures = self._live().describe_consumer_groups([group], request_timeout=self._timeout)
             try:
-                answer = self._wait_or_none(
-                    ask(self._live()), doing, (KafkaError.GROUP_ID_NOT_FOUND,)
+                return self._wait_or_none(
+                    futures[group], f"describing group {group}", (KafkaError.GROUP_ID_NOT_FOUND,)
                 )
-                for one in getattr(answer, "topic_partitions", ()):
-                    if one.error is not None:
-                        raise translate(one.error, doing, self._health)
             except BrokerError as error:
                 if error.kafka_code not in _MOVING or time.monotonic() > deadline:
                     raise
                 time.sleep(_POLL_INTERVAL)
-            else:
-                return answer
 
     def _offsets(
         self,

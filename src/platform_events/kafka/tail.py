@@ -202,7 +202,12 @@ class Tail:
                 if readers is None:
                     continue
                 records: list[Record] = list(group)
-                size = sum(len(record.value() or b"") for record in records)
+                size = 0
+                for record in records:
+                    # Converted here, once: the client frees its own form with the first question,
+                    # and two readers that ask at the same time end the process (tried).
+                    record.headers()
+                    size += len(record.value() or b"")
                 self._next[key] = max(self._next[key], records[-1].offset() + 1)
                 for reader in [one for one in readers if not one.put((key, records), size)]:
                     self._detach(reader)

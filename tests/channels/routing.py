@@ -1,0 +1,212 @@
+"""Routers in threads, what they say, and how far they are, for tests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    OffsetSpec,
+    ResourceType,
+)
+
+from platform_events.bus.bus import EventBus
+from platform_events.catalog.apply import read_catalog
+from platform_events.catalog.positions import Mark
+from platform_events.channels.router import Router
+from platform_events.channels.states import State
+from platform_events.channels.status import ChannelStatus, channel_statuses
+from platform_events.kafka.admin import Admin
+from platform_events.settings import Settings
+from tests.support import admin_client, topic_of, wait_until
+
+LONG = 60.0
+"""Seconds that nothing here takes unless it is broken."""
+
+
+class RunningRouter:
+    """A router in a thread of this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.states: list[tuple[str, int, State, str]] = []
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+        self._router = Router(settings, lambda *state: self.states.append(state))
+        self._thread = threading.Thread(target=self._run, name="router")
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(LONG)
+        assert not self._thread.is_alive()
+        if self._failure is not None:
+            raise self._failure
+
+    def leads(self, channel: str, partition: int = 0) -> bool:
+        """Whether this router was the last of which it is known that it feeds a partition."""
+        return self.state(channel, partition) == "live"
+
+    def state(self, channel: str, partition: int = 0) -> str:
+        known = [one[2] for one in self.states if one[:2] == (channel, partition)]
+        return known[-1] if known else ""
+
+    def _run(self) -> None:
+        try:
+            self._router.run(self._stop)
+        except BaseException as error:
+            self._failure = error
+            raise
+
+
+@contextmanager
+def routing(settings: Settings) -> Iterator[RunningRouter]:
+    router = RunningRouter(settings)
+    try:
+        yield router
+    finally:
+        router.stop()
+
+
+def status_of(settings: Settings, name: str) -> ChannelStatus:
+    """Return what any process can learn about a channel."""
+    with Admin(settings) as admin:
+        state = read_catalog(settings, admin)
+        topics = {topic_of(settings, one): one for one in state.entries}
+        described = admin.describe(topics)
+        counts = {topic: found.partitions for topic, found in described.items() if found}
+        return channel_statuses(settings, admin, [state.entries[name]], counts)[name]
+
+
+def starts_of(settings: Settings, name: str, event: str) -> tuple[int, ...]:
+    """Return where a channel began to read the partitions of a member, as applied now."""
+    with Admin(settings) as admin:
+        feeding = read_catalog(settings, admin).entries[name].feeding
+    assert feeding is not None
+    return next(feed.starts for feed in feeding.feeds if feed.event == event)
+
+
+def await_caught_up(settings: Settings, *names: str, seconds: float = LONG) -> None:
+    """Wait until everything that the members have now is judged."""
+    for name in names:
+        wait_until(lambda name=name: is_caught_up(settings, name), seconds)  # type: ignore[misc]
+
+
+def is_caught_up(settings: Settings, name: str) -> bool:
+    status = status_of(settings, name)
+    return all(
+        member.lag == 0 and member.definition == status.definition for member in status.members
+    )
+
+
+def positions(settings: Settings, name: str) -> dict[tuple[str, int], tuple[int, Mark]]:
+    """Return the committed positions of a channel: event and partition to offset and mark."""
+    # Not with an AdminClient: librdkafka crashes in it while a coordinator is loading.
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.bootstrap_servers,
+            "group.id": settings.namespace.positions(name),
+            # As they are: under load there is no moment at which no transaction is open.
+            "isolation.level": "read_uncommitted",
+        }
+    )
+    try:
+        topics = consumer.list_topics(timeout=20).topics
+        own = [
+            TopicPartition(topic, number)
+            for topic, described in topics.items()
+            if topic.startswith(topic_of(settings, ""))
+            for number in described.partitions
+        ]
+        committed = consumer.committed(own, timeout=20)
+    finally:
+        consumer.close()
+    found = {}
+    for one in committed:
+        mark = Mark.parse(one.metadata or "")
+        if one.offset >= 0 and mark is not None:
+            found[one.topic.rpartition(".")[2], one.partition] = (one.offset, mark)
+    return found
+
+
+def change_point(settings: Settings, name: str, definition: int) -> dict[int, list[int]]:
+    """Wait until a definition holds everywhere; return from which offsets of the channel on."""
+    partitions = len(log_ends(settings, topic_of(settings, name)))
+
+    def known() -> list[int] | None:
+        status = status_of(settings, name)
+        marks = positions(settings, name)
+        members = [member.event for member in status.members]
+        ats: dict[int, int] = {}
+        for (event, partition), (_, mark) in marks.items():
+            if event in members and mark.definition >= definition:
+                ats[partition if partitions > 1 else 0] = mark.at
+        return [ats[number] for number in range(partitions)] if len(ats) == partitions else None
+
+    wait_until(lambda: known() is not None, LONG)
+    ats = known()
+    assert ats is not None
+    return {definition: ats}
+
+
+def log_ends(settings: Settings, topic: str) -> list[int]:
+    """Return the end of each partition, as a committed reader sees it."""
+    client = admin_client(settings)
+    count = len(client.list_topics(topic, timeout=20).topics[topic].partitions)
+    futures = client.list_offsets(
+        {TopicPartition(topic, number): OffsetSpec.latest() for number in range(count)},
+        isolation_level=IsolationLevel.READ_COMMITTED,
+    )
+    ends = {one.partition: future.result(20).offset for one, future in futures.items()}
+    return [ends[number] for number in range(count)]
+
+
+def forget_positions(settings: Settings, name: str) -> None:
+    """Delete a channel's positions, as Kafka does after a week without a commit."""
+    group = settings.namespace.positions(name)
+    client = admin_client(settings)
+    client.delete_consumer_groups([group])[group].result(20)
+
+
+def configure(settings: Settings, topic: str, **config: Any) -> None:
+    resource = ConfigResource(
+        ResourceType.TOPIC,
+        topic,
+        incremental_configs=[
+            ConfigEntry(
+                key.replace("_", "."), str(value), incremental_operation=AlterConfigOpType.SET
+            )
+            for key, value in config.items()
+        ],
+    )
+    client: AdminClient = admin_client(settings)
+    client.incremental_alter_configs([resource])[resource].result(20)
+
+
+def transactional(settings: Settings, name: str) -> Producer:
+    """Return a producer of other software that writes in transactions."""
+    producer = Producer(
+        {
+            "bootstrap.servers": settings.bootstrap_servers,
+            "transactional.id": f"{settings.tenant}-{name}",
+        }
+    )
+    producer.init_transactions(20)
+    return producer
+
+
+def publish(bus: EventBus, event: str, numbers: Sequence[int], **more: Any) -> None:
+    """Publish one event for each number; each has to be stored."""
+    for result in bus.publish_many(event, ({"n": number, **more} for number in numbers)):
+        assert result.error is None, result.error

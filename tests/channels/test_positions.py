@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from platform_events.catalog.positions import (
+    Mark,
+    Place,
+    Position,
+    beginning,
+    places_of,
+    read_positions,
+    read_standing,
+    resume,
+    skip_expired,
+)
+from platform_events.catalog.state import Feed, Feeding
+from platform_events.kafka.groups import Committed
+
+counts = st.integers(0, 2**62)
+marks = st.builds(Mark, counts, counts, counts, counts, counts, counts)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+)
+fields = st.sampled_from(["definition", "at", "passed", "filtered", "set_aside", "expired"])
+
+
+def feed(event: str, added: int, *starts: int) -> Feed:
+    return Feed(event, "", added, f"topic-{event}", starts or (0,))
+
+
+def at(offset: int, definition: int) -> Position:
+    return Position(offset, Mark(definition, 0))
+
+
+@given(marks)
+def test_a_mark_survives_its_text_and_fits(mark: Mark) -> None:
+    assert Mark.parse(mark.to_text()) == mark
+    assert len(mark.to_text()) <= 4_096
+
+
+@given(
+    st.text() | st.dictionaries(fields, json_values).map(json.dumps) | json_values.map(json.dumps)
+)
+def test_any_other_text_is_no_mark_or_one_of_numbers(text: str) -> None:
+    mark = Mark.parse(text)
+    assert mark is None or all(type(number) is int for number in asdict(mark).values())
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", '{"at": 1e999}', '{"at": {}}'])
+def test_garbage_is_no_mark(text: str) -> None:
+    assert Mark.parse(text) is None
+
+
+def test_positions_of_other_topics_and_commits_of_other_tools_are_passed_over() -> None:
+    own = Mark(3, 7).to_text()
+    committed = {
+        (topic, partition): Committed(topic, partition, 5, text)
+        for topic, partition, text in [("t.A", 0, own), ("t.A", 1, "tool"), ("t.B", 0, own)]
+    }
+    assert read_positions(committed, {"t.A": "A"}) == {Place("A", 0): Position(5, Mark(3, 7))}
+
+
+def test_a_partition_is_fed_by_all_members_or_by_its_own_number() -> None:
+    feeding = Feeding(1, (feed("A", 1), feed("B", 1)))
+    partitions = {"A": 2, "B": 3}
+    assert [place for _, place in places_of(feeding, partitions, 1, 0)] == [
+        ("A", 0), ("A", 1), ("B", 0), ("B", 1), ("B", 2),
+    ]  # fmt: skip
+    assert [place for _, place in places_of(feeding, {"A": 3, "B": 3}, 3, 2)] == [
+        ("A", 2), ("B", 2),
+    ]  # fmt: skip
+
+
+class TestResume:
+    A0, A1, B0, C0 = Place("A", 0), Place("A", 1), Place("B", 0), Place("C", 0)
+
+    def test_committed_positions_go_on(self) -> None:
+        member = feed("A", 1, 10, 20)
+        committed = {self.A0: at(15, 4), self.A1: at(25, 4)}
+        found = resume([(member, self.A0), (member, self.A1)], committed)
+        assert found.positions == committed
+        assert list(found.missing) == []
+
+    def test_a_new_member_begins_at_its_start(self) -> None:
+        places = [(feed("A", 1), self.A0), (feed("B", 2, 33), self.B0)]
+        found = resume(places, {self.A0: at(15, 1)})
+        assert found.positions[self.A0] == at(15, 1)
+        assert found.positions[self.B0].offset == 33
+        assert not found.missing
+
+    def test_a_member_that_comes_again_does_not_go_on_where_it_left(self) -> None:
+        places = [(feed("A", 1), self.A0), (feed("B", 3, 2), self.B0)]
+        found = resume(places, {self.A0: at(15, 2), self.B0: at(99, 1)})
+        assert found.positions[self.B0].offset == 2
+
+    def test_a_lost_position_is_not_made_up(self) -> None:
+        places = [(feed("A", 1), self.A0), (feed("B", 2), self.B0)]
+        for committed in ({}, {self.A0: at(15, 3)}):
+            found = resume(places, committed)
+            assert [place for _, place in found.missing] == [
+                place for _, place in places if place not in committed
+            ]
+
+    def test_a_lost_position_is_not_taken_for_a_new_member(self) -> None:
+        """Also while another member is added: only what is newer than all that is there is new."""
+        places = [(feed("A", 1), self.A0), (feed("B", 1), self.B0), (feed("C", 3, 8), self.C0)]
+        found = resume(places, {self.A0: at(15, 2)})
+        assert [place for _, place in found.missing] == [self.B0]
+        assert found.positions[self.C0].offset == 8
+
+
+def test_the_definition_in_force_is_kept_with_the_channel_s_own_partition() -> None:
+    own = Committed("chn", 1, 0, Mark(3, 7).to_text())
+    commits = {("chn", 1): own, ("chn", 0): Committed("chn", 0, 0, "tool")}
+    assert read_standing(commits, "chn", 1) == Mark(3, 7)
+    assert read_standing(commits, "chn", 0) is None
+    assert read_standing(commits, "chn", 2) is None
+
+
+def test_beginning_is_the_start_or_behind_what_is_known() -> None:
+    member = feed("A", 4, 10, 20)
+    known = [(1, None, 20), (2, None, 0), (1, 57, 58), (1, 0, 1)]
+    for partition, highest, offset in known:
+        assert beginning(member, Place("A", partition), highest).offset == offset
+
+
+@given(st.integers(0, 100), st.integers(0, 100), marks)
+def test_what_retention_removed_is_passed_over_and_counted(
+    offset: int, first: int, mark: Mark
+) -> None:
+    position, lost = skip_expired(Position(offset, mark), first)
+    assert position.offset == max(offset, first)
+    assert lost == position.offset - offset
+    assert position.mark == Mark(**asdict(mark) | {"expired": mark.expired + lost})

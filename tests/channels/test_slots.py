@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import pytest
+
+from platform_events.channels.slots import Slots
+from tests.support import wait_until
+
+
+def nothing() -> None:
+    pass
+
+
+class Taker(threading.Thread):
+    """Takes a slot, says so, and holds it until told."""
+
+    def __init__(self, slots: Slots, log: list[str], name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self._slots, self._log = slots, log
+        self.asked = threading.Event()
+        self.release = threading.Event()
+        self.pass_on = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        self.asked.set()
+        with self._slots.taken(nothing) as pass_on:
+            self._log.append(self.name)
+            while not self.release.wait(0.01):
+                if self.pass_on.is_set():
+                    self.pass_on.clear()
+                    pass_on()
+                    self._log.append(self.name + " again")
+
+
+def waiting(slots: Slots, count: int) -> Callable[[], bool]:
+    return lambda: len(slots._waiting) == count
+
+
+def end(*takers: Taker) -> None:
+    for taker in takers:
+        taker.release.set()
+    for taker in takers:
+        taker.join(20)
+        assert not taker.is_alive()
+
+
+def test_no_more_than_there_are_and_who_waits_longest_is_next() -> None:
+    slots, log = Slots(2), list[str]()
+    takers = []
+    for number in range(5):
+        takers.append(Taker(slots, log, str(number)))
+        wait_until(waiting(slots, max(number - 1, 0)))
+        wait_until(lambda: len(log) == min(len(takers), 2))
+    for number in range(3):
+        end(takers[number])
+        wait_until(lambda number=number: len(log) == 3 + number)  # type: ignore[misc]
+    assert log == ["0", "1", "2", "3", "4"]
+    end(*takers)
+    with slots.taken(nothing), slots.taken(nothing):
+        assert slots._free == 0
+
+
+def test_passing_on_lets_the_next_go_first_and_comes_back() -> None:
+    slots, log = Slots(1), list[str]()
+    first = Taker(slots, log, "first")
+    wait_until(lambda: log == ["first"])
+    first.pass_on.set()
+    wait_until(lambda: log == ["first", "first again"])
+    second = Taker(slots, log, "second")
+    wait_until(waiting(slots, 1))
+    first.pass_on.set()
+    wait_until(lambda: log[2:] == ["second"])
+    end(second)
+    wait_until(lambda: log[3:] == ["first again"])
+    end(first)
+    assert slots._free == 1
+
+
+def test_a_slot_is_free_again_after_an_exception() -> None:
+    slots = Slots(1)
+    with pytest.raises(LookupError), slots.taken(nothing):
+        raise LookupError
+    assert slots._free == 1
+
+
+def test_who_gives_up_waiting_leaves_the_queue() -> None:
+    slots, log = Slots(1), list[str]()
+
+    def give_up() -> None:
+        raise LookupError
+
+    holder = Taker(slots, log, "holder")
+    wait_until(lambda: log == ["holder"])
+    with pytest.raises(LookupError), slots.taken(give_up):
+        pytest.fail("there was no slot")
+    assert not slots._waiting
+    end(holder)
+    assert slots._free == 1
+
+
+def test_who_gives_up_while_passing_on_has_no_slot_to_give_back() -> None:
+    slots, log = Slots(1), list[str]()
+    failing = False
+
+    def check() -> None:
+        if failing:
+            raise LookupError
+
+    with ExitStack() as stack:
+        stack.enter_context(pytest.raises(LookupError))
+        pass_on = stack.enter_context(slots.taken(check))
+        other = Taker(slots, log, "other")
+        wait_until(waiting(slots, 1))
+        failing = True
+        pass_on()
+    end(other)
+    assert slots._free == 1

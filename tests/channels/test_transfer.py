@@ -1,0 +1,152 @@
+"""Transactions as such: what goes into one, and what is learnt from one that is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from platform_events.catalog.positions import Mark, Place, Position
+from platform_events.catalog.state import Feed
+from platform_events.channels.members import Sieve, Stamp
+from platform_events.channels.transfer import Caution, Source, Transfer
+from platform_events.errors import RecordRejectedError
+from platform_events.kafka.groups import Committed
+from platform_events.replay import StreamIdentity
+
+HEADER = b"\x01" + b"s" * 16
+HEADERS = [("ce_id", b"1"), ("__value_schema_id", HEADER), ("ce_type", b"A__e")]
+
+
+class Stored:
+    """A record as the client library gives it."""
+
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+
+    def offset(self) -> int:
+        return self._offset
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return HEADERS
+
+    def value(self) -> bytes:
+        return b"%d" % self._offset
+
+    def key(self) -> None:
+        return None
+
+    def timestamp(self) -> tuple[int, int]:
+        return 2, 1_000 + self._offset
+
+
+class Broker:
+    """A producer whose broker refuses transactions with some bodies, and keeps the others."""
+
+    def __init__(self, *refused: bytes) -> None:
+        self.refused = refused
+        self.committed: list[tuple[list[tuple[str, bytes]], dict[tuple[str, int], int]]] = []
+        self._records: list[tuple[str, bytes]] = []
+        self._positions: dict[tuple[str, int], int] = {}
+
+    def begin(self) -> None:
+        self._records, self._positions = [], {}
+
+    def produce(self, topic: str, value: bytes | None, *_: Any) -> bool:
+        self._records.append((topic, value or b""))
+        return True
+
+    def send_offsets(self, offsets: Sequence[Committed], _: Any) -> None:
+        self._positions = {(one.topic, one.partition): one.offset for one in offsets}
+
+    def commit(self) -> None:
+        if any(body in self.refused for topic, body in self._records if topic == "chn"):
+            raise RecordRejectedError("too large", "MSG_SIZE_TOO_LARGE")
+        self.committed.append((self._records, self._positions))
+
+    def abort(self) -> None:
+        pass
+
+    def serve(self) -> None:
+        pass
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return [body for records, _ in self.committed for topic, body in records if topic == "chn"]
+
+    @property
+    def buried(self) -> int:
+        return sum(topic == "dlq" for records, _ in self.committed for topic, _ in records)
+
+
+def source_of(event: str, offset: int = 0) -> Source:
+    sieve = Sieve(Feed(event, "", 1, "id", (0,)), None)  # type: ignore[arg-type]
+    sieve.writers[HEADER] = (b"A__e", lambda body: int(body) % 5 != 0)
+    place = Place(event, 0)
+    stamp = Stamp(place, 1, StreamIdentity("cluster", "id", 1))
+    return Source(place, event, Position(offset, Mark(1, 0)), sieve, stamp)
+
+
+def transfer_of(broker: Broker, caution: Caution, *sources: Source) -> Transfer:
+    return Transfer(broker, None, "chn", 0, "dlq", 1, 0, sources, caution)  # type: ignore[arg-type]
+
+
+def records(*offsets: int) -> Any:
+    return [Stored(offset) for offset in offsets]
+
+
+def test_what_was_judged_before_is_passed_over() -> None:
+    broker, source = Broker(), source_of("A__e", 3)
+    transfer = transfer_of(broker, Caution(), source)
+    transfer.forward(source, records(1, 2, 3, 4))
+    transfer.forward(source, records(2, 3, 4, 5, 6))
+    transfer.commit()
+    assert broker.bodies == [b"3", b"4", b"6"]
+    assert (source.passed, source.filtered, source.offset) == (3, 1, 7)
+
+
+def test_records_and_the_positions_behind_them_are_one_transaction() -> None:
+    broker, first, second = Broker(), source_of("A__e"), source_of("B__e", 7)
+    transfer = transfer_of(broker, Caution(), first, second)
+    transfer.forward(first, records(1, 2))
+    transfer.commit()
+    transfer.forward(second, records(10))
+    assert not transfer.has_records
+    transfer.commit()
+    (_, moved), (routed, filtered) = broker.committed
+    assert moved == {("A__e", 0): 3}
+    assert (routed, filtered) == ([], {("B__e", 0): 11})
+    transfer.commit()
+    assert len(broker.committed) == 2
+
+
+@pytest.mark.parametrize("refused", [(), (b"3",), (b"1", b"2"), (b"9",), (b"4", b"6", b"9")])
+@pytest.mark.parametrize("first", [3, 7, 12])
+def test_refused_records_are_found_whatever_came_first(
+    refused: tuple[bytes, ...], first: int
+) -> None:
+    """The first transaction has a part of them; each try begins from what is committed."""
+    broker, caution = Broker(*refused), Caution()
+    offset, tries = 0, 0
+    done = False
+    while not done:
+        tries += 1
+        assert tries < 20
+        source = source_of("A__e", offset)
+        transfer = transfer_of(broker, caution, source)
+        try:
+            transfer.forward(source, records(*range(first)))
+            transfer.commit()
+            transfer.forward(source, records(*range(12)))
+            transfer.commit()
+            done = True
+        except RecordRejectedError:
+            transfer.abort()
+        committed = [positions.get(("A__e", 0), 0) for _, positions in broker.committed]
+        offset = max([0, *committed])
+    passed = [
+        b"%d" % number for number in range(12) if number % 5 and b"%d" % number not in refused
+    ]
+    assert broker.bodies == passed
+    assert broker.buried == len(refused)
