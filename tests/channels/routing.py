@@ -10,6 +10,7 @@ from typing import Any
 from confluent_kafka import (
     Consumer,
     IsolationLevel,
+    KafkaException,
     Producer,
     TopicPartition,
 )
@@ -100,7 +101,10 @@ def starts_of(settings: Settings, name: str, event: str) -> tuple[int, ...]:
 def await_caught_up(settings: Settings, *names: str, seconds: float = LONG) -> None:
     """Wait until everything that the members have now is judged."""
     for name in names:
-        wait_until(lambda name=name: is_caught_up(settings, name), seconds)  # type: ignore[misc]
+        try:
+            wait_until(lambda name=name: is_caught_up(settings, name), seconds)  # type: ignore[misc]
+        except AssertionError:
+            raise AssertionError(f"{name} stands still: {status_of(settings, name)}") from None
 
 
 def is_caught_up(settings: Settings, name: str) -> bool:
@@ -161,15 +165,25 @@ def change_point(settings: Settings, name: str, definition: int) -> dict[int, li
 
 
 def log_ends(settings: Settings, topic: str) -> list[int]:
-    """Return the end of each partition, as a committed reader sees it."""
+    """Return the end of each partition, as a committed reader sees it; wait for a broker."""
     client = admin_client(settings)
-    count = len(client.list_topics(topic, timeout=20).topics[topic].partitions)
-    futures = client.list_offsets(
-        {TopicPartition(topic, number): OffsetSpec.latest() for number in range(count)},
-        isolation_level=IsolationLevel.READ_COMMITTED,
-    )
-    ends = {one.partition: future.result(20).offset for one, future in futures.items()}
-    return [ends[number] for number in range(count)]
+    found: list[int] = []
+
+    def ask() -> bool:
+        count = len(client.list_topics(topic, timeout=20).topics[topic].partitions)
+        try:
+            futures = client.list_offsets(
+                {TopicPartition(topic, number): OffsetSpec.latest() for number in range(count)},
+                isolation_level=IsolationLevel.READ_COMMITTED,
+            )
+            ends = {one.partition: future.result(20).offset for one, future in futures.items()}
+        except KafkaException:
+            return False
+        found[:] = [ends[number] for number in range(count)]
+        return count > 0
+
+    wait_until(ask, LONG)
+    return found
 
 
 def forget_positions(settings: Settings, name: str) -> None:

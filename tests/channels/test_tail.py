@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from platform_events.bus.bus import EventBus
-from platform_events.kafka.tail import MAX_WAITING, Attachment, Tail
+from platform_events.kafka.tail import Attachment, Tail
 from platform_events.settings import Settings
 from tests.channels.routing import log_ends, publish
 from tests.channels.samples import event
@@ -126,22 +126,30 @@ def test_a_reader_that_comes_later_misses_nothing_from_its_start_on(
 
 
 def test_who_falls_behind_is_let_go_and_holds_nobody(
-    settings: Settings, bus: EventBus, define: Callable[..., None], tail: Tail
+    settings: Settings,
+    bus: EventBus,
+    define: Callable[..., None],
+    tail: Tail,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    most = 1_000
+    monkeypatch.setattr("platform_events.kafka.tail.MAX_WAITING", most)
     define(event("A__e"))
     key = (topic_of(settings, "A__e"), 0)
     slow, quick = tail.attach({key: 0}), tail.attach({key: 0})
-    seen = 0
+    seen = published = 0
 
     def step() -> bool:
-        nonlocal seen
-        publish(bus, "A__e", range(2_000))
+        nonlocal seen, published
+        if seen == published:
+            publish(bus, "A__e", range(100))
+            published += 100
         seen += len(offsets(quick))
-        return seen > MAX_WAITING + 2_000
+        return seen > most + 100
 
     wait_until(step, 40)
     wait_until(lambda: slow.ended != "")
     assert quick.ended == ""
     kept = offsets(slow)
     assert kept == list(range(len(kept)))
-    assert len(kept) <= MAX_WAITING
+    assert len(kept) <= most

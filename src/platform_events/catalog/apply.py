@@ -133,6 +133,9 @@ def _carry_out(
             if topic.create and topic.topic == settings.namespace.topic(change.name):
                 _fence_feeders(settings, state, change.name)
             _change_topic(admin, topic, settings.replication_factor)
+            if topic.grow_to is not None:
+                # Whoever feeds its first partition must see that the others have feeders now.
+                _fence_feeders(settings, state, change.name)
         if change.entry is not None:
             done.append(_finish(admin, settings, change.entry))
         progress(change)
@@ -141,7 +144,7 @@ def _carry_out(
 
 
 def _fence_feeders(settings: Settings, state: CatalogState, name: str) -> None:
-    """End what routers are about to write, before a topic that they know is made anew.
+    """End what routers are about to write, when a topic that they know becomes another.
 
     Else they would go on for some seconds in the new topic, as if it were the old one: a channel
     that is filled again, or a member that is read from its beginning, would have events twice.
@@ -156,7 +159,7 @@ def _fence_feeders(settings: Settings, state: CatalogState, name: str) -> None:
             TransactionalProducer(
                 settings,
                 settings.namespace.feeder(channel.name, partition),
-                f"making {name} anew",
+                f"changing the topic of {name}",
                 timeout_ms=_FENCE_TIMEOUT_MS,
                 max_bytes=MAX_BATCH_BYTES,
             ).close()

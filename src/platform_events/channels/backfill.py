@@ -60,8 +60,6 @@ def catch_up(
                     merge.finish(number)
             for number, run in merge.runs():
                 transfer.forward(behind[number], run)
-                if transfer.is_full:
-                    transfer.commit()
             if time.monotonic() - told > _TELL_SECONDS:
                 told = time.monotonic()
                 tell(sum(source.offset for source in behind) - sum(starts), total)
@@ -83,7 +81,7 @@ class _Runner:
         self._end = end
         self._reader = TopicReader(settings, source.topic, {self._partition: source.offset})
         self._timeout = settings.request_timeout
-        self._seen = time.monotonic()
+        self._silent_since: float | None = None
         self.is_through = False
 
     def read(self) -> list[Record]:
@@ -93,11 +91,13 @@ class _Runner:
             raise PositionGone
         position = batch.ends.get(self._partition, 0)
         if batch.records:
-            self._seen = time.monotonic()
+            self._silent_since = None
             position = max(position, batch.records[-1].offset() + 1)
         else:
             position = max(position, self._reader.positions().get(self._partition, 0))
-            if time.monotonic() - self._seen > self._timeout:
+            self._silent_since = self._silent_since or time.monotonic()
+            is_silent = time.monotonic() - self._silent_since > self._timeout
+            if is_silent and position < self._end:
                 self._reader.raise_unreachable()
         self.is_through = position >= self._end
         return [record for record in batch.records if record.offset() < self._end]

@@ -155,7 +155,9 @@ class Feeder:
     def _lead(self) -> None:
         """Take the partition over and feed it until something ends that."""
         if not self._claim():
-            self._pause()
+            # Partitions change hands just now; that takes no longer each time.
+            self._nudge.wait(_FIRST_PAUSE)
+            self._nudge.clear()
             return
         with TransactionalProducer(
             self._shop.settings,
@@ -173,9 +175,11 @@ class Feeder:
                         "%s: taken up again: the definition or a topic changed", self._label
                     )
                 except PositionGone:
-                    _logger.info("%s: a position is gone from a member's log", self._label)
+                    _logger.info("%s: a position or a topic is gone", self._label)
+                    self._pause()
                 except OutdatedCatalog as error:
-                    self._check(entry)
+                    if self._stopping.is_set():
+                        raise _Stopped from error
                     self._shop.catalog.refresh()
                     newer = self._shop.catalog.cached(entry.name) or entry
                     if newer.feeding == entry.feeding:
@@ -207,7 +211,9 @@ class Feeder:
         try:
             while True:
                 ends = self._ends(transfer)
-                behind = sum(ends[source.place] - source.offset for source in transfer.sources)
+                behind = sum(
+                    max(ends[source.place] - source.offset, 0) for source in transfer.sources
+                )
                 if behind > _NEARLY_LIVE:
                     self._declare("catching up")
                     self._catch_up(transfer, entry, ends)
@@ -241,8 +247,11 @@ class Feeder:
                 self._check(entry)
                 now = time.monotonic()
                 if now - self._passed_on > _PASS_ON_SECONDS:
-                    self._passed_on = now
+                    if transfer.has_records:
+                        # An open transaction would hold subscribers back meanwhile.
+                        transfer.commit()
                     pass_on()
+                    self._passed_on = time.monotonic()
 
             catch_up(
                 self._shop.settings,
@@ -273,8 +282,6 @@ class Feeder:
                 runs, reached = attachment.take(idle)
                 for key, records in in_order(runs):
                     transfer.forward(sources[key], records)
-                    if transfer.is_full:
-                        transfer.commit()
                 for key, end in reached.items():
                     sources[key].advance(end)
                 now = time.monotonic()
@@ -296,6 +303,8 @@ class Feeder:
         if self._entry.feeding != entry.feeding:
             raise _Changed
         for watched, partitions in self._watched:
-            if watched.deleted or watched.recreated or watched.topic.partitions != partitions:
-                # Taking up again finds out what it means.
+            # Taking up again finds out what it means.
+            if watched.deleted or watched.recreated:
+                raise PositionGone
+            if watched.topic.partitions != partitions:
                 raise _Changed

@@ -11,7 +11,7 @@ from platform_events.bus.headers import (
     schema_guid,
 )
 from platform_events.definitions.schema import schema_id_from_guid
-from platform_events.errors import UnknownSchemaError
+from platform_events.errors import BrokerTimeoutError, UnknownSchemaError
 from platform_events.names import stream_path
 from platform_events.replay import LowWaterMark, StreamIdentity, encode_offset_text
 
@@ -55,6 +55,10 @@ class Sieve:
         try:
             schema = self._catalog.schema(schema_id_from_guid(guid))
         except UnknownSchemaError as error:
+            if not self._catalog.is_read:
+                raise BrokerTimeoutError(
+                    "the catalog is away, so schemas are not known; apply if it was lost"
+                ) from error
             raise SetAside(str(error)) from error
         passes = None
         if self._filter:

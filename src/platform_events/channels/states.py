@@ -77,19 +77,32 @@ class Statements:
             if is_known and key not in self._waiting and state.state != "taking over":
                 claim.settle(is_ours=True)
             else:
-                self._waiting[key] = claim
+                self._replace(key, claim)
         return claim
 
     def take(self) -> dict[Key, Claim]:
         """Return what waits."""
         with self._lock:
             waiting, self._waiting = self._waiting, {}
+            for key in waiting:
+                # Whatever was said before does not hold any more once this is under way.
+                self._last.pop(key, None)
         return waiting
 
     def give_back(self, claims: dict[Key, Claim]) -> None:
         """Let claims that could not be made wait, unless there are newer ones."""
         with self._lock:
-            self._waiting = claims | self._waiting
+            for key, claim in claims.items():
+                if key in self._waiting:
+                    claim.settle(is_ours=False)
+                else:
+                    self._waiting[key] = claim
+
+    def _replace(self, key: Key, claim: Claim) -> None:
+        former = self._waiting.get(key)
+        self._waiting[key] = claim
+        if former is not None:
+            former.settle(is_ours=False)
 
     def settle(self, key: Key, claim: Claim, *, is_ours: bool) -> None:
         """Note the outcome of a claim."""

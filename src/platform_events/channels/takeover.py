@@ -181,7 +181,17 @@ def _pass_over_expired(
     topics = {terrain.topic_of(place).name: terrain.topic_of(place) for place in positions}
     marks = shop.admin.watermarks({name: topic.partitions for name, topic in topics.items()})
     for place, position in positions.items():
-        first, _ = marks[terrain.topic_of(place).name][place.partition]
+        first, end = marks[terrain.topic_of(place).name][place.partition]
+        if position.offset > max(first, end):
+            _logger.warning(
+                "%s: FUTURE: %s ends %s records before the position in it, so its log was "
+                "truncated; goes on at its end",
+                entry.name,
+                stream_path(place.event),
+                f"{position.offset - end:,}",
+            )
+            positions[place] = Position(end, position.mark)
+            continue
         positions[place], lost = skip_expired(position, first)
         if lost:
             _logger.warning(

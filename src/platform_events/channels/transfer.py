@@ -25,6 +25,8 @@ _MOST_JUDGED = 50_000
 _LONGEST_SECONDS = 0.5
 """A transaction is committed when it has as much as one of these. Subscribers see it only then."""
 _LONGEST_REASON = 1_000
+_PIECE = 500
+"""Records between two looks at whether the transaction has enough."""
 _FORMS = 3
 """A record is set aside whole, or else without its body, or else only with where it came from."""
 
@@ -142,8 +144,7 @@ class Transfer:
         return self._judged > 0 or any(source.has_moved for source in self.sources)
 
     @property
-    def is_full(self) -> bool:
-        """Whether it is time to commit."""
+    def _is_full(self) -> bool:
         return (
             self._records >= _MOST_RECORDS
             or self._bytes >= _MOST_BYTES
@@ -154,16 +155,22 @@ class Transfer:
     def forward(self, source: Source, records: Sequence[Record]) -> None:
         """Judge records of one source, in order; those that were judged before are passed over.
 
+        It commits whenever a transaction has enough.
+
         Raises:
             RecordRejectedError: a record is refused; it will be found when this is done again.
             FencedError: another process leads the channel partition now.
             BrokerError: the transaction failed.
         """
         try:
-            if self._caution.until:
-                self._forward_carefully(source, records)
-            else:
-                self._forward(source, records)
+            for begin in range(0, len(records), _PIECE):
+                piece = records[begin : begin + _PIECE]
+                if self._caution.until:
+                    self._forward_carefully(source, piece)
+                else:
+                    self._forward(source, piece)
+                if self._is_full:
+                    self.commit()
         except RecordRejectedError as error:
             self._learn(error)
             raise
@@ -234,7 +241,7 @@ class Transfer:
             BrokerError: the transaction failed.
         """
         moved = [source for source in self.sources if everything or source.has_moved]
-        if not moved:
+        if not moved and not everything:
             self._producer.serve()
             return
         self._open()
@@ -252,6 +259,9 @@ class Transfer:
         self._is_open = False
         self._single = None
         self._records = self._bytes = self._judged = 0
+        until = self._caution.until
+        if all(source.offset >= until.get(source.place, 0) for source in self.sources):
+            until.clear()
 
     def abort(self) -> None:
         """Give up what is not committed."""
@@ -290,6 +300,7 @@ class Transfer:
                 break
         source.set_aside += 1
         self._records += 1
+        self._bytes += len(record.value() or b"")
 
     def _standing(self) -> Committed:
         """Return what is committed for the channel partition itself: where its definition holds."""

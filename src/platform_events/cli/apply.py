@@ -11,7 +11,7 @@ from platform_events.cli.arguments import change_options, definitions_path, json
 from platform_events.cli.commands import Command
 from platform_events.cli.failures import FAILED
 from platform_events.cli.output import note, print_json, print_line, print_lines
-from platform_events.errors import UsageError
+from platform_events.errors import BrokerError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,10 +97,13 @@ def _await_routers(
 ) -> dict[str, Holding]:
     from platform_events.cli.holding import find_holdings
 
-    holdings = {}
-    for holding in find_holdings(settings, plan):
-        show(holding.line())
-        holdings[holding.channel] = holding
+    holdings: dict[str, Holding] = {}
+    try:
+        for holding in find_holdings(settings, plan):
+            show(holding.line())
+            holdings[holding.channel] = holding
+    except BrokerError as error:
+        note(f"applied; what routers do with it is not known: {error}")
     return holdings
 
 

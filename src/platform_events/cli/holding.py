@@ -79,4 +79,7 @@ def _find_obstacle(settings: Settings, admin: Admin, entry: Entry) -> str:
     partitions = {topic: described.partitions} if described else {}
     status = channel_statuses(settings, admin, [entry], partitions)[entry.name]
     states = [part for part in status.partitions if part.state != "live"]
-    return "; ".join(sorted({part.detail or part.state for part in states})) or "no router"
+    return (
+        "; ".join(sorted({part.detail or part.state for part in states}))
+        or "its router has not come to it yet"
+    )

@@ -128,7 +128,12 @@ class Leadership:
         Raises:
             BrokerError: the cluster does not let this process take part.
         """
-        message = self._consumer.poll(timeout)
+        try:
+            message = self._consumer.poll(timeout)
+        except KafkaException as exception:
+            raise translate(
+                kafka_error(exception), f"sharing channels in group {self._group}", self._health
+            ) from exception
         if message is None:
             return
         error = message.error()

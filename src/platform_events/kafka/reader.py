@@ -218,9 +218,10 @@ class TopicReader:
             consumer.close()
 
     def _sort(self, messages: list[Any]) -> Batch:
-        if messages:
+        failures = sum(message.error() is not None for message in messages)
+        if failures < len(messages):
             self._health.recover()
-        if not [message for message in messages if message.error() is not None]:
+        if not failures:
             return Batch(messages)
         batch = Batch()
         for message in messages:
@@ -239,6 +240,7 @@ class TopicReader:
     def _note(self, error: KafkaError, message: Any, batch: Batch) -> None:
         code = error.code()
         if code == KafkaError._PARTITION_EOF:
+            self._health.recover()
             batch.ends[message.partition()] = message.offset()
         elif code in OUT_OF_RANGE:
             batch.out_of_range = True

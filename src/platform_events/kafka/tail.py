@@ -174,14 +174,14 @@ class Tail:
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            with self._lock:
-                self._drop_unread()
-                is_idle = not self._readers
-            if is_idle:
-                self._wanted.wait()
-                self._wanted.clear()
-                continue
             try:
+                with self._lock:
+                    self._drop_unread()
+                    is_idle = not self._readers
+                if is_idle:
+                    self._wanted.wait()
+                    self._wanted.clear()
+                    continue
                 # One first: a large number would wait for the whole time-out.
                 messages = self._consumer.consume(1, _SLICE)
                 if messages:
@@ -219,6 +219,7 @@ class Tail:
             for attachment in set().union(*self._readers.values()):
                 attachment.end(reason)
                 self._detach(attachment)
+            self._drop_unread()
 
     def _note(self, messages: Iterable[Any]) -> None:
         for message in messages:

@@ -191,7 +191,10 @@ class TransactionalProducer:
     def _explain(self, exception: KafkaException) -> BrokerError:
         error = kafka_error(exception)
         if error.code() in _FENCED:
-            return FencedError(f"{self._doing}: another process took over", error.name())
+            return FencedError(
+                f"{self._doing}: another process took over, or a time-out ended the transaction",
+                error.name(),
+            )
         return translate(self._refusal or error, self._doing, self._health)
 
 
