@@ -13,7 +13,7 @@ demo: $(VENV)/.local
 	$(BIN)/platform-events demo
 
 test: $(VENV)/.dev
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 4 --dist worksteal
 
 faults: $(VENV)/.dev
 	$(BIN)/pytest tests/faults
