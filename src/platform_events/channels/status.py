@@ -53,7 +53,7 @@ class LeaderStatus:
     """Name of the process; None if there is no router."""
     host: str | None
     state: str
-    """`taking over`, `catching up`, `live`, `broken`, or `no router`."""
+    """`taking over`, `catching up`, `live`, `fenced`, `broken`, or `no router`."""
     detail: str
     since_ms: int | None
 

@@ -22,7 +22,7 @@ from confluent_kafka.admin import (
 )
 
 from platform_events.errors import BrokerError, BrokerTimeoutError, ClosedError
-from platform_events.kafka.connection import Health, client_config, refuse_property
+from platform_events.kafka.connection import Health, make_client
 from platform_events.kafka.faults import kafka_error, translate, unreachable
 from platform_events.kafka.forks import protect
 from platform_events.kafka.groups import GroupMember
@@ -69,11 +69,7 @@ class Admin:
         self._settings = settings
         self._timeout = settings.request_timeout
         self._health = Health(settings.bootstrap_servers)
-        try:
-            client = AdminClient(client_config(settings, self._health, {}))
-        except (KafkaException, TypeError, ValueError) as error:
-            raise refuse_property(error) from error
-        self._client: AdminClient | None = client
+        self._client: AdminClient | None = make_client(AdminClient, settings, self._health, {})
         self._cluster_id = ""
         protect(self)
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from platform_events.errors import AuthenticationError, ConfigurationError
 from platform_events.kafka.faults import FAULTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from platform_events.settings import Settings
 
+_Client = TypeVar("_Client")
 _FIXED = {
     "request.required.acks": "events would be lost when a leader fails",
     "acks": "events would be lost when a leader fails",
@@ -127,3 +128,20 @@ def refuse_property(error: Exception) -> ConfigurationError:
     return ConfigurationError(
         f"Kafka properties (PLATFORM_EVENTS_KAFKA__...) are not accepted: {error}"
     )
+
+
+def make_client(
+    kind: Callable[[dict[str, Any]], _Client],
+    settings: Settings,
+    health: Health,
+    properties: Mapping[str, Any],
+) -> _Client:
+    """Return a client of librdkafka with these properties and the user's.
+
+    Raises:
+        ConfigurationError: a property of the user's is not accepted.
+    """
+    try:
+        return kind(client_config(settings, health, properties))
+    except (KafkaException, TypeError, ValueError) as error:
+        raise refuse_property(error) from error

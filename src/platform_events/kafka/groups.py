@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from platform_events.kafka.connection import Health, client_config, refuse_property
+from platform_events.kafka.connection import Health, make_client
 from platform_events.kafka.faults import kafka_error, translate
 from platform_events.kafka.forks import protect
 from platform_events.kafka.reader import OUT_OF_RANGE, TOPIC_MISSING, passes_by_itself
@@ -103,10 +103,7 @@ class Leadership:
             "auto.offset.reset": "error",
             "topic.metadata.refresh.interval.ms": _METADATA_INTERVAL_MS,
         }
-        try:
-            self._consumer = Consumer(client_config(settings, self._health, properties))
-        except (KafkaException, TypeError, ValueError) as error:
-            raise refuse_property(error) from error
+        self._consumer: Consumer = make_client(Consumer, settings, self._health, properties)
         protect(self)
 
     def share(self, topics: Iterable[str]) -> None:
@@ -235,10 +232,7 @@ def read_committed(
     health = Health(settings.bootstrap_servers)
     isolation = "read_committed" if stable else "read_uncommitted"
     properties = {"group.id": group, "isolation.level": isolation}
-    try:
-        consumer = Consumer(client_config(settings, health, properties))
-    except (KafkaException, TypeError, ValueError) as error:
-        raise refuse_property(error) from error
+    consumer: Consumer = make_client(Consumer, settings, health, properties)
     deadline = time.monotonic() + settings.request_timeout
     try:
         while True:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from platform_events.errors import BrokerTimeoutError, ClosedError, PlatformEventsError
-from platform_events.kafka.connection import Health, client_config, refuse_property
+from platform_events.kafka.connection import Health, make_client, refuse_property
 from platform_events.kafka.faults import is_rejection, kafka_error, translate
 from platform_events.kafka.forks import protect
 
@@ -247,10 +247,8 @@ class RecordProducer:
             "queue.buffering.max.kbytes": 2_097_151,
             "queue.buffering.max.messages": max(1, self._limit // Delivery.OVERHEAD),
         }
-        try:
-            return Producer(client_config(self._settings, self._health, properties))
-        except (KafkaException, TypeError, ValueError) as error:
-            raise refuse_property(error) from error
+        producer: Producer = make_client(Producer, self._settings, self._health, properties)
+        return producer
 
     def _wait_for_room(self, cost: int) -> None:
         self._serve_until(

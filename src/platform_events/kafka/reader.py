@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from platform_events.errors import BrokerError, BrokerTimeoutError
-from platform_events.kafka.connection import Health, client_config, refuse_property
+from platform_events.kafka.connection import Health, make_client
 from platform_events.kafka.faults import kafka_error, translate, unreachable
 from platform_events.kafka.forks import protect
 
@@ -120,10 +120,8 @@ def make_consumer(settings: Settings, health: Health) -> Consumer:
         "max.poll.interval.ms": 86_400_000,
         **{key: settings.kafka.get(key, value) for key, value in _PREFETCH.items()},
     }
-    try:
-        return Consumer(client_config(settings, health, properties))
-    except (KafkaException, TypeError, ValueError) as error:
-        raise refuse_property(error) from error
+    consumer: Consumer = make_client(Consumer, settings, health, properties)
+    return consumer
 
 
 class TopicReader:

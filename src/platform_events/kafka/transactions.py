@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from platform_events.errors import BrokerError, FencedError
-from platform_events.kafka.connection import Health, client_config, refuse_property
+from platform_events.kafka.connection import Health, make_client
 from platform_events.kafka.faults import is_rejection, kafka_error, translate
 from platform_events.kafka.forks import protect
 
@@ -74,10 +74,7 @@ class TransactionalProducer:
             "delivery.report.only.error": True,
             "queue.buffering.max.kbytes": settings.publish_buffer // 1024,
         }
-        try:
-            self._producer: Producer = Producer(client_config(settings, self._health, properties))
-        except (KafkaException, TypeError, ValueError) as error:
-            raise refuse_property(error) from error
+        self._producer: Producer = make_client(Producer, settings, self._health, properties)
         self._produce: Any = self._producer.produce
         protect(self)
         with self._translated():
@@ -205,10 +202,7 @@ def group_token(settings: Settings, group: str) -> Any:
         BrokerError: the cluster refuses.
     """
     health = Health(settings.bootstrap_servers)
-    try:
-        consumer = Consumer(client_config(settings, health, {"group.id": group}))
-    except (KafkaException, TypeError, ValueError) as error:
-        raise refuse_property(error) from error
+    consumer: Consumer = make_client(Consumer, settings, health, {"group.id": group})
     try:
         return consumer.consumer_group_metadata()
     finally:
