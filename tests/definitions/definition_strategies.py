@@ -48,9 +48,13 @@ class _Names:
         return f"Type{self.count}"
 
 
+def is_logical(avro: Any) -> bool:
+    return isinstance(avro, dict) and "logicalType" in avro
+
+
 def json_kind(avro: Any) -> str:
     if isinstance(avro, dict):
-        return "string" if "logicalType" in avro else _KINDS.get(avro["type"], avro["type"])
+        return "string" if is_logical(avro) else _KINDS.get(avro["type"], avro["type"])
     return _KINDS.get(avro, avro)
 
 
@@ -129,7 +133,8 @@ def _unions(draw: st.DrawFn, names: _Names, depth: int) -> tuple[Any, Any]:
         branch = draw(st.just(("null", None)) | types(names, 0))
         if base_of(branch[0]) not in [base_of(avro) for avro, _ in branches.values()]:
             branches.setdefault(json_kind(branch[0]), branch)
-    found = list(branches.values())
+    # The loader wants numbers before the types that are stored as numbers.
+    found = sorted(branches.values(), key=lambda branch: is_logical(branch[0]))
     return [avro for avro, _ in found], found[0][1]
 
 
