@@ -537,3 +537,6 @@ def test_a_channel_that_the_catalog_lost_goes_on_where_it_was() -> None:
     assert made.number == 5, "higher than any that was committed"
     added = {feed.event: feed.added for feed in made.feeds}
     assert added == {known: 4} | dict.fromkeys(others, 5)
+    survivors = {known: 4, definition.name: 7}
+    made = make_feeding(definition, entry, MEMBERS, refill=False, survivors=survivors)
+    assert made.number == 8, "higher than the channel's own"

@@ -19,7 +19,7 @@ from platform_events.catalog.positions import (
     skip_expired,
 )
 from platform_events.catalog.state import Feed, Feeding
-from platform_events.kafka.groups import Committed
+from platform_events.kafka.offsets import Committed
 
 counts = st.integers(0, 2**62)
 marks = st.builds(Mark, counts, counts, counts, counts, counts, counts)
@@ -83,34 +83,46 @@ class TestResume:
     def test_committed_positions_go_on(self) -> None:
         member = feed("A", 1, 10, 20)
         committed = {self.A0: at(15, 4), self.A1: at(25, 4)}
-        found = resume([(member, self.A0), (member, self.A1)], committed)
+        found = resume([(member, self.A0), (member, self.A1)], committed, None)
         assert found.positions == committed
         assert list(found.missing) == []
 
     def test_a_new_member_begins_at_its_start(self) -> None:
         places = [(feed("A", 1), self.A0), (feed("B", 2, 33), self.B0)]
-        found = resume(places, {self.A0: at(15, 1)})
+        found = resume(places, {self.A0: at(15, 1)}, None)
         assert found.positions[self.A0] == at(15, 1)
         assert found.positions[self.B0].offset == 33
         assert not found.missing
 
     def test_a_member_that_comes_again_does_not_go_on_where_it_left(self) -> None:
         places = [(feed("A", 1), self.A0), (feed("B", 3, 2), self.B0)]
-        found = resume(places, {self.A0: at(15, 2), self.B0: at(99, 1)})
+        found = resume(places, {self.A0: at(15, 2), self.B0: at(99, 1)}, None)
         assert found.positions[self.B0].offset == 2
 
     def test_a_lost_position_is_not_made_up(self) -> None:
         places = [(feed("A", 1), self.A0), (feed("B", 2), self.B0)]
         for committed in ({}, {self.A0: at(15, 3)}):
-            found = resume(places, committed)
+            found = resume(places, committed, None)
             assert [place for _, place in found.missing] == [
                 place for _, place in places if place not in committed
             ]
 
+    def test_members_that_all_come_new_begin_at_their_starts(self) -> None:
+        """What the channel had before is known from its own mark, so nothing was lost."""
+        places = [(feed("B", 4, 33), self.B0)]
+        found = resume(places, {self.A0: at(15, 3)}, Mark(3, 0))
+        assert found.positions[self.B0].offset == 33
+        assert not found.missing
+
+    def test_the_channel_s_own_mark_tells_that_a_position_was_lost(self) -> None:
+        places = [(feed("A", 1), self.A0), (feed("B", 3), self.B0)]
+        found = resume(places, {self.A0: at(15, 2)}, Mark(3, 0))
+        assert [place for _, place in found.missing] == [self.B0]
+
     def test_a_lost_position_is_not_taken_for_a_new_member(self) -> None:
         """Also while another member is added: only what is newer than all that is there is new."""
         places = [(feed("A", 1), self.A0), (feed("B", 1), self.B0), (feed("C", 3, 8), self.C0)]
-        found = resume(places, {self.A0: at(15, 2)})
+        found = resume(places, {self.A0: at(15, 2)}, None)
         assert [place for _, place in found.missing] == [self.B0]
         assert found.positions[self.C0].offset == 8
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
 
 import pytest
 
@@ -20,20 +19,13 @@ class Taker(threading.Thread):
     def __init__(self, slots: Slots, log: list[str], name: str) -> None:
         super().__init__(name=name, daemon=True)
         self._slots, self._log = slots, log
-        self.asked = threading.Event()
         self.release = threading.Event()
-        self.pass_on = threading.Event()
         self.start()
 
     def run(self) -> None:
-        self.asked.set()
-        with self._slots.taken(nothing) as pass_on:
+        with self._slots.taken(nothing):
             self._log.append(self.name)
-            while not self.release.wait(0.01):
-                if self.pass_on.is_set():
-                    self.pass_on.clear()
-                    pass_on()
-                    self._log.append(self.name + " again")
+            self.release.wait()
 
 
 def waiting(slots: Slots, count: int) -> Callable[[], bool]:
@@ -64,20 +56,17 @@ def test_no_more_than_there_are_and_who_waits_longest_is_next() -> None:
         assert slots._free == 0
 
 
-def test_passing_on_lets_the_next_go_first_and_comes_back() -> None:
+def test_whether_somebody_waits_is_known() -> None:
     slots, log = Slots(1), list[str]()
     first = Taker(slots, log, "first")
     wait_until(lambda: log == ["first"])
-    first.pass_on.set()
-    wait_until(lambda: log == ["first", "first again"])
+    assert not slots.is_wanted
     second = Taker(slots, log, "second")
-    wait_until(waiting(slots, 1))
-    first.pass_on.set()
-    wait_until(lambda: log[2:] == ["second"])
-    end(second)
-    wait_until(lambda: log[3:] == ["first again"])
+    wait_until(lambda: slots.is_wanted)
     end(first)
-    assert slots._free == 1
+    wait_until(lambda: log == ["first", "second"])
+    assert not slots.is_wanted
+    end(second)
 
 
 def test_a_slot_is_free_again_after_an_exception() -> None:
@@ -99,23 +88,4 @@ def test_who_gives_up_waiting_leaves_the_queue() -> None:
         pytest.fail("there was no slot")
     assert not slots._waiting
     end(holder)
-    assert slots._free == 1
-
-
-def test_who_gives_up_while_passing_on_has_no_slot_to_give_back() -> None:
-    slots, log = Slots(1), list[str]()
-    failing = False
-
-    def check() -> None:
-        if failing:
-            raise LookupError
-
-    with ExitStack() as stack:
-        stack.enter_context(pytest.raises(LookupError))
-        pass_on = stack.enter_context(slots.taken(check))
-        other = Taker(slots, log, "other")
-        wait_until(waiting(slots, 1))
-        failing = True
-        pass_on()
-    end(other)
     assert slots._free == 1

@@ -4,14 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from platform_events.channels.states import FeedState, State, Statements
-from platform_events.kafka.groups import Committed
+from platform_events.kafka.offsets import Committed
 
 KEY = ("topic", 0)
 OTHER = ("topic", 1)
 
 
 def said(state: State, since_ms: int = 0, detail: str = "") -> FeedState:
-    return FeedState(state, since_ms, detail)
+    return FeedState("router@a:1", state, since_ms, detail)
 
 
 def settle_all(statements: Statements, *, is_ours: bool = True) -> list[State]:
@@ -23,7 +23,7 @@ def settle_all(statements: Statements, *, is_ours: bool = True) -> list[State]:
 
 @given(st.text(max_size=6_000), st.integers(0, 2**45))
 def test_a_state_fits_into_the_metadata_of_an_offset(detail: str, since_ms: int) -> None:
-    text = FeedState("broken", since_ms, detail).to_text()
+    text = FeedState("router@a:1", "broken", since_ms, detail).to_text()
     assert len(text.encode()) <= 4_096
     parsed = FeedState.parse(text)
     assert parsed is not None

@@ -11,8 +11,9 @@ from platform_events.catalog.positions import Mark, Place, Position
 from platform_events.catalog.state import Feed
 from platform_events.channels.members import Sieve, Stamp
 from platform_events.channels.transfer import Caution, Source, Transfer
-from platform_events.errors import RecordRejectedError
-from platform_events.kafka.groups import Committed
+from platform_events.definitions.schema import Schema
+from platform_events.errors import RecordRejectedError, UnknownSchemaError
+from platform_events.kafka.offsets import Committed
 from platform_events.replay import StreamIdentity
 
 HEADER = b"\x01" + b"s" * 16
@@ -80,8 +81,8 @@ class Broker:
         return sum(topic == "dlq" for records, _ in self.committed for topic, _ in records)
 
 
-def source_of(event: str, offset: int = 0) -> Source:
-    sieve = Sieve(Feed(event, "", 1, "id", (0,)), None)  # type: ignore[arg-type]
+def source_of(event: str, offset: int = 0, catalog: Any = None) -> Source:
+    sieve = Sieve(Feed(event, "", 1, "id", (0,)), catalog)
     sieve.writers[HEADER] = (b"A__e", lambda body: int(body) % 5 != 0)
     place = Place(event, 0)
     stamp = Stamp(place, 1, StreamIdentity("cluster", "id", 1))
@@ -104,6 +105,31 @@ def test_what_was_judged_before_is_passed_over() -> None:
     transfer.commit()
     assert broker.bodies == [b"3", b"4", b"6"]
     assert (source.passed, source.filtered, source.offset) == (3, 1, 7)
+
+
+class ForeignCatalog:
+    """A catalog that knows no schema, and counts how often it is asked."""
+
+    is_read = True
+    asked = 0
+
+    def schema(self, schema_id: str) -> Schema:
+        self.asked += 1
+        raise UnknownSchemaError(schema_id, "never applied")
+
+
+def test_an_unknown_schema_is_asked_for_once_until_it_may_have_been_applied() -> None:
+    broker, catalog = Broker(), ForeignCatalog()
+    source = source_of("A__e", catalog=catalog)
+    source.sieve.writers.clear()
+    transfer = transfer_of(broker, Caution(), source)
+    transfer.forward(source, records(*range(5)))
+    assert catalog.asked == 1
+    transfer.retry_schemas()
+    transfer.forward(source, records(5, 6))
+    transfer.commit()
+    assert catalog.asked == 2
+    assert (broker.bodies, broker.buried, source.set_aside) == ([], 7, 7)
 
 
 def test_records_and_the_positions_behind_them_are_one_transaction() -> None:

@@ -22,8 +22,8 @@ from platform_events.catalog.topics import TopicChange, TopicFacts
 from platform_events.definitions.model import ChannelDefinition
 from platform_events.errors import BrokerTimeoutError, PlanRefusedError
 from platform_events.kafka.admin import Admin
-from platform_events.kafka.groups import read_committed
 from platform_events.kafka.ledger import LedgerWriter
+from platform_events.kafka.offsets import read_committed
 from platform_events.kafka.producer import MAX_BATCH_BYTES, ORIGIN_ROOM
 from platform_events.kafka.reader import read_range
 from platform_events.kafka.transactions import TransactionalProducer
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from platform_events.definitions.model import Definitions
+    from platform_events.kafka.admin import Topic
     from platform_events.names import Namespace
     from platform_events.settings import Settings
 
@@ -219,27 +220,32 @@ def _finish(admin: Admin, settings: Settings, entry: Entry) -> Entry:
         entry,
         members,
         refill=is_refilled(entry, topic.topic_id),
-        survivors={} if entry.feeding else _find_survivors(settings, entry.wanted, members),
+        survivors={} if entry.feeding else _find_survivors(settings, topic, entry.name, members),
     )
     return replace(done, feeding=feeding)
 
 
 def _find_survivors(
-    settings: Settings, channel: ChannelDefinition, members: Mapping[str, MemberTopic]
+    settings: Settings, channel: Topic, name: str, members: Mapping[str, MemberTopic]
 ) -> dict[str, int]:
-    """Return the members with committed positions and the newest definition of each."""
+    """Return the newest definition that is committed for each member, and for the channel.
+
+    A definition is committed with the positions of all its members, so a member whose newest is
+    older than the channel's had been dropped.
+    """
     namespace = settings.namespace
     events = {namespace.topic(event): event for event in members}
-    places = [
-        (topic, partition)
-        for topic, event in events.items()
-        for partition in range(len(members[event].ends))
-    ]
-    committed = read_committed(settings, namespace.positions(channel.name), places)
+    counts = {topic: len(members[event].ends) for topic, event in events.items()}
+    counts[channel.name] = channel.partitions
+    places = [(topic, one) for topic, count in counts.items() for one in range(count)]
+    committed = read_committed(settings, namespace.positions(name), places)
+    positions = read_positions(committed, {**events, channel.name: name})
+    standing = [found.mark.definition for place, found in positions.items() if place.event == name]
     survivors: dict[str, int] = {}
-    for place, position in read_positions(committed, events).items():
+    for place, position in positions.items():
         newest = max(survivors.get(place.event, 0), position.mark.definition)
-        survivors[place.event] = newest
+        if newest >= min(standing, default=0):
+            survivors[place.event] = newest
     return survivors
 
 

@@ -78,8 +78,9 @@ def make_feeding(
         entry: what the catalog said of it before.
         topics: the topic of each member.
         refill: the channel's own topic was made anew, so what it had has to come again.
-        survivors: of a channel that the catalog does not know, the events with committed positions
-            and the definition of these: the catalog was lost, and they go on where they were.
+        survivors: of a channel that the catalog does not know, what is committed all the same: the
+            newest definition of each event's positions, and of the channel's own. The catalog was
+            lost; events go on where they were, numbers where they ended.
     """
     topic_ids = {event: topic.topic_id for event, topic in topics.items()}
     before = entry.feeding

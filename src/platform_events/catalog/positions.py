@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from platform_events.catalog.state import Feed, Feeding
-    from platform_events.kafka.groups import Committed
+    from platform_events.kafka.offsets import Committed
 
 
 class Place(NamedTuple):
@@ -125,19 +125,24 @@ def read_standing(
     return None if one is None else Mark.parse(one.metadata)
 
 
-def resume(places: Iterable[tuple[Feed, Place]], committed: Mapping[Place, Position]) -> Resumption:
+def resume(
+    places: Iterable[tuple[Feed, Place]],
+    committed: Mapping[Place, Position],
+    standing: Mark | None,
+) -> Resumption:
     """Tell where to go on: at committed positions, or where a new member begins.
 
-    A position from before its member was added is void. A place without a position is new if the
-    others' positions are from before its member was added; otherwise its position was lost.
+    A position from before its member was added is void. A place without a position is new if all
+    that is committed is from before its member was added; otherwise its position was lost.
 
     Args:
         places: what feeds the channel partition.
         committed: the positions there are.
+        standing: the mark of the channel partition itself.
     """
     places = list(places)
-    own = [committed[place].mark.definition for _, place in places if place in committed]
-    newest = max(own, default=0)
+    marks = [standing, *(committed[place].mark for _, place in places if place in committed)]
+    newest = max((mark.definition for mark in marks if mark), default=0)
     positions: dict[Place, Position] = {}
     missing: list[tuple[Feed, Place]] = []
     for feed, place in places:

@@ -27,7 +27,7 @@ def catch_up(
     transfer: Transfer,
     ends: Mapping[Place, int],
     check: Callable[[], None],
-    tell: Callable[[int, int], None],
+    tell: Callable[[], None],
 ) -> None:
     """Move everything below the ends into the channel, merged by append time.
 
@@ -36,7 +36,7 @@ def catch_up(
         transfer: where it goes.
         ends: an offset for each source's place.
         check: is called between batches; what it raises ends the catching up.
-        tell: is told now and then how many of how many offsets are done.
+        tell: is called now and then, when some of it is done.
 
     Raises:
         PositionGone: retention overtook it, or a topic was deleted.
@@ -45,8 +45,8 @@ def catch_up(
     behind = [source for source in transfer.sources if source.offset < ends[source.place]]
     if not behind:
         return
-    starts = [source.offset for source in behind]
-    total = sum(ends[source.place] for source in behind) - sum(starts)
+    tell()
+    transfer.retry_schemas()
     runners = [_Runner(settings, source, ends[source.place]) for source in behind]
     merge: Merge[Record] = Merge(len(runners))
     told = time.monotonic()
@@ -62,7 +62,7 @@ def catch_up(
                 transfer.forward(behind[number], run)
             if time.monotonic() - told > _TELL_SECONDS:
                 told = time.monotonic()
-                tell(sum(source.offset for source in behind) - sum(starts), total)
+                tell()
     finally:
         for runner in runners:
             runner.close()
@@ -70,7 +70,7 @@ def catch_up(
         # Transaction markers at the end are no records.
         source.advance(ends[source.place])
     transfer.commit()
-    tell(total, total)
+    tell()
 
 
 class _Runner:

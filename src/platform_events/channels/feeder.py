@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from platform_events.channels.backfill import PositionGone, catch_up
 from platform_events.channels.merge import in_order
-from platform_events.channels.states import Claim, FeedState
-from platform_events.channels.takeover import OutdatedCatalog, Terrain, take_up
+from platform_events.channels.states import Claim, FeedState, Progress
+from platform_events.channels.takeover import ChannelTopics, OutdatedCatalog, take_up
 from platform_events.channels.transfer import Caution, Transfer
 from platform_events.errors import (
     BrokerError,
@@ -25,8 +25,8 @@ from platform_events.kafka.transactions import TransactionalProducer
 if TYPE_CHECKING:
     from platform_events.catalog.positions import Place
     from platform_events.catalog.state import Entry, Feeding
+    from platform_events.channels.context import FeederContext
     from platform_events.channels.states import State
-    from platform_events.channels.workshop import Workshop
     from platform_events.kafka.tail import Attachment
     from platform_events.kafka.watch import Watched
 
@@ -39,7 +39,8 @@ _KEEP_SECONDS = 24 * 3600.0
 """All positions are committed this often: Kafka forgets those of a silent group after a week."""
 _IDLE_SECONDS = 5.0
 """Seconds between two looks at the members' topics when nothing happens."""
-_PASS_ON_SECONDS = 1.0
+_TURN_SECONDS = 2.0
+"""After so long catching up lets another channel partition go first, if one waits."""
 _SLICE = 0.2
 """Seconds of waiting between two looks at whether to stop."""
 _FIRST_PAUSE = 0.5
@@ -55,17 +56,21 @@ class _Changed(Exception):  # noqa: N818
     """There is another definition, or something about the topics has changed."""
 
 
+class _TurnOver(Exception):  # noqa: N818
+    """Another channel partition is to catch up first."""
+
+
 class Feeder:
     """Feeds one partition of a channel, in a thread of its own, until it is stopped.
 
     Whatever goes wrong, it says so and begins again from what is committed.
     """
 
-    def __init__(self, shop: Workshop, entry: Entry, partition: int) -> None:
-        self._shop = shop
+    def __init__(self, context: FeederContext, entry: Entry, partition: int) -> None:
+        self._context = context
         self._entry = entry
         self._partition = partition
-        self._topic = shop.settings.namespace.topic(entry.name)
+        self._topic = context.settings.namespace.topic(entry.name)
         self._label = f"{entry.name}[{partition}]"
         self._stopping = threading.Event()
         self._attachment: Attachment | None = None
@@ -77,7 +82,8 @@ class Feeder:
         """How the channel was fed when this was learnt; other records are others' business."""
         self._failures = 0
         self._kept = time.monotonic()
-        self._passed_on = 0.0
+        self._starts: dict[Place, int] = {}
+        """Where catching up began, while it lasts."""
         self._thread = threading.Thread(target=self._run, name=f"feed-{self._label}", daemon=True)
         self._thread.start()
 
@@ -105,7 +111,7 @@ class Feeder:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            lessons = self._caution.lessons
+            findings = self._caution.findings
             try:
                 self._lead()
             except _Stopped:
@@ -116,7 +122,7 @@ class Feeder:
                 self._declare("fenced")
                 self._pause()
             except RecordRejectedError as error:
-                if self._caution.lessons == lessons:
+                if self._caution.findings == findings:
                     self._fail(str(error))
                 else:
                     # It will be found when the transaction is done again.
@@ -128,6 +134,7 @@ class Feeder:
                 self._fail(f"{type(error).__name__}: {error}")
             finally:
                 self._unwatch()
+                self._end_progress()
 
     def _fail(self, reason: str) -> None:
         _logger.warning("%s: not fed, tries again: %s", self._label, reason)
@@ -141,8 +148,8 @@ class Feeder:
         self._nudge.clear()
 
     def _declare(self, state: State, detail: str = "") -> Claim:
-        statement = FeedState(state, int(time.time() * 1000), detail)
-        return self._shop.statements.put((self._topic, self._partition), statement)
+        statement = FeedState(self._context.name, state, int(time.time() * 1000), detail)
+        return self._context.statements.put((self._topic, self._partition), statement)
 
     def _claim(self) -> bool:
         """Return whether this process leads the partition now, by the word of the group."""
@@ -160,8 +167,8 @@ class Feeder:
             self._nudge.clear()
             return
         with TransactionalProducer(
-            self._shop.settings,
-            self._shop.settings.namespace.feeder(self._entry.name, self._partition),
+            self._context.settings,
+            self._context.settings.namespace.feeder(self._entry.name, self._partition),
             f"feeding {self._label}",
             timeout_ms=_TRANSACTION_TIMEOUT_MS,
             max_bytes=MAX_BATCH_BYTES + ORIGIN_ROOM,
@@ -180,8 +187,8 @@ class Feeder:
                 except OutdatedCatalog as error:
                     if self._stopping.is_set():
                         raise _Stopped from error
-                    self._shop.catalog.refresh()
-                    newer = self._shop.catalog.cached(entry.name) or entry
+                    self._context.catalog.refresh()
+                    newer = self._context.catalog.cached(entry.name) or entry
                     if newer.feeding == entry.feeding:
                         self._fail(str(error))
                     else:
@@ -190,20 +197,28 @@ class Feeder:
     def _take_up(self, entry: Entry, producer: TransactionalProducer) -> Transfer:
         feeding = entry.feeding
         assert feeding is not None
-        terrain = Terrain(self._shop, entry, feeding)
+        topics = ChannelTopics(self._context, entry, feeding)
         if feeding != self._cautious_of:
             self._caution, self._cautious_of = Caution(), feeding
+        self._end_progress()
         self._unwatch()
         self._watched = [
-            (self._shop.watch.add(topic), topic.partitions) for topic in terrain.topics
+            (self._context.watch.add(topic), topic.partitions) for topic in topics.topics
         ]
         return take_up(
-            self._shop, entry, feeding, terrain, self._partition, producer, self._caution
+            self._context,
+            entry,
+            feeding,
+            topics,
+            self._partition,
+            producer,
+            self._caution,
+            lambda: self._check(entry),
         )
 
     def _unwatch(self) -> None:
         for watched, _ in self._watched:
-            self._shop.watch.remove(watched)
+            self._context.watch.remove(watched)
         self._watched = []
 
     def _feed(self, transfer: Transfer, entry: Entry) -> None:
@@ -214,11 +229,14 @@ class Feeder:
                 behind = sum(
                     max(ends[source.place] - source.offset, 0) for source in transfer.sources
                 )
-                if behind > _NEARLY_LIVE:
-                    self._declare("catching up")
-                    self._catch_up(transfer, entry, ends)
-                else:
-                    self._follow(transfer, entry)
+                try:
+                    if behind > _NEARLY_LIVE:
+                        self._declare("catching up")
+                        self._catch_up(transfer, entry, ends)
+                    else:
+                        self._follow(transfer, entry)
+                except _TurnOver:
+                    transfer.commit()
         except (_Changed, _Stopped):
             transfer.commit()
             raise
@@ -232,7 +250,7 @@ class Feeder:
 
     def _ends(self, transfer: Transfer) -> dict[Place, int]:
         counts = {watched.topic.name: partitions for watched, partitions in self._watched}
-        marks = self._shop.admin.watermarks(counts)
+        marks = self._context.admin.watermarks(counts)
         return {
             source.place: marks[source.topic][source.place.partition][1]
             for source in transfer.sources
@@ -241,38 +259,47 @@ class Feeder:
     def _catch_up(self, transfer: Transfer, entry: Entry, ends: dict[Place, int]) -> None:
         if all(source.offset >= ends[source.place] for source in transfer.sources):
             return
-        with self._shop.slots.taken(lambda: self._check(entry)) as pass_on:
+        slots = self._context.slots
+        with slots.taken(lambda: self._check(entry)):
+            began = time.monotonic()
 
             def check() -> None:
                 self._check(entry)
-                now = time.monotonic()
-                if now - self._passed_on > _PASS_ON_SECONDS:
-                    if transfer.has_records:
-                        # An open transaction would hold subscribers back meanwhile.
-                        transfer.commit()
-                    pass_on()
-                    self._passed_on = time.monotonic()
+                if slots.is_wanted and time.monotonic() - began > _TURN_SECONDS:
+                    raise _TurnOver
 
             catch_up(
-                self._shop.settings,
+                self._context.settings,
                 transfer,
                 ends,
                 check,
-                lambda done, total: self._shop.show_progress(
-                    entry.name, self._partition, done, total
-                ),
+                lambda: self._show_progress(transfer, ends),
             )
+
+    def _show_progress(self, transfer: Transfer, ends: dict[Place, int]) -> None:
+        done = total = 0
+        for source in transfer.sources:
+            start = self._starts.setdefault(source.place, source.offset)
+            done += source.offset - start
+            total += max(ends[source.place], source.offset) - start
+        self._context.on_progress(self._entry.name, self._partition, Progress(done, total))
+
+    def _end_progress(self) -> None:
+        if self._starts:
+            self._starts = {}
+            self._context.on_progress(self._entry.name, self._partition, None)
 
     def _follow(self, transfer: Transfer, entry: Entry) -> None:
         """Move what arrives, until this falls behind."""
         sources = {(source.topic, source.place.partition): source for source in transfer.sources}
         ends = self._ends(transfer)
-        attachment = self._attachment = self._shop.tail.attach(
+        attachment = self._attachment = self._context.tail.attach(
             {key: ends[source.place] for key, source in sources.items()}
         )
         try:
             starts = {sources[key].place: start for key, start in attachment.starts.items()}
             self._catch_up(transfer, entry, starts)
+            self._end_progress()
             self._declare("live")
             self._failures = 0
             progress_since = time.monotonic()
@@ -280,6 +307,7 @@ class Feeder:
                 self._check(entry)
                 idle = _PROGRESS_SECONDS if transfer.has_progress else _IDLE_SECONDS
                 runs, reached = attachment.take(idle)
+                transfer.retry_schemas()
                 for key, records in in_order(runs):
                     transfer.forward(sources[key], records)
                 for key, end in reached.items():
@@ -294,7 +322,7 @@ class Feeder:
             _logger.info("%s: reads by itself: %s", self._label, attachment.ended)
         finally:
             self._attachment = None
-            self._shop.tail.detach(attachment)
+            self._context.tail.detach(attachment)
 
     def _check(self, entry: Entry) -> None:
         """Raise if something else is to be done than feeding by this entry."""

@@ -41,6 +41,8 @@ class Sieve:
         self._catalog = catalog
         self.writers: dict[bytes | None, Writer] = {}
         """By the header that names the schema, as far as they were found."""
+        self._refusals: dict[bytes, str] = {}
+        """Why there is none, by the header."""
 
     def find_writer(self, header: bytes | None) -> Writer:
         """Return how to judge the records with this header.
@@ -52,6 +54,25 @@ class Sieve:
         guid = schema_guid(header)
         if guid is None:
             raise SetAside(f"no header {SCHEMA} names the schema it was written with")
+        assert header is not None
+        if header in self._refusals:
+            raise SetAside(self._refusals[header])
+        try:
+            self.writers[header] = writer = self._make_writer(guid)
+        except SetAside as reason:
+            self._refusals[header] = str(reason)
+            raise
+        return writer
+
+    def retry(self) -> None:
+        """Ask again for schemas that were not found.
+
+        Call it before records that may have been written since: their schemas were applied first.
+        Asking for each record would let a flood of foreign ones hold the channel up.
+        """
+        self._refusals.clear()
+
+    def _make_writer(self, guid: bytes) -> Writer:
         try:
             schema = self._catalog.schema(schema_id_from_guid(guid))
         except UnknownSchemaError as error:
@@ -68,8 +89,7 @@ class Sieve:
                 passes = compile_filter(self._filter, schema)
             except FilterError as error:
                 raise SetAside(f"the filter does not fit schema {schema.id}: {error}") from error
-        self.writers[header] = writer = (schema.name.encode(), passes)
-        return writer
+        return schema.name.encode(), passes
 
 
 class Stamp:

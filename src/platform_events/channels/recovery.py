@@ -12,16 +12,20 @@ from platform_events.kafka.reader import read_range
 from platform_events.names import stream_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from platform_events.catalog.state import Feed
-    from platform_events.channels.workshop import Workshop
+    from platform_events.channels.context import FeederContext
     from platform_events.kafka.admin import Topic
     from platform_events.kafka.reader import Record
 
 
 def find_highest(
-    shop: Workshop, channel: Topic, name: str, missing: Iterable[tuple[Feed, Place]]
+    context: FeederContext,
+    channel: Topic,
+    name: str,
+    missing: Iterable[tuple[Feed, Place]],
+    check: Callable[[], None],
 ) -> dict[Place, int]:
     """Return the highest offset of each place among the origins of what was routed.
 
@@ -29,22 +33,23 @@ def find_highest(
     members do. What came before a member was added does not count.
 
     Args:
-        shop: where to read.
+        context: where to read.
         channel: the channel's topic.
         name: of the channel.
         missing: the places looked for; those of which nothing is found are left out.
+        check: is called now and then; what it raises ends the search.
 
     Raises:
         BrokerError: the topics cannot be read.
     """
     added = {place: feed.added for feed, place in missing}
     highest: dict[Place, int] = {}
-    dead_letters = shop.settings.namespace.dead_letters(name)
+    dead_letters = context.settings.namespace.dead_letters(name)
     counts = {channel.name: channel.partitions}
-    if shop.admin.describe_one(dead_letters) is not None:
+    if context.admin.describe_one(dead_letters) is not None:
         counts[dead_letters] = 1
-    for topic, marks in shop.admin.watermarks(counts).items():
-        for record in read_range(shop.settings, topic, marks):
+    for topic, marks in context.admin.watermarks(counts).items():
+        for record in read_range(context.settings, topic, marks, check):
             origin = _origin(record)
             place = origin and Place(stream_name(origin.stream), origin.partition)
             if origin and place in added and origin.definition >= added[place]:

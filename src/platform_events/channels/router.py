@@ -9,10 +9,10 @@ import time
 from typing import TYPE_CHECKING
 
 from platform_events.catalog.live import Catalog
+from platform_events.channels.context import FeederContext
 from platform_events.channels.feeder import Feeder
 from platform_events.channels.slots import Slots
-from platform_events.channels.states import State, Statements
-from platform_events.channels.workshop import Workshop
+from platform_events.channels.states import Statements
 from platform_events.definitions.model import ChannelDefinition
 from platform_events.errors import BrokerError, CatalogCorruptError
 from platform_events.kafka.admin import Admin
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from platform_events.catalog.state import Entry
+    from platform_events.channels.states import Progress, State
     from platform_events.settings import Settings
 
 _TICK = 0.1
@@ -54,7 +55,7 @@ class Router:
     Args:
         settings: which cluster and tenant.
         on_state: is told each change: channel, partition, state and what is wrong.
-        on_progress: is told channel, partition, and how many of how many records are caught up.
+        on_progress: is told channel, partition, and how far catching up is; None when it is over.
 
     Raises:
         ConfigurationError: a property of the user's is not accepted.
@@ -64,7 +65,7 @@ class Router:
         self,
         settings: Settings,
         on_state: Callable[[str, int, State, str], None] = _ignore,
-        on_progress: Callable[[str, int, int, int], None] = _ignore,
+        on_progress: Callable[[str, int, Progress | None], None] = _ignore,
     ) -> None:
         self._settings = settings
         self._on_state = on_state
@@ -86,15 +87,16 @@ class Router:
         self._leadership = Leadership(
             settings, settings.namespace.routers, self.name, self._gain, self._lose
         )
-        self._shop = Workshop(
+        self._context = FeederContext(
             settings=settings,
+            name=self.name,
             admin=self._admin,
             catalog=self._catalog,
             watch=self._watch,
             tail=self._tail,
             slots=Slots(_CATCHING_UP_AT_ONCE),
             statements=self._statements,
-            show_progress=on_progress,
+            on_progress=on_progress,
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -148,7 +150,7 @@ class Router:
         for topic, partition in partitions:
             if topic in self._entries:
                 self._feeders[topic, partition] = Feeder(
-                    self._shop, self._entries[topic], partition
+                    self._context, self._entries[topic], partition
                 )
 
     def _lose(self, partitions: list[tuple[str, int]]) -> None:

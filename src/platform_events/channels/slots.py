@@ -21,32 +21,24 @@ class Slots:
         self._lock = threading.Lock()
         self._waiting: deque[threading.Event] = deque()
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for a slot."""
+        return bool(self._waiting)
+
     @contextmanager
-    def taken(self, check: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    def taken(self, check: Callable[[], None]) -> Iterator[None]:
         """Have a slot for the length of a `with`.
 
         Args:
             check: is called while waiting; what it raises ends that.
-
-        Yields:
-            A function that lets the next one go first, if anybody waits.
         """
         self._take(check)
-        held = True
-
-        def pass_on() -> None:
-            nonlocal held
-            if self._waiting:
-                self._give_back()
-                held = False
-                self._take(check)
-                held = True
-
         try:
-            yield pass_on
+            yield
         finally:
-            if held:
-                self._give_back()
+            with self._lock:
+                self._pass_to_next()
 
     def _take(self, check: Callable[[], None]) -> None:
         with self._lock:
@@ -65,10 +57,6 @@ class Slots:
                 else:
                     self._waiting.remove(turn)
             raise
-
-    def _give_back(self) -> None:
-        with self._lock:
-            self._pass_to_next()
 
     def _pass_to_next(self) -> None:
         if self._waiting:

@@ -15,9 +15,21 @@ _LONGEST_DETAIL = 1_000
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far catching up is."""
+
+    done: int
+    """Records that are judged."""
+    total: int
+    """Records that there were to judge; those that arrive meanwhile are added."""
+
+
+@dataclass(frozen=True, slots=True)
 class FeedState:
     """How feeding goes. It is kept in Kafka with an offset of the routers' group."""
 
+    router: str
+    """Name of the process that says so."""
     state: State
     since_ms: int
     """When it became so, ms since the epoch."""

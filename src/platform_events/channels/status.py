@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from platform_events.catalog.positions import Mark, Place, read_positions, read_standing
 from platform_events.channels.states import FeedState
-from platform_events.kafka.groups import read_committed
+from platform_events.kafka.offsets import read_committed
 from platform_events.kafka.reader import TopicReader
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class _Routing:
             leader = self._leaders.get((topic, partition))
             said = self._statements.get((topic, partition))
             statement = FeedState.parse(said.metadata) if said is not None else None
-            if leader is None or statement is None:
+            if leader is None or statement is None or statement.router != leader.client_id:
                 state, detail, since_ms = "no router" if leader is None else "taking over", "", None
             else:
                 state, detail, since_ms = statement.state, statement.detail, statement.since_ms

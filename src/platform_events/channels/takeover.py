@@ -15,21 +15,26 @@ from platform_events.catalog.positions import (
     resume,
     skip_expired,
 )
+from platform_events.catalog.topics import count_partitions
 from platform_events.channels.members import Sieve, Stamp
 from platform_events.channels.recovery import find_highest
 from platform_events.channels.transfer import Caution, Source, Transfer
-from platform_events.errors import StreamDeletedError, StreamRecreatedError
-from platform_events.kafka.groups import read_committed
-from platform_events.kafka.transactions import TransactionalProducer, group_token
+from platform_events.errors import (
+    CatalogError,
+    StreamDeletedError,
+    StreamRecreatedError,
+)
+from platform_events.kafka.offsets import GroupOffsets
 from platform_events.names import stream_path
 from platform_events.replay import StreamIdentity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from platform_events.catalog.state import Entry, Feed, Feeding
-    from platform_events.channels.workshop import Workshop
+    from platform_events.channels.context import FeederContext
     from platform_events.kafka.admin import Topic
+    from platform_events.kafka.transactions import TransactionalProducer
 
 _logger = logging.getLogger("platform_events")
 
@@ -41,20 +46,21 @@ class OutdatedCatalog(Exception):  # noqa: N818 - it passes
     """
 
 
-class Terrain:
+class ChannelTopics:
     """The topics around a channel, as they are now.
 
     Raises:
         StreamDeletedError: one of them is gone.
         StreamRecreatedError: one of them is another than the channel was defined with.
+        CatalogError: they do not have the partitions that the channel was defined with.
         BrokerError: the cluster cannot be asked.
     """
 
-    def __init__(self, shop: Workshop, entry: Entry, feeding: Feeding) -> None:
-        namespace = shop.settings.namespace
+    def __init__(self, context: FeederContext, entry: Entry, feeding: Feeding) -> None:
+        namespace = context.settings.namespace
         self._names = {feed.event: namespace.topic(feed.event) for feed in feeding.feeds}
         name = namespace.topic(entry.name)
-        described = shop.admin.describe([name, *self._names.values()])
+        described = context.admin.describe([name, *self._names.values()])
         self._topics: dict[str, Topic] = {}
         for feed in feeding.feeds:
             topic = described[self._names[feed.event]]
@@ -79,6 +85,20 @@ class Terrain:
                 "be filled from its members again",
             )
         self.channel = channel
+        self._check_partitions(entry)
+
+    def _check_partitions(self, entry: Entry) -> None:
+        assert entry.active is not None
+        name, wanted = entry.name, entry.active.partitions
+        counts = {name: self.channel.partitions}
+        if wanted > 1:
+            counts |= self.partitions
+        for other, count in counts.items():
+            if count != wanted:
+                raise CatalogError(
+                    f"{other} has {count_partitions(count)}, and {name} was applied with "
+                    f"{count_partitions(wanted)}; run platform-events plan"
+                )
 
     @property
     def topics(self) -> list[Topic]:
@@ -101,36 +121,46 @@ class Terrain:
 
 
 def take_up(
-    shop: Workshop,
+    context: FeederContext,
     entry: Entry,
     feeding: Feeding,
-    terrain: Terrain,
+    topics: ChannelTopics,
     partition: int,
     producer: TransactionalProducer,
     caution: Caution,
+    check: Callable[[], None],
 ) -> Transfer:
     """Return the transfer that goes on where the last commit ended, under `feeding`.
 
     Its first transaction is committed here, with all positions: so a new definition holds from
     here on, and positions of silent members are not forgotten.
 
+    Args:
+        context: what feeders share.
+        entry: the channel's.
+        feeding: how it is fed.
+        topics: the channel's and its members'.
+        partition: of the channel.
+        producer: the partition's.
+        caution: what is known of records that cannot be written.
+        check: is called now and then if it takes long; what it raises ends it.
+
     Raises:
         OutdatedCatalog: `feeding` is older than what is committed.
         BrokerError: a step failed.
     """
-    namespace = shop.settings.namespace
+    namespace = context.settings.namespace
     group = namespace.positions(entry.name)
-    channel = terrain.channel
-    places = places_of(feeding, terrain.partitions, channel.partitions, partition)
-    committed = read_committed(
-        shop.settings,
-        group,
-        [
-            (channel.name, partition),
-            *((terrain.topic_of(place).name, place.partition) for _, place in places),
-        ],
-        stable=True,
-    )
+    channel = topics.channel
+    places = places_of(feeding, topics.partitions, channel.partitions, partition)
+    with GroupOffsets(context.settings, group, stable=True) as offsets:
+        token = offsets.token()
+        committed = offsets.read(
+            [
+                (channel.name, partition),
+                *((topics.topic_of(place).name, place.partition) for _, place in places),
+            ]
+        )
     standing = read_standing(committed, channel.name, partition)
     if standing is not None and standing.definition > feeding.number:
         raise OutdatedCatalog(
@@ -138,23 +168,25 @@ def take_up(
             f"{feeding.number}; if it was restored from a copy, change the channel and apply "
             "until it is ahead"
         )
-    resumption = resume(places, read_positions(committed, terrain.events))
-    positions = {**resumption.positions, **_recover(shop, terrain, entry, resumption.missing)}
-    _pass_over_expired(shop, terrain, entry, positions)
+    resumption = resume(places, read_positions(committed, topics.events), standing)
+    positions = dict(resumption.positions)
+    if resumption.missing:
+        positions |= _recover(context, topics, entry, resumption.missing, check)
+    _pass_over_expired(context, topics, entry, positions)
     marks = [standing, *(position.mark for position in positions.values())]
     known = [mark.at for mark in marks if mark and mark.definition == feeding.number]
     at = max(known, default=None)
     if at is None:
-        at = shop.admin.log_ends(channel.name, channel.partitions)[partition]
+        at = context.admin.log_ends(channel.name, channel.partitions)[partition]
     transfer = Transfer(
         producer,
-        group_token(shop.settings, group),
+        token,
         channel.name,
         partition,
         namespace.dead_letters(entry.name),
         feeding.number,
         at,
-        _make_sources(shop, terrain, feeding, places, positions),
+        _make_sources(context, topics, feeding, places, positions),
         caution,
     )
     transfer.commit(everything=True)
@@ -162,12 +194,13 @@ def take_up(
 
 
 def _recover(
-    shop: Workshop, terrain: Terrain, entry: Entry, missing: Iterable[tuple[Feed, Place]]
+    context: FeederContext,
+    topics: ChannelTopics,
+    entry: Entry,
+    missing: Iterable[tuple[Feed, Place]],
+    check: Callable[[], None],
 ) -> dict[Place, Position]:
-    missing = list(missing)
-    if not missing:
-        return {}
-    highest = find_highest(shop, terrain.channel, entry.name, missing)
+    highest = find_highest(context, topics.channel, entry.name, missing, check)
     if highest:
         _logger.warning(
             "%s: committed positions were lost; found again in the channel itself", entry.name
@@ -176,12 +209,12 @@ def _recover(
 
 
 def _pass_over_expired(
-    shop: Workshop, terrain: Terrain, entry: Entry, positions: dict[Place, Position]
+    context: FeederContext, topics: ChannelTopics, entry: Entry, positions: dict[Place, Position]
 ) -> None:
-    topics = {terrain.topic_of(place).name: terrain.topic_of(place) for place in positions}
-    marks = shop.admin.watermarks({name: topic.partitions for name, topic in topics.items()})
+    used = [topics.topic_of(place) for place in positions]
+    marks = context.admin.watermarks({topic.name: topic.partitions for topic in used})
     for place, position in positions.items():
-        first, end = marks[terrain.topic_of(place).name][place.partition]
+        first, end = marks[topics.topic_of(place).name][place.partition]
         if position.offset > max(first, end):
             _logger.warning(
                 "%s: FUTURE: %s ends %s records before the position in it, so its log was "
@@ -204,17 +237,17 @@ def _pass_over_expired(
 
 
 def _make_sources(
-    shop: Workshop,
-    terrain: Terrain,
+    context: FeederContext,
+    topics: ChannelTopics,
     feeding: Feeding,
     places: list[tuple[Feed, Place]],
     positions: dict[Place, Position],
 ) -> list[Source]:
-    cluster_id = shop.admin.cluster_id()
-    sieves = {feed.event: Sieve(feed, shop.catalog) for feed in feeding.feeds}
+    cluster_id = context.admin.cluster_id()
+    sieves = {feed.event: Sieve(feed, context.catalog) for feed in feeding.feeds}
     sources = []
     for _, place in places:
-        topic = terrain.topic_of(place)
+        topic = topics.topic_of(place)
         identity = StreamIdentity(cluster_id, topic.topic_id, topic.partitions)
         stamp = Stamp(place, feeding.number, identity)
         sources.append(Source(place, topic.name, positions[place], sieves[place.event], stamp))

@@ -10,7 +10,7 @@ from platform_events.bus.headers import DEAD_LETTER_REASON, ID, ORIGIN, SCHEMA, 
 from platform_events.catalog.positions import Mark, Place, Position
 from platform_events.channels.members import SetAside, Sieve, Stamp
 from platform_events.errors import RecordRejectedError
-from platform_events.kafka.groups import Committed
+from platform_events.kafka.offsets import Committed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,8 +67,8 @@ class Caution:
     """Records that were refused alone, and how often."""
     reason: str = ""
     """Why, the last time."""
-    lessons: int = 0
-    """How often something was learnt that makes the next try another one."""
+    findings: int = 0
+    """How often something was learnt with which the next try will be another one."""
 
     def learn(self, single: tuple[Place, int] | None, sources: Sequence[Source], why: str) -> None:
         """Take it that a transaction was refused.
@@ -81,10 +81,10 @@ class Caution:
         self.reason = why
         if single is not None:
             self.refused[single] = self.refused.get(single, 0) + 1
-            self.lessons += self.refused[single] < _FORMS
+            self.findings += self.refused[single] < _FORMS
             return
         until = {source.place: source.offset for source in sources}
-        self.lessons += any(self.until.get(place, 0) < offset for place, offset in until.items())
+        self.findings += any(self.until.get(place, 0) < offset for place, offset in until.items())
         self.until |= until
 
 
@@ -175,6 +175,11 @@ class Transfer:
             self._learn(error)
             raise
 
+    def retry_schemas(self) -> None:
+        """Ask again for unknown schemas: what comes next may have been written since."""
+        for source in self.sources:
+            source.sieve.retry()
+
     def _forward(self, source: Source, records: Sequence[Record]) -> None:
         # The router's inner loop: a call for each record is felt here.
         writers, find_writer = source.sieve.writers, source.sieve.find_writer
@@ -208,7 +213,7 @@ class Transfer:
                     self._records += 1
                     self._bytes += len(body)
             except (SetAside, ValueError) as reason:
-                self._bury(source, record, str(reason))
+                self._set_aside(source, record, str(reason))
             source.offset = offset + 1
             source.has_moved = True
             self._judged += 1
@@ -224,7 +229,7 @@ class Transfer:
                     self.commit()
                 self._single = (place, offset) if is_suspect else None
             if (place, offset) in caution.refused and offset >= source.offset:
-                self._bury(source, record, caution.reason)
+                self._set_aside(source, record, caution.reason)
                 source.advance(offset + 1)
             else:
                 self._forward(source, (record,))
@@ -280,7 +285,7 @@ class Transfer:
             self._is_open = True
             self._began = time.monotonic()
 
-    def _bury(self, source: Source, record: Record, reason: str) -> None:
+    def _set_aside(self, source: Source, record: Record, reason: str) -> None:
         """Write a record into the dead-letter topic, as much of it as that takes."""
         text = reason.encode(errors="replace")[:_LONGEST_REASON]
         why: list[tuple[str, bytes | None]] = [

@@ -10,7 +10,7 @@ import click
 
 from platform_events.cli.commands import Command
 from platform_events.cli.output import note
-from platform_events.cli.routing import route_until
+from platform_events.cli.routing import shown_router
 
 if TYPE_CHECKING:
     from platform_events.cli.connection import Connection
@@ -35,7 +35,9 @@ def route(connection: Connection) -> None:
     that dies. New and changed channels are noticed while it runs. What each channel does is said
     on stderr, and shown anywhere by platform-events streams.
     """
-    route_until(_set_by_signals(), connection.settings())
+    stop = _set_by_signals()
+    with shown_router(connection.settings()) as router:
+        router.run(stop)
     note("stopped")
 
 

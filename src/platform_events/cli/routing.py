@@ -1,4 +1,4 @@
-"""Running a router, and showing what it does: lines on stderr, bars on a terminal."""
+"""Making a router for a command, and showing what it does: lines on stderr, bars on a terminal."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import gc
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from platform_events.cli.output import note
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Iterator
 
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
 
-    from platform_events.channels.states import State
+    from platform_events.channels.router import Router
+    from platform_events.channels.states import Progress, State
     from platform_events.settings import Settings
 
 _COLLECT_AFTER = 50_000
@@ -25,11 +28,12 @@ _SMALL = 1_000
 _LINE_SECONDS = 5.0
 
 
-def route_until(stop: threading.Event, settings: Settings) -> None:
-    """Run a router until `stop` is set, and show what it does.
+@contextmanager
+def shown_router(settings: Settings) -> Iterator[Router]:
+    """Make a router that shows what it does while the `with` lasts.
 
     Raises:
-        PlatformEventsError: it cannot begin.
+        ConfigurationError: a property of the user's is not accepted.
     """
     from platform_events.channels.router import Router
 
@@ -38,41 +42,7 @@ def route_until(stop: threading.Event, settings: Settings) -> None:
     with RoutingView() as view:
         router = Router(settings, view.show_state, view.show_progress)
         note(f"routing channels as {router.name}")
-        router.run(stop)
-
-
-class BackgroundRouter:
-    """A router in a thread, for the length of a `with`."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._stop = threading.Event()
-        self._failure: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="router", daemon=True)
-
-    def check(self) -> None:
-        """Raise what ended it, if anything did."""
-        if self._failure is not None:
-            raise self._failure
-
-    def _run(self) -> None:
-        try:
-            route_until(self._stop, self._settings)
-        except Exception as failure:  # noqa: BLE001 - raised again by check()
-            self._failure = failure
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
+        yield router
 
 
 class RoutingView:
@@ -80,8 +50,9 @@ class RoutingView:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._bars: Progress | None = None
+        self._bars: Bars | None = None
         self._tasks: dict[tuple[str, int], TaskID] = {}
+        self._last: dict[tuple[str, int], Progress] = {}
         self._told: dict[tuple[str, int], float] = {}
 
     def show_state(self, channel: str, partition: int, state: State, detail: str) -> None:
@@ -92,30 +63,39 @@ class RoutingView:
         if not detail:
             note(f"{_label(channel, partition)}: {state}")
 
-    def show_progress(self, channel: str, partition: int, done: int, total: int) -> None:
-        """Show how far catching up is."""
-        if total < _SMALL:
-            return
+    def show_progress(self, channel: str, partition: int, progress: Progress | None) -> None:
+        """Show how far catching up is; None: it is over, or given up."""
         key = (channel, partition)
         with self._lock:
+            if progress is None:
+                self._end(key)
+                return
+            self._last[key] = progress
+            if progress.total < _SMALL:
+                return
             if sys.stderr.isatty():
-                self._move_bar(key, done, total)
+                self._move_bar(key, progress)
                 return
             now = time.monotonic()
-            if done == total or now - self._told.get(key, 0) > _LINE_SECONDS:
+            if now - self._told.setdefault(key, now) > _LINE_SECONDS:
                 self._told[key] = now
-                note(f"{_label(*key)}: {done:,} of {total:,} records caught up")
+                note(f"{_label(*key)}: {progress.done:,} of {progress.total:,} records caught up")
 
-    def _move_bar(self, key: tuple[str, int], done: int, total: int) -> None:
+    def _end(self, key: tuple[str, int]) -> None:
+        self._told.pop(key, None)
+        if self._bars is not None and key in self._tasks:
+            self._bars.remove_task(self._tasks.pop(key))
+        last = self._last.pop(key, None)
+        if last is not None and last.done == last.total >= _SMALL:
+            note(f"{_label(*key)}: {last.total:,} records caught up")
+
+    def _move_bar(self, key: tuple[str, int], progress: Progress) -> None:
         bars = self._bars or self._make_bars()
         if key not in self._tasks:
-            self._tasks[key] = bars.add_task(_label(*key), total=total)
-        bars.update(self._tasks[key], completed=done, total=total)
-        if done == total:
-            bars.remove_task(self._tasks.pop(key))
-            note(f"{_label(*key)}: {total:,} records caught up")
+            self._tasks[key] = bars.add_task(_label(*key))
+        bars.update(self._tasks[key], completed=progress.done, total=progress.total)
 
-    def _make_bars(self) -> Progress:
+    def _make_bars(self) -> Bars:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -133,12 +113,7 @@ class RoutingView:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bars is not None:
             self._bars.stop()
 

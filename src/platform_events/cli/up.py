@@ -14,10 +14,13 @@ import click
 from platform_events.cli.commands import Command
 from platform_events.cli.local import local_settings, refuse_other_cluster, running_kafka
 from platform_events.cli.output import note, print_line
-from platform_events.cli.routing import BackgroundRouter
+from platform_events.cli.routing import shown_router
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from platform_events.catalog.plan import Change
+    from platform_events.channels.thread import RouterThread
     from platform_events.cli.connection import Connection
     from platform_events.definitions import Definitions
     from platform_events.settings import Settings
@@ -112,12 +115,20 @@ def _run(
         if usual_servers not in (servers, *servers.split(",")):
             note(f"other commands find it with PLATFORM_EVENTS_BOOTSTRAP_SERVERS={servers}")
         stop = _catch_signals()
-        with BackgroundRouter(settings) as router:
+        with _routing(settings) as router:
             data = shlex.quote(str(kafka.data_dir))
             print_line(f"ready kafka={shlex.quote(servers)} data={data}")
             while not stop.wait(_LOOK_EVERY):
                 kafka.check()
                 router.check()
+
+
+@contextlib.contextmanager
+def _routing(settings: Settings) -> Iterator[RouterThread]:
+    from platform_events.channels.thread import RouterThread
+
+    with shown_router(settings) as router, RouterThread(router) as thread:
+        yield thread
 
 
 def _load(schemas: Path) -> Definitions | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from platform_events.definitions.model import Definitions
     from platform_events.demo.comparison import Sent
     from platform_events.demo.narration import Narrator
-    from platform_events.demo.routing import RoutingThread
+    from platform_events.demo.routing import TourRouter
 
 LONG_DELAYS = "Long_Delays__chn"
 BLIZZARD = "Blizzard__chn"
@@ -45,7 +45,7 @@ class ChannelTour:
         self,
         bus: EventBus,
         narrator: Narrator,
-        routing: RoutingThread,
+        routing: TourRouter,
         sent: Mapping[str, Sequence[Sent]],
     ) -> None:
         self._bus = bus

@@ -1,14 +1,14 @@
-"""A router beside the tour."""
+"""A router beside the tour, and waiting for what it does."""
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from platform_events.channels.router import Router
 from platform_events.channels.status import channel_statuses
+from platform_events.channels.thread import RouterThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,25 +23,19 @@ _PATIENCE = 30.0
 _POLL_SECONDS = 0.05
 
 
-class RoutingThread:
-    """A router in a thread of its own. Make it with `running_router`."""
+class TourRouter:
+    """The tour's view of its router. Make it with `running_router`."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._stop = threading.Event()
-        self._failure: Exception | None = None
+    def __init__(self) -> None:
         self._live: set[str] = set()
         """The channels that are followed."""
-        self._thread = threading.Thread(target=self._run, name="router", daemon=True)
+        self.check: Callable[[], None] = lambda: None
+        """Raises what ended the router."""
 
-    def start(self) -> None:
-        """Begin to route."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Finish what is under way, and end."""
-        self._stop.set()
-        self._thread.join()
+    def note(self, channel: str, _: int, state: State, __: str) -> None:
+        """Take in what the router says of a channel."""
+        if state == "live":
+            self._live.add(channel)
 
     def await_live(self, channel: str) -> None:
         """Wait until a channel gets what is published at once.
@@ -64,30 +58,17 @@ class RoutingThread:
     def _wait(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _PATIENCE
         while not condition() and time.monotonic() < deadline:
-            if self._failure is not None:
-                raise self._failure
+            self.check()
             time.sleep(_POLL_SECONDS)
-
-    def _note(self, channel: str, _: int, state: State, __: str) -> None:
-        if state == "live":
-            self._live.add(channel)
-
-    def _run(self) -> None:
-        try:
-            Router(self._settings, self._note).run(self._stop)
-        except Exception as failure:  # noqa: BLE001 - raised again by _wait()
-            self._failure = failure
 
 
 @contextmanager
-def running_router(settings: Settings) -> Iterator[RoutingThread]:
+def running_router(settings: Settings) -> Iterator[TourRouter]:
     """Run a router for the length of a `with`."""
-    routing = RoutingThread(settings)
-    routing.start()
-    try:
-        yield routing
-    finally:
-        routing.stop()
+    view = TourRouter()
+    with RouterThread(Router(settings, view.note)) as thread:
+        view.check = thread.check
+        yield view
 
 
 def _status(bus: EventBus, channel: str) -> ChannelStatus:

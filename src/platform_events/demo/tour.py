@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from platform_events.bus.values import PublishResult
     from platform_events.demo.narration import Narrator
-    from platform_events.demo.routing import RoutingThread
+    from platform_events.demo.routing import TourRouter
     from platform_events.settings import Settings
 
 _MILLISECONDS = 0.005
@@ -199,7 +199,7 @@ class _Tour:
             narrator, received, [sent for sent in self._sent[CANCELLED] if sent.event.time >= STORM]
         )
 
-    def read_channels(self, bus: EventBus, routing: RoutingThread) -> None:
+    def read_channels(self, bus: EventBus, routing: TourRouter) -> None:
         """Read a channel that was filled live, and one that is made now."""
         channels = ChannelTour(bus, self._narrator, routing, self._sent)
         channels.read_live()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from platform_events.kafka.forks import protect
 from platform_events.kafka.reader import OUT_OF_RANGE, TOPIC_MISSING, passes_by_itself
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from platform_events.settings import Settings
 
@@ -33,20 +32,7 @@ _NO_MEMBER = (
     KafkaError._STATE,
 )
 """What a broker answers to who is no member, or is while partitions change hands."""
-_RETRY_SECONDS = 0.1
 _logger = logging.getLogger("platform_events")
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """A group's position in one partition."""
-
-    topic: str
-    partition: int
-    offset: int
-    """The next one to read."""
-    metadata: str = ""
-    """What was committed with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,72 +190,3 @@ class Leadership:
         except KafkaException as exception:
             # After a loss the client has taken them away already.
             _logger.debug("%s", exception)
-
-
-def read_committed(
-    settings: Settings,
-    group: str,
-    partitions: Sequence[tuple[str, int]],
-    *,
-    stable: bool = False,
-) -> dict[tuple[str, int], Committed]:
-    """Return a group's positions.
-
-    Args:
-        settings: which cluster.
-        group: whose; the caller is no member of it.
-        partitions: topics and partitions; those without a position are left out.
-        stable: wait for transactions that are about to change them.
-
-    Raises:
-        BrokerError: the cluster cannot be asked.
-    """
-    # Not the admin client: its answer to a coordinator that moves ends the process (tried,
-    # librdkafka 2.16: SIGSEGV in the handling of OffsetFetch, which looks for its own group).
-    if not partitions:
-        return {}
-    doing = f"reading the positions of group {group}"
-    health = Health(settings.bootstrap_servers)
-    isolation = "read_committed" if stable else "read_uncommitted"
-    properties = {"group.id": group, "isolation.level": isolation}
-    consumer: Consumer = make_client(Consumer, settings, health, properties)
-    deadline = time.monotonic() + settings.request_timeout
-    try:
-        while True:
-            try:
-                found = _ask_committed(consumer, partitions, settings.request_timeout)
-            except KafkaException as exception:
-                failure = translate(_reason(consumer, exception), doing, health)
-                is_passing = failure.retriable or failure.kafka_code == "UNSTABLE_OFFSET_COMMIT"
-                if not is_passing or time.monotonic() > deadline:
-                    raise failure from exception
-                time.sleep(_RETRY_SECONDS)
-            else:
-                break
-    finally:
-        consumer.close()
-    return {
-        (one.topic, one.partition): Committed(
-            one.topic, one.partition, one.offset, one.metadata or ""
-        )
-        for one in found
-        if one.offset >= 0
-    }
-
-
-def _reason(consumer: Consumer, exception: KafkaException) -> KafkaError:
-    """Return why a call failed: of a refusal it says only that time ran out."""
-    message = consumer.poll(0)
-    told = message.error() if message is not None else None
-    is_refusal = told is not None and told.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
-    return told if told is not None and is_refusal else kafka_error(exception)
-
-
-def _ask_committed(
-    consumer: Consumer, partitions: Sequence[tuple[str, int]], timeout: float
-) -> list[TopicPartition]:
-    found = consumer.committed([TopicPartition(*one) for one in partitions], timeout)
-    for one in found:
-        if one.error is not None:
-            raise KafkaException(one.error)
-    return found

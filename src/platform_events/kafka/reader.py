@@ -15,7 +15,7 @@ from platform_events.kafka.faults import kafka_error, translate, unreachable
 from platform_events.kafka.forks import protect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from platform_events.settings import Settings
 
@@ -249,9 +249,22 @@ class TopicReader:
 
 
 def read_range(
-    settings: Settings, topic: str, watermarks: Sequence[tuple[int, int]]
+    settings: Settings,
+    topic: str,
+    watermarks: Sequence[tuple[int, int]],
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[Record]:
-    """Yield every committed record of a topic between the watermarks of each partition."""
+    """Yield every committed record of a topic between the watermarks of each partition.
+
+    Args:
+        settings: which cluster.
+        topic: which.
+        watermarks: the first offset and the end of each partition.
+        check: is called between batches; what it raises ends the reading.
+
+    Raises:
+        BrokerError: the topic cannot be read.
+    """
     starts = {part: first for part, (first, end) in enumerate(watermarks) if first < end}
     left = {partition: watermarks[partition][1] for partition in starts}
     if not left:
@@ -260,6 +273,7 @@ def read_range(
     seen = time.monotonic()
     try:
         while left:
+            check()
             batch = reader.read(MAX_BATCH, END_SLICE)
             for record in batch.records:
                 if record.offset() < left.get(record.partition(), 0):

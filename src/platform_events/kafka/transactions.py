@@ -6,7 +6,7 @@ import logging
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from platform_events.errors import BrokerError, FencedError
 from platform_events.kafka.connection import Health, make_client
@@ -16,7 +16,7 @@ from platform_events.kafka.forks import protect
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from platform_events.kafka.groups import Committed
+    from platform_events.kafka.offsets import Committed
     from platform_events.settings import Settings
 
 _FENCED = (
@@ -126,7 +126,7 @@ class TransactionalProducer:
 
         Args:
             offsets: the next offset of each partition.
-            group: from `group_token`.
+            group: the group's token.
         """
         with self._translated():
             self._producer.send_offsets_to_transaction(
@@ -142,7 +142,7 @@ class TransactionalProducer:
         """Commit the transaction.
 
         Raises:
-            FencedError: another writer was opened since; nothing was written.
+            FencedError: another writer was opened since; what that one finds is what was written.
             BrokerTimeoutError: the outcome is not known.
             RecordRejectedError: a record is refused for good; nothing was written.
             BrokerError: nothing was written.
@@ -182,6 +182,9 @@ class TransactionalProducer:
                 try:
                     self._producer.abort_transaction(self._timeout)
                 except KafkaException as abort:
+                    if kafka_error(abort).code() in _FENCED:
+                        # A broker may have no better word than UNKNOWN for who is just fenced.
+                        raise self._explain(abort) from exception
                     _logger.warning("the transaction times out by itself: %s", abort)
             raise error from exception
 
@@ -193,17 +196,3 @@ class TransactionalProducer:
                 error.name(),
             )
         return translate(self._refusal or error, self._doing, self._health)
-
-
-def group_token(settings: Settings, group: str) -> Any:
-    """Return what lets a transaction commit offsets of a group that has no member.
-
-    Raises:
-        BrokerError: the cluster refuses.
-    """
-    health = Health(settings.bootstrap_servers)
-    consumer: Consumer = make_client(Consumer, settings, health, {"group.id": group})
-    try:
-        return consumer.consumer_group_metadata()
-    finally:
-        consumer.close()

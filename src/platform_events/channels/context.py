@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from platform_events.catalog.live import Catalog
     from platform_events.channels.slots import Slots
-    from platform_events.channels.states import Statements
+    from platform_events.channels.states import Progress, Statements
     from platform_events.kafka.admin import Admin
     from platform_events.kafka.tail import Tail
     from platform_events.kafka.watch import TopicWatch
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class FeederContext:
     """The parts of a router that its feeders work with. All of them are thread-safe."""
 
     settings: Settings
+    name: str
+    """By which others know this router."""
     admin: Admin
     catalog: Catalog
     watch: TopicWatch
@@ -30,5 +32,5 @@ class Workshop:
     """For catching up: each takes a consumer for every partition that is read."""
     statements: Statements
     """Where feeders say how it goes."""
-    show_progress: Callable[[str, int, int, int], None]
-    """Is told of a channel and partition how many of how many records are caught up."""
+    on_progress: Callable[[str, int, Progress | None], None]
+    """Is told of a channel and partition how far catching up is; None when it is over."""
