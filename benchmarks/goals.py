@@ -28,6 +28,8 @@ HOP_AT_MOST = {"median": 10.0, "p99": 60.0}
 """Milliseconds that a channel adds to an event's delay at 100 events/s."""
 IDLE_CHANNEL_AT_MOST = 0.2
 """Percent of a core that an idle channel takes in its router."""
+TAKEOVER_AT_MOST = 10.0
+"""Seconds that a channel stands still at most when its router is killed and another one runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +114,7 @@ def _judge_channels(channels: dict[str, Any]) -> Iterator[Goal]:
     if crowd := channels.get("crowd"):
         value = crowd.get("idle_channel")
         yield Goal("an idle channel", "<=", IDLE_CHANNEL_AT_MOST, value, "% of a core")
+    if takeover := channels.get("takeover"):
+        gap = takeover.get("gap", {"median": None})
+        value = None if gap["median"] is None else max(gap["values"])
+        yield Goal("taking over from a killed router, longest", "<=", TAKEOVER_AT_MOST, value, "s")

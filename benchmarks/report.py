@@ -13,7 +13,13 @@ from typing import Any
 import click
 
 from benchmarks.channels.parts import CHANNEL_PARTS
-from benchmarks.channels.tables import crowd_rows, hop_rows, routing_rows, year_rows
+from benchmarks.channels.tables import (
+    crowd_rows,
+    hop_rows,
+    routing_rows,
+    takeover_rows,
+    year_rows,
+)
 from benchmarks.events import FLIGHT, KILOBYTE
 from benchmarks.plots import plot_race, plot_scaling
 from benchmarks.race import DEFAULT_OUTPUT
@@ -75,8 +81,10 @@ def _parts(results: dict[str, Any]) -> dict[str, str]:
         "partitions": scaling_rows(results["scaling"], "partitions").to_markdown(),
         "routing": routing_rows(results["channels"]["routing"]).to_markdown(),
         "hop": hop_rows(results["channels"]["hop"]).to_markdown(),
+        "year_source": results["channels"]["year"].get("label", "failed"),
         "year": year_rows(results["channels"]["year"]).to_markdown(),
         "crowd": crowd_rows(results["channels"]["crowd"]).to_markdown(),
+        "takeover": takeover_rows(results["channels"]["takeover"]).to_markdown(),
     }
 
 

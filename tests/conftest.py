@@ -2,8 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import hypothesis
+import pytest
+
+from platform_events.bus.bus import EventBus
+from platform_events.settings import Settings
+from platform_events.testing import KafkaBroker
+from tests.support import apply_texts
 
 # A busy machine makes single examples slow, which says nothing about the code.
 hypothesis.settings.register_profile("project", deadline=None)
 hypothesis.settings.load_profile("project")
+
+
+@pytest.fixture
+def settings(kafka_broker: KafkaBroker, tenant: str) -> Settings:
+    return Settings(bootstrap_servers=kafka_broker.bootstrap_servers, tenant=tenant)
+
+
+@pytest.fixture
+def bus(settings: Settings) -> Iterator[EventBus]:
+    with EventBus(settings) as bus:
+        yield bus
+
+
+@pytest.fixture
+def define(settings: Settings, tmp_path: Path) -> Callable[..., None]:
+    """Apply definitions given as YAML texts; those that are not given any more are pruned."""
+
+    def define(*documents: str, prune: bool = True, allow_growth: bool = False) -> None:
+        directory = tmp_path / "schemas"
+        apply_texts(settings, directory, *documents, prune=prune, allow_growth=allow_growth)
+
+    return define

@@ -1,1 +1,1 @@
-"""What custom channels cost: routing, the delay that a channel adds, catching up, idle channels."""
+"""What custom channels cost: routing, added delay, catching up, idle channels, taking over."""

@@ -58,7 +58,7 @@ def publish_evenly(bootstrap_servers: str, tenant: str, per_member: int) -> dict
 def publish_year(
     bootstrap_servers: str, tenant: str, flights: str | None, count: int
 ) -> dict[str, Any]:
-    """Publish the first `count` events of a year in the order of their time (runs in a worker).
+    """Publish the first `count` events of flights in the order of their time (runs in a worker).
 
     Without a file of flights it is the demo's week again and again.
     """

@@ -20,13 +20,13 @@ _LOOK_AGAIN = 0.01
 _BATCH = 1_000
 
 
-def read_log(bootstrap_servers: str, topic: str) -> Iterator[Any]:
-    """Yield every committed record of a topic with one partition, up to its end now.
+def read_log(bootstrap_servers: str, topic: str, partition: int = 0) -> Iterator[Any]:
+    """Yield every committed record of one partition of a topic, up to its end now.
 
     Raises:
         MeasurementError: transactions stay open.
     """
-    await_settled(bootstrap_servers, topic)
+    await_settled(bootstrap_servers, topic, partition)
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap_servers,
@@ -37,7 +37,7 @@ def read_log(bootstrap_servers: str, topic: str) -> Iterator[Any]:
             "auto.offset.reset": "error",
         }
     )
-    consumer.assign([TopicPartition(topic, 0, 0)])
+    consumer.assign([TopicPartition(topic, partition, 0)])
     try:
         while True:
             for message in consumer.consume(_BATCH, 0.1):
@@ -52,7 +52,7 @@ def read_log(bootstrap_servers: str, topic: str) -> Iterator[Any]:
         consumer.close()
 
 
-def await_settled(bootstrap_servers: str, topic: str) -> None:
+def await_settled(bootstrap_servers: str, topic: str, partition: int = 0) -> None:
     """Wait until no transaction is open: commits are confirmed before readers see them.
 
     Raises:
@@ -60,14 +60,14 @@ def await_settled(bootstrap_servers: str, topic: str) -> None:
     """
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": LOG_LEVEL})
     deadline = time.monotonic() + _SETTLE_SECONDS
-    while len({_end(admin, topic, level) for level in IsolationLevel}) > 1:
+    place = TopicPartition(topic, partition)
+    while len({_end(admin, place, level) for level in IsolationLevel}) > 1:
         if time.monotonic() > deadline:
-            raise MeasurementError(f"a transaction stays open in {topic}")
+            raise MeasurementError(f"a transaction stays open in {topic}[{partition}]")
         time.sleep(_LOOK_AGAIN)
 
 
-def _end(admin: AdminClient, topic: str, level: IsolationLevel) -> int:
-    place = TopicPartition(topic, 0)
+def _end(admin: AdminClient, place: TopicPartition, level: IsolationLevel) -> int:
     (outcome,) = admin.list_offsets({place: OffsetSpec.latest()}, isolation_level=level).values()
     offset: int = outcome.result().offset
     return offset

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.channels.crowd import Windows, measure_crowds
 from benchmarks.channels.hop import measure_hop
 from benchmarks.channels.routing import Routing
+from benchmarks.channels.takeover import measure_takeovers
 from benchmarks.channels.year import YEAR, measure_year
 from benchmarks.runner import MeasurementError
 
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-CHANNEL_PARTS = ("routing", "hop", "year", "crowd")
+CHANNEL_PARTS = ("routing", "hop", "year", "crowd", "takeover")
 
 
 class ChannelScale:
-    """How much of everything: the full run (eight minutes) or the quick one (about one)."""
+    """How much of everything: the full run or the quick one."""
 
     def __init__(self, quick: bool) -> None:
         self.per_member = 5_000 if quick else 50_000
@@ -31,6 +32,8 @@ class ChannelScale:
         """Events that a channel catches up with."""
         self.crowds = (1, 10) if quick else (1, 10, 100)
         """Channels of one router."""
+        self.kills = 1 if quick else 5
+        """Routers that are killed while another one runs."""
         self.windows = Windows(2, 2) if quick else Windows(30, 15)
 
 
@@ -49,6 +52,7 @@ def measure_channels(
         "hop": lambda: measure_hop(bootstrap_servers, scale.seconds, flights, progress),
         "year": lambda: measure_year(bootstrap_servers, flights, scale.year, progress),
         "crowd": lambda: measure_crowds(bootstrap_servers, scale.crowds, scale.windows, progress),
+        "takeover": lambda: measure_takeovers(bootstrap_servers, scale.kills, progress),
     }
     results = {}
     for part in CHANNEL_PARTS:

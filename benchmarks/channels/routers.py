@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import threading
 import time
@@ -43,9 +44,27 @@ class RouterProcess:
         """Each line, and when it came first."""
         self._last: deque[str] = deque(maxlen=1)
         self._ended = False
+        self._is_killed = False
         self._news = threading.Condition()
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
+
+    @property
+    def name(self) -> str:
+        """By which `streams` shows it."""
+        return f"router@{socket.gethostname()}:{self._process.pid}"
+
+    def kill(self) -> None:
+        """End it with SIGKILL, and wait until it is gone.
+
+        Raises:
+            MeasurementError: it has ended before.
+        """
+        if self._process.poll() is not None:
+            raise self._failure()
+        self._is_killed = True
+        self._process.kill()
+        self._process.wait()
 
     def vitals(self) -> Vitals:
         """Look at the process.
@@ -141,5 +160,5 @@ class RouterProcess:
         self._listener.join()
         assert self._process.stderr is not None
         self._process.stderr.close()
-        if status and error is None:
+        if status and error is None and not self._is_killed:
             raise MeasurementError(f"the router ended with status {status}: {self._last_line}")

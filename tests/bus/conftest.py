@@ -7,13 +7,7 @@ import pytest
 
 from platform_events.bus.bus import EventBus
 from platform_events.settings import Settings
-from platform_events.testing import KafkaBroker
 from tests.support import KEYED, ORDER, apply_texts
-
-
-@pytest.fixture
-def settings(kafka_broker: KafkaBroker, tenant: str) -> Settings:
-    return Settings(bootstrap_servers=kafka_broker.bootstrap_servers, tenant=tenant)
 
 
 @pytest.fixture

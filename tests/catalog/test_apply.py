@@ -21,16 +21,10 @@ from platform_events.errors import (
 from platform_events.kafka.admin import Admin
 from platform_events.kafka.ledger import LedgerWriter
 from platform_events.settings import Settings
-from platform_events.testing import KafkaBroker
 from tests.support import KEYED, ORDER, apply_texts, load, topic_of
 
 ORDER_NAME = "Order_Placed__e"
 READING_NAME = "Reading_Taken__e"
-
-
-@pytest.fixture
-def settings(kafka_broker: KafkaBroker, tenant: str) -> Settings:
-    return Settings(bootstrap_servers=kafka_broker.bootstrap_servers, tenant=tenant)
 
 
 def topic_config(settings: Settings, name: str) -> dict[str, str]:

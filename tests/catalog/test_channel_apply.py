@@ -15,7 +15,6 @@ from platform_events.errors import PlanRefusedError
 from platform_events.kafka.admin import Admin, Topic
 from platform_events.kafka.ledger import LedgerWriter
 from platform_events.settings import Settings
-from platform_events.testing import KafkaBroker
 from tests.support import KEYED, ORDER, apply_texts, delete_before, delete_topic, load, topic_of
 
 ORDER_NAME = "Order_Placed__e"
@@ -28,11 +27,6 @@ members:
     filter: amount >= 100
 """
 BOTH = CHANNEL + "  - event: Reading_Taken__e\n    from: now\n"
-
-
-@pytest.fixture
-def settings(kafka_broker: KafkaBroker, tenant: str) -> Settings:
-    return Settings(bootstrap_servers=kafka_broker.bootstrap_servers, tenant=tenant)
 
 
 def entry_of(settings: Settings, name: str = NAME) -> Entry:

@@ -80,6 +80,12 @@ def routing(settings: Settings) -> Iterator[RunningRouter]:
         router.stop()
 
 
+def route_once(settings: Settings, *names: str) -> None:
+    """Route until these channels are caught up, then stop."""
+    with routing(settings):
+        await_caught_up(settings, *names)
+
+
 def status_of(settings: Settings, name: str) -> ChannelStatus:
     """Return what any process can learn about a channel."""
     with Admin(settings) as admin:

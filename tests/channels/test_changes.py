@@ -16,6 +16,7 @@ from tests.channels.routing import (
     change_point,
     positions,
     publish,
+    route_once,
     starts_of,
     status_of,
 )
@@ -142,9 +143,7 @@ def test_a_change_while_no_router_runs_holds_from_the_end_of_the_channel_on(
 ) -> None:
     define(A, channel(NAME, "A__e"))
     publish(bus, "A__e", range(10))
-    router = start_router()
-    await_caught_up(settings, NAME)
-    router.stop()
+    route_once(settings, NAME)
     publish(bus, "A__e", range(10, 20))
     define(A, channel(NAME, 'A__e filter: "n > 14"'))
     assert status_of(settings, NAME).members[0].definition == 1

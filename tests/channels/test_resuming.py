@@ -19,6 +19,7 @@ from tests.channels.routing import (
     forget_positions,
     positions,
     publish,
+    route_once,
     status_of,
 )
 from tests.channels.samples import channel, event, verdict
@@ -69,9 +70,7 @@ def test_one_lost_position_is_found_again_beside_the_others(
     define(A, B, channel(NAME, "A__e", "B__e"))
     publish(bus, "A__e", range(10))
     publish(bus, "B__e", range(10))
-    router = start_router()
-    await_caught_up(settings, NAME)
-    router.stop()
+    route_once(settings, NAME)
     before = positions(settings, NAME)
     forget_positions(settings, NAME)
     for (name, _), (offset, mark) in before.items():
@@ -106,9 +105,7 @@ def test_a_position_that_other_software_wrote_is_taken_for_lost(
 ) -> None:
     define(A, channel(NAME, "A__e"))
     publish(bus, "A__e", range(10))
-    router = start_router()
-    await_caught_up(settings, NAME)
-    router.stop()
+    route_once(settings, NAME)
     commit(settings, "A__e", 3, metadata)
     publish(bus, "A__e", range(10, 12))
     start_router()
@@ -121,9 +118,7 @@ def test_records_of_other_software_in_the_channel_do_not_confuse_the_search(
 ) -> None:
     define(A, channel(NAME, "A__e"))
     publish(bus, "A__e", range(5))
-    router = start_router()
-    await_caught_up(settings, NAME)
-    router.stop()
+    route_once(settings, NAME)
     id_ = b"AAAAAAAAAAFlOQ"
     for text in (b"foo 1 0 99 9 " + id_, b"/event/A__e 1 0 99", b"\xff", b"/event/A__e x 0 9 9 "):
         headers = [("ce_origin", text)]
@@ -150,9 +145,7 @@ def test_what_retention_removed_is_counted_and_said(
     define(A, B, channel(NAME, "A__e", "B__e"))
     publish(bus, "A__e", range(10))
     publish(bus, "B__e", range(10))
-    router = start_router()
-    await_caught_up(settings, NAME)
-    router.stop()
+    route_once(settings, NAME)
     publish(bus, "A__e", range(10, 25))
     publish(bus, "B__e", range(10, 12))
     # All of one member's log: nothing that is still there moves its position.
@@ -200,9 +193,7 @@ def test_a_channel_whose_oldest_events_expired_goes_on_quietly(
     """Leading a partition means to be assigned it, but not to read it."""
     define(A, channel(NAME, "A__e"))
     publish(bus, "A__e", range(10))
-    router = start_router()
-    await_caught_up(settings, NAME)
-    router.stop()
+    route_once(settings, NAME)
     delete_before(settings, NAME, [8])
     delete_before(settings, "A__e", [9])
     publish(bus, "A__e", range(10, 12))
@@ -220,9 +211,7 @@ def test_positions_of_silent_members_are_committed_again(
     define(A, B, channel(NAME, "A__e", "B__e"))
     publish(bus, "A__e", range(3))
     publish(bus, "B__e", range(3))
-    router = start_router()
-    await_caught_up(settings, NAME)
-    router.stop()
+    route_once(settings, NAME)
     before = positions(settings, NAME)
     (ends,) = read_commits(settings)
     router = start_router()

@@ -13,7 +13,6 @@ from click.testing import CliRunner, Result
 
 from platform_events.cli.program import program
 from platform_events.settings import Settings
-from platform_events.testing import KafkaBroker
 from tests.support import KEYED, ORDER, apply_texts
 
 Cli = Callable[..., Result]
@@ -46,11 +45,6 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logging_as_before: None
         return CliRunner().invoke(program, words, prog_name="platform-events")
 
     return run
-
-
-@pytest.fixture
-def settings(kafka_broker: KafkaBroker, tenant: str) -> Settings:
-    return Settings(bootstrap_servers=kafka_broker.bootstrap_servers, tenant=tenant)
 
 
 @pytest.fixture

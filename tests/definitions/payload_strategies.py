@@ -235,10 +235,19 @@ def values(schema: Any) -> st.SearchStrategy[Any]:
             maps = st.dictionaries(TEXT, values(schema["values"]), max_size=3)
             return maps | maps.map(MappingProxyType)
         case "union":
-            return st.one_of([values(branch) for branch in schema])
+            return st.one_of([_branch_values(schema, branch) for branch in schema])
         case "record":
             return payloads(schema)
     return LEAVES[kind_of(schema)](schema)
+
+
+def _branch_values(union: list[Any], branch: Any) -> st.SearchStrategy[Any]:
+    """Values that are meant for this branch: a bare number is a number where there is one."""
+    found = values(branch)
+    has_number = any(JSON_KIND.get(kind_of(other)) == "number" for other in union)
+    if kind_of(branch) == "decimal" and has_number:
+        return found.filter(lambda value: not isinstance(value, int))
+    return found
 
 
 @st.composite

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from platform_events.definitions.common_keys import (
     check_keys,
     read_label,
+    read_name,
     read_partitions,
     read_retention,
     read_text,
@@ -56,7 +57,7 @@ def read_channel(root: Node, report: Report, known: KnownEvents) -> ChannelDefin
         )
         return None
     check_keys(root, CHANNEL_KEYS, report)
-    name = _read_name(root, report)
+    name = read_name(root, "channel", report)
     label = read_label(root, report)
     description = read_text(root, "description", report)
     owner = read_text(root, "owner", report)
@@ -91,19 +92,6 @@ def read_channel(root: Node, report: Report, known: KnownEvents) -> ChannelDefin
         file=report.file,
         line=root.value["channel"].mark.line,
     )
-
-
-def _read_name(root: Node, report: Report) -> str | None:
-    node = root.get("channel")
-    if node is None:
-        return None
-    if isinstance(node.value, str) and is_channel_name(node.value):
-        return node.value
-    if isinstance(node.value, str) and is_event_name(node.value):
-        report.add(node, "this is an event's name; a channel's ends in __chn")
-    else:
-        report.add(node, f"{node.describe()} cannot name a channel: {NAME_RULE}")
-    return None
 
 
 def _read_members(root: Node, known: KnownEvents, report: Report) -> list[Member]:

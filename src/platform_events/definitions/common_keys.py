@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from platform_events.definitions.document import Node, Report, unknown_key
 from platform_events.definitions.durations import DURATION_RULE, format_duration, parse_duration
@@ -14,9 +14,16 @@ from platform_events.definitions.notation import (
     names_of,
 )
 from platform_events.errors import UsageError
+from platform_events.names import NAME_RULE, is_channel_name, is_event_name
 
 if TYPE_CHECKING:
     from platform_events.definitions.notation import Key
+
+
+_KINDS = {
+    "event": ("an event", "__e", is_event_name),
+    "channel": ("a channel", "__chn", is_channel_name),
+}
 
 
 def check_keys(root: Node, keys: tuple[Key, ...], report: Report) -> None:
@@ -39,6 +46,23 @@ def read_text(root: Node, key: str, report: Report) -> str:
         report.add(node, f"must be text, not {node.describe()}; put it in quotes")
         return ""
     return node.value
+
+
+def read_name(root: Node, kind: Literal["event", "channel"], report: Report) -> str | None:
+    """Return the name of what a file defines; None if that is missing, or of another kind."""
+    node = root.get(kind)
+    if node is None:
+        return None
+    a_kind, suffix, is_of_kind = _KINDS[kind]
+    if isinstance(node.value, str):
+        if is_of_kind(node.value):
+            return node.value
+        for other, _, is_of_other in _KINDS.values():
+            if is_of_other(node.value):
+                report.add(node, f"this is {other}'s name; {a_kind}'s ends in {suffix}")
+                return None
+    report.add(node, f"{node.describe()} cannot name {a_kind}: {NAME_RULE}")
+    return None
 
 
 def read_label(root: Node, report: Report) -> str:

@@ -11,6 +11,7 @@ from platform_events.definitions.avro_types import Leaf, parse_record
 from platform_events.definitions.common_keys import (
     check_keys,
     read_label,
+    read_name,
     read_partitions,
     read_retention,
     read_text,
@@ -28,7 +29,6 @@ from platform_events.definitions.notation import (
 from platform_events.definitions.schema import SYSTEM_FIELDS, Schema
 from platform_events.definitions.schema_reader import SchemaReader
 from platform_events.definitions.schema_source import check_record, read_root
-from platform_events.names import NAME_RULE, is_channel_name, is_event_name
 
 AvroSource = Callable[[Node], tuple[Node, Report] | None]
 """Opens the .avsc file that a value names; None if it cannot, which is reported."""
@@ -73,7 +73,7 @@ def read_event(root: Node, report: Report, open_avro: AvroSource) -> EventDefini
         report.add(root, f"an event file is a mapping with event and fields, not {root.describe()}")
         return None
     check_keys(root, EVENT_KEYS, report)
-    name = _read_name(root, report)
+    name = read_name(root, "event", report)
     label = read_label(root, report)
     description = read_text(root, "description", report)
     owner = read_text(root, "owner", report)
@@ -103,19 +103,6 @@ def read_event(root: Node, report: Report, open_avro: AvroSource) -> EventDefini
         file=report.file,
         line=root.value["event"].mark.line,
     )
-
-
-def _read_name(root: Node, report: Report) -> str | None:
-    node = root.get("event")
-    if node is None:
-        return None
-    if isinstance(node.value, str) and is_event_name(node.value):
-        return node.value
-    if isinstance(node.value, str) and is_channel_name(node.value):
-        report.add(node, "this is a channel's name; an event's ends in __e")
-    else:
-        report.add(node, f"{node.describe()} cannot name an event: {NAME_RULE}")
-    return None
 
 
 def _read_fields(root: Node, name: str, description: str, report: Report) -> _Record | None:
