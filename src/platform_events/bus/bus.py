@@ -14,11 +14,11 @@ from platform_events.bus.publisher import Publisher
 from platform_events.bus.starts import OnExpired, StartPoint, find_stream, resolve_start
 from platform_events.bus.subscription import OnUndecodable, Subscription, subscription_ends
 from platform_events.bus.values import EventMessage, PublishResult, PublishStatus, Start
+from platform_events.catalog.follower import Follower
 from platform_events.catalog.live import Catalog
 from platform_events.errors import (
     ClosedError,
     ForkedError,
-    PlatformEventsError,
     PublishError,
     UsageError,
 )
@@ -249,11 +249,9 @@ class EventBus:
             subscription.close()
         if self._publisher is not None:
             self._publisher.close(self.settings.close_timeout)
-        if self._admin is not None:
-            self._ticker.join(self.settings.close_timeout)
-            if not self._ticker.is_alive():
-                self._catalog.close()
-                self._admin.close()
+        if self._admin is not None and self._follower.close(self.settings.close_timeout):
+            self._catalog.close()
+            self._admin.close()
 
     def abandon(self) -> None:
         """Note that this process is a fork, in which the bus cannot be used."""
@@ -288,10 +286,9 @@ class EventBus:
                     admin = Admin(self.settings)
                     self._catalog = Catalog(self.settings, admin)
                     self._watch = TopicWatch(admin)
-                    self._ticker = threading.Thread(
-                        target=self._tick, args=(admin,), name="platform-events", daemon=True
+                    self._follower = Follower(
+                        admin, self._catalog, self._watch, tick=_TICK, refresh=False
                     )
-                    self._ticker.start()
                     self._admin = admin
         return self._admin
 
@@ -304,15 +301,3 @@ class EventBus:
                 if self._publisher is None:
                     self._publisher = Publisher(self.settings, self._catalog, admin, self._watch)
         return self._publisher
-
-    def _tick(self, admin: Admin) -> None:
-        """Follow the catalog and watch topics until closed."""
-        while not self._closed.wait(_TICK):
-            try:
-                self._catalog.follow()
-                self._watch.tick()
-                admin.serve()
-            except PlatformEventsError as error:
-                _logger.warning("%s", error)
-            except Exception:
-                _logger.exception("following the catalog and the topics failed; it goes on")

@@ -8,13 +8,14 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+from platform_events.catalog.follower import Follower
 from platform_events.catalog.live import Catalog
 from platform_events.channels.context import FeederContext
 from platform_events.channels.feeder import Feeder
 from platform_events.channels.slots import Slots
 from platform_events.channels.states import Statements
 from platform_events.definitions.model import ChannelDefinition
-from platform_events.errors import BrokerError, CatalogCorruptError
+from platform_events.errors import BrokerError
 from platform_events.kafka.admin import Admin
 from platform_events.kafka.groups import Leadership
 from platform_events.kafka.tail import Tail
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 _TICK = 0.1
 """Seconds between two looks at the catalog, and at what feeders have to say."""
-_REFRESH_SECONDS = 5.0
-"""Seconds between two looks at whether the catalog's topic is still the same."""
 _PAUSE = 1.0
 _CATCHING_UP_AT_ONCE = 4
 _STOP_SECONDS = 10.0
@@ -106,31 +105,27 @@ class Router:
             BrokerError: the cluster cannot be reached at the beginning, or refuses.
             CatalogCorruptError: the catalog cannot be read.
         """
+        follower: Follower | None = None
         try:
             self._catalog.refresh()
-            refreshed = time.monotonic()
+            follower = Follower(self._admin, self._catalog, self._watch, tick=_TICK, refresh=True)
             while not stop.is_set():
                 try:
-                    if time.monotonic() - refreshed > _REFRESH_SECONDS:
-                        refreshed = time.monotonic()
-                        self._catalog.refresh()
-                    self._catalog.follow()
                     # One that cannot be read, or seems to be gone, changes nothing for now.
                     if self._catalog.is_read and self._catalog.revision != self._revision:
                         self._follow_definitions()
-                    self._watch.tick()
-                    self._admin.serve()
                     self._leadership.poll(_TICK)
                     self._publish_statements()
-                except (BrokerError, CatalogCorruptError) as error:
+                except BrokerError as error:
                     self._warn(str(error))
                     stop.wait(_PAUSE)
         finally:
             self._leadership.close()
             self._lose(list(self._feeders))
             self._tail.close()
-            self._catalog.close()
-            self._admin.close()
+            if follower is None or follower.close(_STOP_SECONDS):
+                self._catalog.close()
+                self._admin.close()
 
     def _follow_definitions(self) -> None:
         self._revision = self._catalog.revision

@@ -28,7 +28,7 @@ from platform_events.kafka.forks import protect
 from platform_events.kafka.groups import GroupMember
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Future
 
     from platform_events.settings import Settings
@@ -46,8 +46,14 @@ _MOVING = (
     "COORDINATOR_LOAD_IN_PROGRESS",
     "COORDINATOR_NOT_AVAILABLE",
     "NOT_COORDINATOR",
+    "FENCED_LEADER_EPOCH",
+    "LEADER_NOT_AVAILABLE",
+    "NOT_LEADER_FOR_PARTITION",
+    "UNKNOWN_LEADER_EPOCH",
+    "_NOENT",
 )
-"""What a broker answers while a group's coordinator moves."""
+"""What is answered while a group's coordinator or a partition's leader moves; the last one by the
+client itself when there is no leader."""
 _ABSENT = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 
 
@@ -228,7 +234,7 @@ class Admin:
         # Only a client that has asked no coordinator before: one whose broker was restarted since
         # gets no answer for minutes, and may end the process (tried, librdkafka 2.16).
         with Admin(self._settings) as fresh:
-            described = fresh._describe_group(group)
+            described = fresh._ask_until_settled(lambda: fresh._describe_group(group))
         return [
             GroupMember(
                 member.client_id,
@@ -239,13 +245,17 @@ class Admin:
         ]
 
     def _describe_group(self, group: str) -> Any:
+        futures = self._live().describe_consumer_groups([group], request_timeout=self._timeout)
+        return self._wait_or_none(
+            futures[group], f"describing group {group}", (KafkaError.GROUP_ID_NOT_FOUND,)
+        )
+
+    def _ask_until_settled(self, ask: Callable[[], _Result]) -> _Result:
+        """Ask again while who has to answer moves from one broker to another."""
         deadline = time.monotonic() + self._timeout
         while True:
-            futures = self._live().describe_consumer_groups([group], request_timeout=self._timeout)
             try:
-                return self._wait_or_none(
-                    futures[group], f"describing group {group}", (KafkaError.GROUP_ID_NOT_FOUND,)
-                )
+                return ask()
             except BrokerError as error:
                 if error.kafka_code not in _MOVING or time.monotonic() > deadline:
                     raise
@@ -264,17 +274,21 @@ class Admin:
         }
         if not request:
             return {}
-        futures = self._live().list_offsets(
-            request,
-            isolation_level=isolation,
-            request_timeout=self._timeout,
-        )
-        return {
-            (partition.topic, partition.partition): self._wait(
-                future, f"asking for the offsets of topic {partition.topic}"
-            ).offset
-            for partition, future in futures.items()
-        }
+
+        def ask() -> dict[tuple[str, int], int]:
+            futures = self._live().list_offsets(
+                request,
+                isolation_level=isolation,
+                request_timeout=self._timeout,
+            )
+            return {
+                (partition.topic, partition.partition): self._wait(
+                    future, f"asking for the offsets of topic {partition.topic}"
+                ).offset
+                for partition, future in futures.items()
+            }
+
+        return self._ask_until_settled(ask)
 
     def close(self) -> None:
         """End the client; it cannot be used any more."""

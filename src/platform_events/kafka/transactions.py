@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from platform_events.errors import BrokerError, FencedError
+from platform_events.errors import BrokerError, BrokerTimeoutError, FencedError
 from platform_events.kafka.connection import Health, make_client
 from platform_events.kafka.faults import is_rejection, kafka_error, translate
 from platform_events.kafka.forks import protect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from platform_events.kafka.offsets import Committed
     from platform_events.settings import Settings
@@ -27,6 +30,8 @@ _FENCED = (
 )
 _FULL_SLICE = 0.1
 """Seconds to serve deliveries before a full queue is tried again."""
+_GRACE = 5.0
+"""Seconds behind the time-out after which the client is not trusted any more."""
 _logger = logging.getLogger("platform_events")
 
 
@@ -57,6 +62,7 @@ class TransactionalProducer:
         max_bytes: int,
     ) -> None:
         self._doing = doing
+        self._is_stuck = False
         self._timeout = settings.request_timeout
         self._health = Health(settings.bootstrap_servers)
         self._refusal: KafkaError | None = None
@@ -128,14 +134,12 @@ class TransactionalProducer:
             offsets: the next offset of each partition.
             group: the group's token.
         """
+        positions = [
+            TopicPartition(one.topic, one.partition, one.offset, one.metadata) for one in offsets
+        ]
         with self._translated():
-            self._producer.send_offsets_to_transaction(
-                [
-                    TopicPartition(one.topic, one.partition, one.offset, one.metadata)
-                    for one in offsets
-                ],
-                group,
-                self._timeout,
+            self._in_time(
+                partial(self._producer.send_offsets_to_transaction, positions, group, self._timeout)
             )
 
     def commit(self) -> None:
@@ -152,6 +156,8 @@ class TransactionalProducer:
 
     def abort(self) -> None:
         """Give the transaction up."""
+        if self._is_stuck:
+            return
         with self._translated():
             self._producer.abort_transaction(self._timeout)
 
@@ -164,6 +170,33 @@ class TransactionalProducer:
         """End the client. A transaction under way is aborted by the next writer, or in time."""
         # The last reference ends the client, which does not wait for anything.
         del self._producer, self._produce
+
+    def _in_time(self, call: Callable[[], None]) -> None:
+        """Call the client, and leave it to itself if it does not return.
+
+        It waits for ever for a group coordinator that was restarted in the middle, whatever its
+        time-out says (tried, librdkafka 2.16, confluentinc/librdkafka issues 5456 and 5511). The
+        thread and the client end when it finds another coordinator, or with the process.
+        """
+        outcome: Future[None] = Future()
+
+        def work() -> None:
+            try:
+                call()
+            except BaseException as error:  # noqa: BLE001 - raised again by the one who waits
+                outcome.set_exception(error)
+            else:
+                outcome.set_result(None)
+
+        threading.Thread(target=work, name="send-offsets", daemon=True).start()
+        try:
+            outcome.result(self._timeout + _GRACE)
+        except TimeoutError:
+            self._is_stuck = True
+            raise BrokerTimeoutError(
+                f"{self._doing}: the coordinator of its positions did not answer in "
+                f"{self._timeout:g} s; a new client tries again"
+            ) from None
 
     def _note(self, error: KafkaError | None, _: object) -> None:
         if error is not None and self._refusal is None and is_rejection(error):

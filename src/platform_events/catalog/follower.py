@@ -1,0 +1,71 @@
+"""Keeping what a process knows of catalog and topics up to date."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from platform_events.errors import PlatformEventsError
+
+if TYPE_CHECKING:
+    from platform_events.catalog.live import Catalog
+    from platform_events.kafka.admin import Admin
+    from platform_events.kafka.watch import TopicWatch
+
+_REFRESH_SECONDS = 5.0
+"""Seconds between two looks at whether the catalog's topic is still the same."""
+_logger = logging.getLogger("platform_events")
+
+
+class Follower:
+    """Follows a catalog and watches topics, in a thread of its own: a cluster may not answer.
+
+    Args:
+        admin: serves both.
+        catalog: is followed.
+        watch: is asked to look.
+        tick: seconds between two looks at the catalog.
+        refresh: also notice a catalog whose topic was deleted, or made anew.
+    """
+
+    def __init__(
+        self, admin: Admin, catalog: Catalog, watch: TopicWatch, *, tick: float, refresh: bool
+    ) -> None:
+        self._admin = admin
+        self._catalog = catalog
+        self._watch = watch
+        self._tick = tick
+        self._refresh_at = time.monotonic() + _REFRESH_SECONDS if refresh else float("inf")
+        self._last_warning = ""
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="platform-events", daemon=True)
+        self._thread.start()
+
+    def close(self, timeout: float) -> bool:
+        """Stop, and return whether that was done in time (seconds)."""
+        self._closed.set()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._closed.wait(self._tick):
+            try:
+                self._look()
+                self._last_warning = ""
+            except PlatformEventsError as error:
+                # Once while it lasts.
+                if str(error) != self._last_warning:
+                    self._last_warning = str(error)
+                    _logger.warning("%s", error)
+            except Exception:
+                _logger.exception("following the catalog and the topics failed; it goes on")
+
+    def _look(self) -> None:
+        if time.monotonic() > self._refresh_at:
+            self._refresh_at = time.monotonic() + _REFRESH_SECONDS
+            self._catalog.refresh()
+        self._catalog.follow()
+        self._watch.tick()
+        self._admin.serve()
