@@ -37,6 +37,7 @@ class Sieve:
     """Judges the records of one member, each by the schema that it was written with."""
 
     def __init__(self, feed: Feed, catalog: Catalog) -> None:
+        self._event = feed.event
         self._filter = feed.filter
         self._catalog = catalog
         self.writers: dict[bytes | None, Writer] = {}
@@ -76,7 +77,8 @@ class Sieve:
         try:
             schema = self._catalog.schema(schema_id_from_guid(guid))
         except UnknownSchemaError as error:
-            if not self._catalog.is_read:
+            # One that was lost, or is being written anew, does not know the member either.
+            if not (self._catalog.is_read and self._catalog.cached(self._event)):
                 raise BrokerTimeoutError(
                     "the catalog is away, so schemas are not known; apply if it was lost"
                 ) from error
