@@ -77,7 +77,8 @@ class RoutingView:
                 self._move_bar(key, progress)
                 return
             now = time.monotonic()
-            if now - self._told.setdefault(key, now) > _LINE_SECONDS:
+            is_due = now - self._told.setdefault(key, now) > _LINE_SECONDS
+            if is_due and progress.done < progress.total:
                 self._told[key] = now
                 note(f"{_label(*key)}: {progress.done:,} of {progress.total:,} records caught up")
 
