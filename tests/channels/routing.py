@@ -176,8 +176,8 @@ def log_ends(settings: Settings, topic: str) -> list[int]:
     found: list[int] = []
 
     def ask() -> bool:
-        count = len(client.list_topics(topic, timeout=20).topics[topic].partitions)
         try:
+            count = len(client.list_topics(topic, timeout=20).topics[topic].partitions)
             futures = client.list_offsets(
                 {TopicPartition(topic, number): OffsetSpec.latest() for number in range(count)},
                 isolation_level=IsolationLevel.READ_COMMITTED,

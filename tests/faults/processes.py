@@ -61,7 +61,8 @@ class RouterProcess:
         self._process.send_signal(signal.SIGCONT)
 
     def leave(self) -> None:
-        """End it as an orderly shutdown does."""
+        """End it as an orderly shutdown does; one that still loads would just die."""
+        wait_until(lambda: "routing channels" in self.log.read_text(), GENEROUS)
         self._process.send_signal(signal.SIGTERM)
         assert self._process.wait(40) == 0, self.log.read_text()
 
