@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
 from platform_events.bus.bus import EventBus
+from platform_events.catalog.positions import Mark
 from platform_events.settings import Settings
 from tests.channels.checking import Period, Stay, all_pass, check_channel
-from tests.channels.routing import RunningRouter, await_caught_up, publish, status_of
+from tests.channels.routing import (
+    RunningRouter,
+    await_caught_up,
+    positions,
+    publish,
+    route_once,
+    starts_of,
+    status_of,
+)
 from tests.channels.samples import channel, event
-from tests.support import delete_topic
+from tests.support import delete_topic, topic_of
 
-A, B = event("A__e"), event("B__e")
+A, B, KEYED = event("A__e"), event("B__e"), event("Keyed__e", 3)
 NAME = "All__chn"
 
 Define = Callable[..., None]
@@ -58,3 +70,40 @@ def test_a_member_that_had_been_dropped_is_read_again(
     assert status_of(settings, NAME).definition == 4
     (member,) = status_of(settings, NAME).members
     assert (member.passed, member.lag) == (8, 0)
+
+
+@pytest.mark.parametrize("start", ["earliest", "now"])
+def test_partitions_that_were_at_different_definitions_all_go_on(
+    settings: Settings, bus: EventBus, define: Define, start_router: StartRouter, start: str
+) -> None:
+    """As when the feeder of one of them could not take up the last change."""
+    documents = (KEYED, channel(NAME, f"Keyed__e from: {start}", partitions=3))
+    define(*documents)
+    route_once(settings, NAME)
+    publish(bus, "Keyed__e", range(30))
+    route_once(settings, NAME)
+    advance(settings, 1, definition=5)
+    publish(bus, "Keyed__e", range(30, 60))
+    delete_topic(settings, "catalog")
+    define(*documents)
+    assert status_of(settings, NAME).definition == 6
+    start_router()
+    await_caught_up(settings, NAME)
+    stay = Stay("Keyed__e", [Period(1, all_pass)])
+    assert sum(mark.passed for (name, _), (_, mark) in positions(settings, NAME).items()) == 60
+    assert starts_of(settings, NAME, "Keyed__e")
+    findings = check_channel(settings, NAME, [stay])
+    assert (findings.checked, findings.found) == (60, 60)
+
+
+def advance(settings: Settings, partition: int, definition: int) -> None:
+    """Commit what a feeder commits that takes a later definition up in one channel partition."""
+    group = settings.namespace.positions(NAME)
+    consumer = Consumer({"bootstrap.servers": settings.bootstrap_servers, "group.id": group})
+    commits = []
+    for (name, number), (offset, mark) in positions(settings, NAME).items():
+        if number == partition:
+            later = Mark(definition, mark.at, mark.passed).to_text()
+            commits.append(TopicPartition(topic_of(settings, name), number, offset, later))
+    consumer.commit(offsets=commits, asynchronous=False)
+    consumer.close()

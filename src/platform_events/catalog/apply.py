@@ -16,7 +16,7 @@ from platform_events.catalog.channel_plan import is_refilled
 from platform_events.catalog.feeding import MemberTopic, make_feeding
 from platform_events.catalog.ownership import with_latest
 from platform_events.catalog.plan import make_plan, planned_topics
-from platform_events.catalog.positions import read_positions
+from platform_events.catalog.positions import Place, read_positions
 from platform_events.catalog.state import CatalogState, Entry, entry_records
 from platform_events.catalog.topics import TopicChange, TopicFacts
 from platform_events.definitions.model import ChannelDefinition
@@ -228,10 +228,11 @@ def _finish(admin: Admin, settings: Settings, entry: Entry) -> Entry:
 def _find_survivors(
     settings: Settings, channel: Topic, name: str, members: Mapping[str, MemberTopic]
 ) -> dict[str, int]:
-    """Return the newest definition that is committed for each member, and for the channel.
+    """Return the definitions that are committed: the channel's newest, each member's oldest.
 
-    A definition is committed with the positions of all its members, so a member whose newest is
-    older than the channel's had been dropped.
+    A definition is committed with the positions of all its members. So a member whose definition
+    is older than that of the channel partition it feeds had been dropped; and without the latter
+    the channel's topic was lost as well, and is filled again.
     """
     namespace = settings.namespace
     events = {namespace.topic(event): event for event in members}
@@ -239,13 +240,16 @@ def _find_survivors(
     counts[channel.name] = channel.partitions
     places = [(topic, one) for topic, count in counts.items() for one in range(count)]
     committed = read_committed(settings, namespace.positions(name), places)
-    positions = read_positions(committed, {**events, channel.name: name})
-    standing = [found.mark.definition for place, found in positions.items() if place.event == name]
+    found = read_positions(committed, {**events, channel.name: name})
+    definitions = {place: position.mark.definition for place, position in found.items()}
     survivors: dict[str, int] = {}
-    for place, position in positions.items():
-        newest = max(survivors.get(place.event, 0), position.mark.definition)
-        if newest >= min(standing, default=0):
-            survivors[place.event] = newest
+    for place, definition in definitions.items():
+        feeds = place.partition if channel.partitions > 1 else 0
+        standing = definitions.get(Place(name, feeds))
+        if standing is not None and definition >= standing:
+            survivors[place.event] = min(survivors.get(place.event, definition), definition)
+    if definitions:
+        survivors[name] = max(definitions.values())
     return survivors
 
 

@@ -78,9 +78,9 @@ def make_feeding(
         entry: what the catalog said of it before.
         topics: the topic of each member.
         refill: the channel's own topic was made anew, so what it had has to come again.
-        survivors: of a channel that the catalog does not know, what is committed all the same: the
-            newest definition of each event's positions, and of the channel's own. The catalog was
-            lost; events go on where they were, numbers where they ended.
+        survivors: of a channel that the catalog does not know, definitions that are committed all
+            the same: the oldest of each event that was a member at the end, and the channel's own
+            newest. The catalog was lost; events go on where they were, numbers where they ended.
     """
     topic_ids = {event: topic.topic_id for event, topic in topics.items()}
     before = entry.feeding

@@ -37,7 +37,8 @@ class Follower:
         self._catalog = catalog
         self._watch = watch
         self._tick = tick
-        self._refresh_at = time.monotonic() + _REFRESH_SECONDS if refresh else float("inf")
+        self._refreshes = refresh
+        self._refresh_at = time.monotonic() + _REFRESH_SECONDS
         self._last_warning = ""
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="platform-events", daemon=True)
@@ -51,9 +52,16 @@ class Follower:
 
     def _run(self) -> None:
         while not self._closed.wait(self._tick):
+            is_due = self._refreshes and time.monotonic() > self._refresh_at
             try:
-                self._look()
-                self._last_warning = ""
+                if is_due:
+                    self._refresh_at = time.monotonic() + _REFRESH_SECONDS
+                    self._catalog.refresh()
+                self._catalog.follow()
+                self._watch.tick()
+                self._admin.serve()
+                if is_due or not self._refreshes:
+                    self._last_warning = ""
             except PlatformEventsError as error:
                 # Once while it lasts.
                 if str(error) != self._last_warning:
@@ -61,11 +69,3 @@ class Follower:
                     _logger.warning("%s", error)
             except Exception:
                 _logger.exception("following the catalog and the topics failed; it goes on")
-
-    def _look(self) -> None:
-        if time.monotonic() > self._refresh_at:
-            self._refresh_at = time.monotonic() + _REFRESH_SECONDS
-            self._catalog.refresh()
-        self._catalog.follow()
-        self._watch.tick()
-        self._admin.serve()

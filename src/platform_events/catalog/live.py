@@ -127,7 +127,10 @@ class Catalog:
         )
 
     def known(self) -> list[Entry]:
-        """Return every entry as last read, deleted events included."""
+        """Return every entry as last read, deleted events included.
+
+        It is whole if `is_read` and `revision` say the same before and behind.
+        """
         return list(self._state.entries.values())
 
     def refresh(self) -> None:
@@ -168,9 +171,10 @@ class Catalog:
         if self._reader is not None:
             self._reader.close()
         self._reader = None
+        # First, for those who look without waiting.
+        self._is_read = False
         self._state = CatalogState()
         self._revision += 1
-        self._is_read = False
         self._topic_id = topic_id
 
     def _take(self, reader: TopicReader, timeout: float) -> bool:

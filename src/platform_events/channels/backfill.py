@@ -60,6 +60,10 @@ def catch_up(
                     merge.finish(number)
             for number, run in merge.runs():
                 transfer.forward(behind[number], run)
+            for number in merge.hungry:
+                # All that was read is judged; what is between may be no record at all.
+                behind[number].advance(min(runners[number].position, ends[behind[number].place]))
+            transfer.commit_if_full()
             if time.monotonic() - told > _TELL_SECONDS:
                 told = time.monotonic()
                 tell()
@@ -82,6 +86,8 @@ class _Runner:
         self._reader = TopicReader(settings, source.topic, {self._partition: source.offset})
         self._timeout = settings.request_timeout
         self._silent_since: float | None = None
+        self.position = source.offset
+        """Everything before it was returned, or is no record."""
         self.is_through = False
 
     def read(self) -> list[Record]:
@@ -89,16 +95,19 @@ class _Runner:
         batch = self._reader.read(MAX_BATCH, END_SLICE)
         if batch.out_of_range or batch.topic_missing:
             raise PositionGone
-        position = batch.ends.get(self._partition, 0)
+        position = max(self.position, batch.ends.get(self._partition, 0))
         if batch.records:
-            self._silent_since = None
             position = max(position, batch.records[-1].offset() + 1)
         else:
             position = max(position, self._reader.positions().get(self._partition, 0))
+        if batch.records or position > self.position:
+            self._silent_since = None
+        else:
             self._silent_since = self._silent_since or time.monotonic()
             is_silent = time.monotonic() - self._silent_since > self._timeout
             if is_silent and position < self._end:
                 self._reader.raise_unreachable()
+        self.position = position
         self.is_through = position >= self._end
         return [record for record in batch.records if record.offset() < self._end]
 

@@ -182,6 +182,7 @@ class Feeder:
                         "%s: taken up again: the definition or a topic changed", self._label
                     )
                 except PositionGone:
+                    self._end_progress()
                     _logger.info("%s: a position or a topic is gone", self._label)
                     self._pause()
                 except OutdatedCatalog as error:
@@ -225,6 +226,7 @@ class Feeder:
         """Move records until stopped, or until there is another definition."""
         try:
             while True:
+                self._keep(transfer)
                 ends = self._ends(transfer)
                 behind = sum(
                     max(ends[source.place] - source.offset, 0) for source in transfer.sources
@@ -262,10 +264,13 @@ class Feeder:
         slots = self._context.slots
         with slots.taken(lambda: self._check(entry)):
             began = time.monotonic()
+            before = sum(source.offset for source in transfer.sources)
 
             def check() -> None:
                 self._check(entry)
-                if slots.is_wanted and time.monotonic() - began > _TURN_SECONDS:
+                is_over = slots.is_wanted and time.monotonic() - began > _TURN_SECONDS
+                # Each turn achieves something, however long its consumers take to begin.
+                if is_over and sum(source.offset for source in transfer.sources) > before:
                     raise _TurnOver
 
             catch_up(
@@ -282,12 +287,18 @@ class Feeder:
             start = self._starts.setdefault(source.place, source.offset)
             done += source.offset - start
             total += max(ends[source.place], source.offset) - start
-        self._context.on_progress(self._entry.name, self._partition, Progress(done, total))
+        self._tell(Progress(done, total))
 
     def _end_progress(self) -> None:
         if self._starts:
             self._starts = {}
-            self._context.on_progress(self._entry.name, self._partition, None)
+            self._tell(None)
+
+    def _tell(self, progress: Progress | None) -> None:
+        try:
+            self._context.on_progress(self._entry.name, self._partition, progress)
+        except Exception:
+            _logger.exception("%s: its progress cannot be shown", self._label)
 
     def _follow(self, transfer: Transfer, entry: Entry) -> None:
         """Move what arrives, until this falls behind."""
@@ -316,19 +327,24 @@ class Feeder:
                 if transfer.has_records or now - progress_since > _PROGRESS_SECONDS:
                     transfer.commit()
                     progress_since = now
-                if now - self._kept > _KEEP_SECONDS:
-                    transfer.commit(everything=True)
-                    self._kept = now
+                self._keep(transfer)
             _logger.info("%s: reads by itself: %s", self._label, attachment.ended)
         finally:
             self._attachment = None
             self._context.tail.detach(attachment)
 
+    def _keep(self, transfer: Transfer) -> None:
+        """Commit all positions, if it is time."""
+        if time.monotonic() - self._kept > _KEEP_SECONDS:
+            transfer.commit(everything=True)
+            self._kept = time.monotonic()
+
     def _check(self, entry: Entry) -> None:
         """Raise if something else is to be done than feeding by this entry."""
         if self._stopping.is_set():
             raise _Stopped
-        if self._entry.feeding != entry.feeding:
+        newest = self._entry
+        if newest is not entry and _shape(newest) != _shape(entry):
             raise _Changed
         for watched, partitions in self._watched:
             # Taking up again finds out what it means.
@@ -336,3 +352,9 @@ class Feeder:
                 raise PositionGone
             if watched.topic.partitions != partitions:
                 raise _Changed
+
+
+def _shape(entry: Entry) -> tuple[Feeding | None, int]:
+    """Return what feeding has to follow."""
+    assert entry.active is not None
+    return entry.feeding, entry.active.partitions

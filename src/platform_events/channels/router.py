@@ -111,9 +111,7 @@ class Router:
             follower = Follower(self._admin, self._catalog, self._watch, tick=_TICK, refresh=True)
             while not stop.is_set():
                 try:
-                    # One that cannot be read, or seems to be gone, changes nothing for now.
-                    if self._catalog.is_read and self._catalog.revision != self._revision:
-                        self._follow_definitions()
+                    self._follow_definitions()
                     self._leadership.poll(_TICK)
                     self._publish_statements()
                 except BrokerError as error:
@@ -128,11 +126,16 @@ class Router:
                 self._admin.close()
 
     def _follow_definitions(self) -> None:
-        self._revision = self._catalog.revision
+        revision, entries = self._catalog.revision, self._catalog.known()
+        # One that cannot be read, seems to be gone, or changes just now, changes nothing for now.
+        is_settled = self._catalog.is_read and revision == self._catalog.revision
+        if revision == self._revision or not is_settled:
+            return
+        self._revision = revision
         topic = self._settings.namespace.topic
         self._entries = {
             topic(entry.name): entry
-            for entry in self._catalog.known()
+            for entry in entries
             # A deletion takes the topic before it is finished.
             if isinstance(entry.active, ChannelDefinition) and entry.wanted and entry.feeding
         }

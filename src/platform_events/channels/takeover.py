@@ -94,6 +94,8 @@ class ChannelTopics:
         if wanted > 1:
             counts |= self.partitions
         for other, count in counts.items():
+            if count != wanted and entry.pending:
+                raise CatalogError(f"{name} is being changed; if that was interrupted, apply again")
             if count != wanted:
                 raise CatalogError(
                     f"{other} has {count_partitions(count)}, and {name} was applied with "
@@ -173,11 +175,11 @@ def take_up(
     if resumption.missing:
         positions |= _recover(context, topics, entry, resumption.missing, check)
     _pass_over_expired(context, topics, entry, positions)
-    marks = [standing, *(position.mark for position in positions.values())]
-    known = [mark.at for mark in marks if mark and mark.definition == feeding.number]
-    at = max(known, default=None)
-    if at is None:
-        at = context.admin.log_ends(channel.name, channel.partitions)[partition]
+    end = context.admin.log_ends(channel.name, channel.partitions)[partition]
+    marks = [standing] if standing else [position.mark for position in positions.values()]
+    known = [mark.at for mark in marks if mark.definition == feeding.number]
+    # Before the channel grew its members were at home in another partition, which is longer.
+    at = min(max(known, default=end), end)
     transfer = Transfer(
         producer,
         token,

@@ -33,6 +33,8 @@ class RouterThread:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
         self._stop.set()
         self._thread.join()
+        if error_type is None:
+            self.check()

@@ -143,15 +143,6 @@ class Transfer:
         """Whether a commit would change anything."""
         return self._judged > 0 or any(source.has_moved for source in self.sources)
 
-    @property
-    def _is_full(self) -> bool:
-        return (
-            self._records >= _MOST_RECORDS
-            or self._bytes >= _MOST_BYTES
-            or self._judged >= _MOST_JUDGED
-            or (self._is_open and time.monotonic() - self._began > _LONGEST_SECONDS)
-        )
-
     def forward(self, source: Source, records: Sequence[Record]) -> None:
         """Judge records of one source, in order; those that were judged before are passed over.
 
@@ -169,11 +160,20 @@ class Transfer:
                     self._forward_carefully(source, piece)
                 else:
                     self._forward(source, piece)
-                if self._is_full:
-                    self.commit()
+                self.commit_if_full()
         except RecordRejectedError as error:
             self._learn(error)
             raise
+
+    def commit_if_full(self) -> None:
+        """Commit a transaction that has enough, or was open long enough; raises as `commit`."""
+        if (
+            self._records >= _MOST_RECORDS
+            or self._bytes >= _MOST_BYTES
+            or self._judged >= _MOST_JUDGED
+            or (self._is_open and time.monotonic() - self._began > _LONGEST_SECONDS)
+        ):
+            self.commit()
 
     def retry_schemas(self) -> None:
         """Ask again for unknown schemas: what comes next may have been written since."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from platform_events.channels.router import Router
 from platform_events.channels.status import channel_statuses
 from platform_events.channels.thread import RouterThread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from types import TracebackType
 
     from platform_events.bus.bus import EventBus
     from platform_events.channels.states import State
@@ -24,18 +24,12 @@ _POLL_SECONDS = 0.05
 
 
 class TourRouter:
-    """The tour's view of its router. Make it with `running_router`."""
+    """A router for the length of a `with`, and what it says of its channels."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._live: set[str] = set()
         """The channels that are followed."""
-        self.check: Callable[[], None] = lambda: None
-        """Raises what ended the router."""
-
-    def note(self, channel: str, _: int, state: State, __: str) -> None:
-        """Take in what the router says of a channel."""
-        if state == "live":
-            self._live.add(channel)
+        self._thread = RouterThread(Router(settings, self._note))
 
     def await_live(self, channel: str) -> None:
         """Wait until a channel gets what is published at once.
@@ -55,20 +49,27 @@ class TourRouter:
         self._wait(lambda: _is_filled(_status(bus, channel)))
         return _status(bus, channel)
 
+    def __enter__(self) -> Self:
+        self._thread.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._thread.__exit__(error_type, error, traceback)
+
+    def _note(self, channel: str, _: int, state: State, __: str) -> None:
+        if state == "live":
+            self._live.add(channel)
+
     def _wait(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _PATIENCE
         while not condition() and time.monotonic() < deadline:
-            self.check()
+            self._thread.check()
             time.sleep(_POLL_SECONDS)
-
-
-@contextmanager
-def running_router(settings: Settings) -> Iterator[TourRouter]:
-    """Run a router for the length of a `with`."""
-    view = TourRouter()
-    with RouterThread(Router(settings, view.note)) as thread:
-        view.check = thread.check
-        yield view
 
 
 def _status(bus: EventBus, channel: str) -> ChannelStatus:

@@ -27,7 +27,7 @@ from platform_events.demo.flights import (
     flight_events,
     read_flights,
 )
-from platform_events.demo.routing import running_router
+from platform_events.demo.routing import TourRouter
 from platform_events.errors import ReplayExpiredError
 from platform_events.names import stream_path
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from platform_events.bus.values import PublishResult
     from platform_events.demo.narration import Narrator
-    from platform_events.demo.routing import TourRouter
     from platform_events.settings import Settings
 
 _MILLISECONDS = 0.005
@@ -54,7 +53,7 @@ def give_tour(settings: Settings, narrator: Narrator) -> None:
     tour = _Tour(settings, narrator)
     tour.define()
     with EventBus(settings) as bus:
-        with running_router(settings) as routing:
+        with TourRouter(settings) as routing:
             routing.await_live(LONG_DELAYS)
             moment = tour.publish(bus)
             if narrator.broken:
