@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from concurrent.futures import wait
 from dataclasses import dataclass
@@ -76,6 +77,7 @@ class Admin:
         self._settings = settings
         self._timeout = settings.request_timeout
         self._health = Health(settings.bootstrap_servers)
+        self._changing = threading.Lock()
         self._client: AdminClient | None = make_client(AdminClient, settings, self._health, {})
         self._cluster_id = ""
         protect(self)
@@ -293,7 +295,17 @@ class Admin:
 
     def close(self) -> None:
         """End the client; it cannot be used any more."""
-        self._client = None
+        with self._changing:
+            self._client = None
+
+    def _renew(self) -> None:
+        """Ask with a new client from now on.
+
+        One whose broker was killed may get no answer for minutes after that is back (tried).
+        """
+        with self._changing:
+            if self._client is not None:
+                self._client = make_client(AdminClient, self._settings, self._health, {})
 
     def _live(self) -> AdminClient:
         if self._client is None:
@@ -333,6 +345,7 @@ class Admin:
             self._live().poll(0)
             now = time.monotonic()
             if now - started > self._timeout + _GRACE:
+                self._renew()
                 raise BrokerTimeoutError(f"{doing}: no answer in {self._timeout:g} s; try again")
             if not self._health.brokers_down:
                 if now - looked > _LOOK_AGAIN_AFTER:
@@ -346,6 +359,9 @@ class Admin:
             result = future.result()
         except KafkaException as exception:
             self._live().poll(0)
-            raise translate(kafka_error(exception), doing, self._health) from exception
+            error = kafka_error(exception)
+            if error.code() == KafkaError._TIMED_OUT:
+                self._renew()
+            raise translate(error, doing, self._health) from exception
         self._health.recover()
         return result

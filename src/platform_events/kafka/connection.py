@@ -115,9 +115,6 @@ def client_config(
         "client.id": "platform-events",
         "socket.connection.setup.timeout.ms": max(1000, min(timeout_ms, 30_000)),
         "reconnect.backoff.max.ms": 2_000,
-        # A broker that restarts is in no list of brokers for a moment. A client that sees that
-        # forgets it, and looks at `bootstrap.servers` again only after this (tried; else 5 min).
-        "metadata.recovery.rebootstrap.trigger.ms": 5_000,
         **properties_of_user,
         **properties,
         "bootstrap.servers": settings.bootstrap_servers,
