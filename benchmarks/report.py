@@ -79,6 +79,7 @@ def _parts(results: dict[str, Any]) -> dict[str, str]:
         "budgets": budget_rows(results["budgets"]).to_markdown(),
         "sizes": scaling_rows(results["scaling"], "size").to_markdown(),
         "partitions": scaling_rows(results["scaling"], "partitions").to_markdown(),
+        "channels_started": results["channels"]["started"],
         "routing": routing_rows(results["channels"]["routing"]).to_markdown(),
         "hop": hop_rows(results["channels"]["hop"]).to_markdown(),
         "year_source": results["channels"]["year"].get("label", "failed"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.channels.crowd import Windows, measure_crowds
@@ -54,7 +55,7 @@ def measure_channels(
         "crowd": lambda: measure_crowds(bootstrap_servers, scale.crowds, scale.windows, progress),
         "takeover": lambda: measure_takeovers(bootstrap_servers, scale.kills, progress),
     }
-    results = {}
+    results: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
     for part in CHANNEL_PARTS:
         if part in parts:
             try:

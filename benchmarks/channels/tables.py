@@ -35,8 +35,9 @@ def channel_rows(channels: dict[str, Any]) -> Iterator[Rows]:
         "crowd": crowd_rows,
         "takeover": takeover_rows,
     }
-    for part, found in channels.items():
-        yield tables[part](found)
+    for part, rows in tables.items():
+        if part in channels:
+            yield rows(channels[part])
 
 
 def routing_rows(routing: dict[str, Any]) -> Rows:
