@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,8 +14,11 @@ from platform_events.settings import Settings
 from platform_events.testing import KafkaBroker
 from tests.support import apply_texts
 
-# A busy machine makes single examples slow, which says nothing about the code.
-hypothesis.settings.register_profile("project", deadline=None)
+# A busy machine makes single examples slow, which says nothing about the code; and whether a run
+# passes depends on the code alone. EXPLORE=1 looks for examples that nobody has tried.
+hypothesis.settings.register_profile(
+    "project", deadline=None, derandomize="EXPLORE" not in os.environ
+)
 hypothesis.settings.load_profile("project")
 
 

@@ -20,7 +20,6 @@ from platform_events.errors import (
     RecordRejectedError,
 )
 from platform_events.kafka.producer import MAX_BATCH_BYTES, ORIGIN_ROOM
-from platform_events.kafka.tail import STALL_SECONDS
 from platform_events.kafka.transactions import TransactionalProducer
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from platform_events.catalog.state import Entry, Feeding
     from platform_events.channels.context import FeederContext
     from platform_events.channels.states import State
-    from platform_events.kafka.tail import Attachment, Partition
+    from platform_events.kafka.tail import Attachment
     from platform_events.kafka.watch import Watched
 
 _TRANSACTION_TIMEOUT_MS = 30_000
@@ -259,10 +258,6 @@ class Feeder:
             for source in transfer.sources
         }
 
-    def _tail_ends(self, transfer: Transfer) -> dict[Partition, int]:
-        ends = self._ends(transfer)
-        return {(one.topic, one.place.partition): ends[one.place] for one in transfer.sources}
-
     def _catch_up(self, transfer: Transfer, entry: Entry, ends: dict[Place, int]) -> None:
         if all(source.offset >= ends[source.place] for source in transfer.sources):
             return
@@ -308,20 +303,19 @@ class Feeder:
     def _follow(self, transfer: Transfer, entry: Entry) -> None:
         """Move what arrives, until this falls behind."""
         sources = {(source.topic, source.place.partition): source for source in transfer.sources}
-        ends = self._tail_ends(transfer)
-        attachment = self._attachment = self._context.tail.attach(ends)
+        ends = self._ends(transfer)
+        attachment = self._attachment = self._context.tail.attach(
+            {key: ends[source.place] for key, source in sources.items()}
+        )
         try:
             starts = {sources[key].place: start for key, start in attachment.starts.items()}
             self._catch_up(transfer, entry, starts)
             self._end_progress()
             self._declare("live")
             self._failures = 0
-            progress_since = looked = time.monotonic()
+            progress_since = time.monotonic()
             while not attachment.ended:
                 self._check(entry)
-                if time.monotonic() - looked > STALL_SECONDS:
-                    self._context.tail.check(ends)
-                    ends, looked = self._tail_ends(transfer), time.monotonic()
                 idle = _PROGRESS_SECONDS if transfer.has_progress else _IDLE_SECONDS
                 runs, reached = attachment.take(idle)
                 transfer.retry_schemas()

@@ -9,7 +9,13 @@ from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection
+from confluent_kafka import (
+    OFFSET_INVALID,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+)
 from confluent_kafka import TopicPartition as Partition
 from confluent_kafka.admin import (
     AdminClient,
@@ -284,12 +290,15 @@ class Admin:
                 isolation_level=isolation,
                 request_timeout=self._timeout,
             )
-            return {
-                (partition.topic, partition.partition): self._wait(
-                    future, f"asking for the offsets of topic {partition.topic}"
-                ).offset
-                for partition, future in futures.items()
-            }
+            found = {}
+            for partition, future in futures.items():
+                doing = f"asking for the offsets of topic {partition.topic}"
+                offset = self._wait(future, doing).offset
+                if offset == OFFSET_INVALID:
+                    # Without an error, while a leader moves (tried).
+                    raise BrokerTimeoutError(f"{doing}: no leader is known", "LEADER_NOT_AVAILABLE")
+                found[partition.topic, partition.partition] = offset
+            return found
 
         return self._ask_until_settled(ask)
 

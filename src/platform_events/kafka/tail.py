@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -37,8 +36,6 @@ MAX_WAITING = 20_000
 """Records that wait for one reader at most."""
 MAX_WAITING_BYTES = 16 * 1024 * 1024
 """Bytes of bodies that wait for one reader at most."""
-STALL_SECONDS = 10.0
-"""After so long a record that was there should have been read."""
 _SLICE = 0.5
 """Seconds of waiting between two looks at whether the tail was closed."""
 _logger = logging.getLogger("platform_events")
@@ -113,12 +110,8 @@ class Tail:
     """Reads the newest records of whatever partitions its readers want. Thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
         self._health = Health(settings.bootstrap_servers)
         self._consumer: Consumer = make_consumer(settings, self._health)
-        self._is_stuck = False
-        self._renewed = time.monotonic()
-        """When the consumer was last made anew: it takes a while to begin."""
         protect(self)
         self._lock = threading.Lock()
         self._next: dict[Partition, int] = {}
@@ -156,24 +149,6 @@ class Tail:
             self._detach(attachment)
             self._wanted.set()
 
-    def check(self, ends: Mapping[Partition, int]) -> None:
-        """Go on with a new consumer if this one has not read what was there some time ago.
-
-        A client may fetch a partition no more after its leader was killed, while it goes on with
-        all others (tried, librdkafka 2.16). Nothing is missed or comes twice.
-
-        Args:
-            ends: of partitions, as they were at least `STALL_SECONDS` ago.
-        """
-        with self._lock:
-            missing = [key for key, end in ends.items() if self._next.get(key, end) < end]
-            if not missing or time.monotonic() - self._renewed < STALL_SECONDS:
-                return
-            self._renewed = time.monotonic()
-            self._is_stuck = True
-        names = ", ".join(f"{topic}[{partition}]" for topic, partition in missing)
-        _logger.warning("no records came from %s; they are read with a new client", names)
-
     def close(self) -> None:
         """End the consumer."""
         self._closed.set()
@@ -197,20 +172,10 @@ class Tail:
         if idle:
             self._consumer.incremental_unassign([TopicPartition(*key) for key in idle])
 
-    def _replace_consumer(self) -> None:
-        """Read on with a new consumer; only here, where no record is in hand."""
-        self._is_stuck = False
-        fresh = make_consumer(self._settings, self._health)
-        fresh.incremental_assign([TopicPartition(*key, at) for key, at in self._next.items()])
-        stuck, self._consumer = self._consumer, fresh
-        stuck.close()
-
     def _run(self) -> None:
         while not self._closed.is_set():
             try:
                 with self._lock:
-                    if self._is_stuck:
-                        self._replace_consumer()
                     self._drop_unread()
                     is_idle = not self._readers
                 if is_idle:
@@ -262,8 +227,6 @@ class Tail:
             key = (message.topic(), message.partition())
             readers = list(self._readers.get(key, ()))
             if error.code() == KafkaError._PARTITION_EOF:
-                if key in self._next:
-                    self._next[key] = max(self._next[key], message.offset())
                 for reader in readers:
                     reader.reach(key, message.offset())
             elif not passes_by_itself(error):
