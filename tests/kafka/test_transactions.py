@@ -63,7 +63,7 @@ def test_a_client_that_does_not_return_is_left_to_itself(
     never = Faulty(producer._producer, send_offsets_to_transaction=lambda *_: released.wait(60))
     producer._producer = never  # type: ignore[assignment]
     position = Committed(topic, 0, 7, "x")
-    with GroupOffsets(settings, GROUP) as offsets:
+    with GroupOffsets(settings, GROUP, stable=True) as offsets:
         token = offsets.token()
         producer.begin()
         producer.produce(topic, b"lost", None, 0)
