@@ -76,8 +76,6 @@ def test_each_has_its_turn(
     publish(bus, "B__e", range(EACH, EACH + 200))
     assert_whole(settings, bus)
     wait_until(lambda: all(router.leads(name) for name in NAMES))
-    caught_up = {name for name, _, state, _ in router.states if state == "catching up"}
-    assert caught_up == {*NAMES}
     assert {state for _, _, state, _ in router.states} == {"taking over", "catching up", "live"}
 
 
