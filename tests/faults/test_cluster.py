@@ -14,24 +14,13 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from platform_events.bus.bus import EventBus
 from platform_events.kafka.local import LocalKafka
 from platform_events.settings import Settings
-from tests.channels.checking import Period, Stay, all_pass, check_channel
-from tests.channels.routing import await_caught_up
-from tests.channels.samples import channel, event, verdict
+from tests.faults.documents import ALL, DOCUMENTS, NAMES, WIDE, assert_exactly_once
 from tests.faults.processes import GENEROUS, Fleet, publishing
 from tests.support import admin_client, apply_texts, topic_of, wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
 BROKERS = (1, 2, 3)
-ALL, WIDE = "All__chn", "Wide__chn"
-NAMES = ("A__e", "B__e", "Keyed__e")
-DOCUMENTS = (
-    event("A__e"),
-    event("B__e"),
-    event("Keyed__e", 3),
-    channel(ALL, 'A__e filter: "n >= 100"', "B__e", "Keyed__e"),
-    channel(WIDE, "Keyed__e", partitions=3),
-)
 
 
 @pytest.fixture(scope="module")
@@ -110,21 +99,6 @@ def await_in_sync(admin: AdminClient) -> None:
         )
 
     wait_until(in_sync, GENEROUS)
-
-
-def assert_exactly_once(settings: Settings, bus: EventBus) -> int:
-    """Wait until everything is routed, then check both channels; return how many events it is."""
-    await_caught_up(settings, ALL, WIDE, seconds=GENEROUS)
-    above = verdict(bus, "A__e", lambda payload: payload["n"] >= 100)
-    stays = [
-        Stay("A__e", [Period(1, above)]),
-        Stay("B__e", [Period(1, all_pass)]),
-        Stay("Keyed__e", [Period(1, all_pass)]),
-    ]
-    findings = check_channel(settings, ALL, stays)
-    findings.assert_none()
-    check_channel(settings, WIDE, stays[2:]).assert_none()
-    return findings.checked
 
 
 def test_brokers_are_killed_one_at_a_time(

@@ -21,7 +21,17 @@ from tests.channels.routing import (
     starts_of,
     status_of,
 )
-from tests.channels.samples import channel, event, verdict
+from tests.channels.samples import channel, verdict
+from tests.faults.documents import (
+    ALL,
+    DOCUMENTS,
+    KEYED,
+    NAMES,
+    WIDE,
+    A,
+    B,
+    assert_exactly_once,
+)
 from tests.faults.processes import (
     GENEROUS,
     Fleet,
@@ -34,31 +44,7 @@ from tests.support import apply_texts, wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
-A, B, KEYED = event("A__e"), event("B__e"), event("Keyed__e", 3)
-NAMES = ("A__e", "B__e", "Keyed__e")
-ALL, WIDE = "All__chn", "Wide__chn"
-CHANNELS = (
-    channel(ALL, 'A__e filter: "n >= 100"', "B__e", "Keyed__e"),
-    channel(WIDE, "Keyed__e", partitions=3),
-)
-DOCUMENTS = (A, B, KEYED, *CHANNELS)
-
 Define = Callable[..., None]
-
-
-def assert_exactly_once(settings: Settings, bus: EventBus, seconds: float = GENEROUS) -> int:
-    """Wait until everything is routed, then check both channels; return how many events it is."""
-    await_caught_up(settings, ALL, WIDE, seconds=seconds)
-    above = verdict(bus, "A__e", lambda payload: payload["n"] >= 100)
-    stays = [
-        Stay("A__e", [Period(1, above)]),
-        Stay("B__e", [Period(1, all_pass)]),
-        Stay("Keyed__e", [Period(1, all_pass)]),
-    ]
-    findings = check_channel(settings, ALL, stays)
-    findings.assert_none()
-    check_channel(settings, WIDE, stays[2:]).assert_none()
-    return findings.checked
 
 
 def leader_pid(settings: Settings, name: str = ALL) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from platform_events.channels.router import Router
 from platform_events.channels.status import channel_statuses
@@ -11,7 +11,6 @@ from platform_events.channels.thread import RouterThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from platform_events.bus.bus import EventBus
     from platform_events.channels.states import State
@@ -23,13 +22,13 @@ _PATIENCE = 30.0
 _POLL_SECONDS = 0.05
 
 
-class TourRouter:
+class TourRouter(RouterThread):
     """A router for the length of a `with`, and what it says of its channels."""
 
     def __init__(self, settings: Settings) -> None:
         self._live: set[str] = set()
         """The channels that are followed."""
-        self._thread = RouterThread(Router(settings, self._note))
+        super().__init__(Router(settings, self._note))
 
     def await_live(self, channel: str) -> None:
         """Wait until a channel gets what is published at once.
@@ -49,18 +48,6 @@ class TourRouter:
         self._wait(lambda: _is_filled(_status(bus, channel)))
         return _status(bus, channel)
 
-    def __enter__(self) -> Self:
-        self._thread.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._thread.__exit__(error_type, error, traceback)
-
     def _note(self, channel: str, _: int, state: State, __: str) -> None:
         if state == "live":
             self._live.add(channel)
@@ -68,7 +55,7 @@ class TourRouter:
     def _wait(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _PATIENCE
         while not condition() and time.monotonic() < deadline:
-            self._thread.check()
+            self.check()
             time.sleep(_POLL_SECONDS)
 
 
