@@ -15,8 +15,8 @@ from confluent_kafka.admin import AdminClient
 from platform_events.bus.bus import EventBus
 from platform_events.catalog.apply import apply, plan_options
 from platform_events.catalog.plan import Plan
-from platform_events.definitions.loader import load_definitions
 from platform_events.definitions.model import Definitions
+from platform_events.files.loader import load_definitions
 from platform_events.settings import Settings
 
 ORDER = """

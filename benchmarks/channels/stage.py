@@ -11,8 +11,8 @@ from uuid import uuid4
 
 from benchmarks.deployment import delete_topics, environment, tenant_prefix
 from platform_events.catalog.apply import apply, plan_options
-from platform_events.definitions.loader import load_definitions
 from platform_events.errors import PlatformEventsError
+from platform_events.files.loader import load_definitions
 from platform_events.settings import Settings
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from platform_events.definitions.loader import load_definitions
+from platform_events.files.loader import load_definitions
 
 EVENT = """
 event: {name}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from platform_events.cli import input_lines
-from platform_events.cli.input_lines import MAX_LINE, read_lines
+from platform_events.cli.events.lines import MAX_LINE, read_lines
 
 
 def feed(*pieces: bytes) -> list[bytes | None]:

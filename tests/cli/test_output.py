@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from platform_events.cli.output import _write_all, json_line
+from platform_events.cli.terminal.output import _write_all, json_line
 
 
 @pytest.mark.parametrize("buffering", [-1, 0])

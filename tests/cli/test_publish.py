@@ -11,9 +11,9 @@ import pytest
 
 from platform_events.bus.bus import EventBus
 from platform_events.cli import publishing as publishing_module
-from platform_events.cli.interruption import Signals, Terminated
-from platform_events.cli.progress import ByteProgress
-from platform_events.cli.publishing import Publishing
+from platform_events.cli.events.chunks import Publishing
+from platform_events.cli.terminal.interruption import Signals, Terminated
+from platform_events.cli.terminal.progress import ByteProgress
 from platform_events.kafka.local import LocalKafka
 from tests.support import ORDER, apply_texts, wait_until
 

@@ -9,7 +9,7 @@ import pytest
 
 from platform_events.channels.states import Progress
 from platform_events.cli import routing
-from platform_events.cli.routing import RoutingView
+from platform_events.cli.views.router import RoutingView
 
 NAME = "All__chn"
 

@@ -12,16 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from platform_events.definitions.compatibility import Break, find_breaks
-from platform_events.definitions.document import Report
-from platform_events.definitions.event_file import read_event
 from platform_events.definitions.schema import Schema
-from platform_events.definitions.yaml_document import read_yaml
-from tests.definitions.definition_strategies import as_yaml, events
+from platform_events.files.document import Report
+from platform_events.files.event_file import read_event
+from platform_events.files.schema_source import parse_schema
+from platform_events.files.yaml_document import read_yaml
+from tests.files.definition_strategies import as_yaml, events
 
 
 def schema(*fields: dict[str, Any], **more: Any) -> Schema:
     record = {"type": "record", "name": "A__e", "namespace": "n", "fields": list(fields)}
-    return Schema.parse(record | more)
+    return parse_schema(record | more)
 
 
 def of(avro: Any, **more: Any) -> Schema:

@@ -10,17 +10,18 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from platform_events.definitions.codec import PayloadEncoder
-from platform_events.definitions.document import Report
-from platform_events.definitions.event_file import read_event
 from platform_events.definitions.schema import (
     Schema,
     guid_from_schema_id,
     schema_id_from_guid,
 )
-from platform_events.definitions.yaml_document import read_yaml
 from platform_events.errors import DefinitionsError, UsageError
-from tests.definitions.definition_strategies import as_yaml, events
+from platform_events.files.document import Report
+from platform_events.files.event_file import read_event
+from platform_events.files.schema_source import parse_schema
+from platform_events.files.yaml_document import read_yaml
+from platform_events.payloads.codec import PayloadEncoder
+from tests.files.definition_strategies import as_yaml, events
 
 SYSTEM = [{"name": "CreatedDate", "type": "long"}, {"name": "CreatedById", "type": "string"}]
 
@@ -55,12 +56,12 @@ def optional(name: str, avro: str) -> dict[str, Any]:
 def test_ids_are_those_of_other_pub_sub_servers(
     name: str, fields: list[dict[str, Any]], schema_id: str
 ) -> None:
-    schema = Schema.parse(record(*SYSTEM, *fields, name=name, namespace="com.sforce.eventbus"))
+    schema = parse_schema(record(*SYSTEM, *fields, name=name, namespace="com.sforce.eventbus"))
     assert (schema.id, schema.name) == (schema_id, name)
 
 
 def test_the_id_is_the_md5_of_the_canonical_form() -> None:
-    schema = Schema.parse(
+    schema = parse_schema(
         record(
             field({"type": "long", "logicalType": "timestamp-millis"}),
             field({"type": "enum", "name": "E", "symbols": ["X"]}, "b"),
@@ -85,7 +86,7 @@ def test_apache_avro_agrees_where_there_is_no_logical_type() -> None:
         field({"type": "record", "name": "x.B", "fields": [field(["null", "long"])]}, "b"),
         field({"type": "map", "values": "x.B"}, "c"),
     )
-    assert Schema.parse(source).guid == make_avsc_object(source).fingerprint("md5")
+    assert parse_schema(source).guid == make_avsc_object(source).fingerprint("md5")
 
 
 BASE = record(field("int"), field("long", "b"), field("bytes", "c"))
@@ -112,8 +113,8 @@ BASE = record(field("int"), field("long", "b"), field("bytes", "c"))
     ],
 )
 def test_the_id_ignores_what_bytes_do_not_depend_on(change: dict[str, Any]) -> None:
-    assert Schema.parse(change).id == Schema.parse(BASE).id
-    assert Schema.parse(change) != Schema.parse(BASE)
+    assert parse_schema(change).id == parse_schema(BASE).id
+    assert parse_schema(change) != parse_schema(BASE)
 
 
 @pytest.mark.parametrize(
@@ -127,16 +128,16 @@ def test_the_id_ignores_what_bytes_do_not_depend_on(change: dict[str, Any]) -> N
     ],
 )
 def test_the_id_depends_on_names_types_and_order(change: dict[str, Any]) -> None:
-    assert Schema.parse(change).id != Schema.parse(BASE).id
+    assert parse_schema(change).id != parse_schema(BASE).id
 
 
 def test_equal_schemas_have_equal_text() -> None:
-    one = Schema.parse(
+    one = parse_schema(
         '{"fields": [{"type": {"name": "n.E", "symbols": ["X"], "type": "enum"}, "name": "a"},'
         ' {"type": "n.E", "name": "b"}, {"type": {"type": "string"}, "name": "c"}],'
         ' "name": "n.A__e", "type": "record"}'
     )
-    two = Schema.parse(
+    two = parse_schema(
         record(
             field({"type": "enum", "name": "E", "symbols": ["X"]}),
             field("E", "b"),
@@ -149,7 +150,7 @@ def test_equal_schemas_have_equal_text() -> None:
 
 
 def test_text_keeps_everything_and_reads_back() -> None:
-    schema = Schema.parse(
+    schema = parse_schema(
         record(
             field("int", doc="Größe", default=3, aliases=["b"]),
             field({"type": "string", "avro.java.string": "String"}, "s"),
@@ -157,16 +158,16 @@ def test_text_keeps_everything_and_reads_back() -> None:
             owner={"team": ["shop"]},
         )
     )
-    assert Schema.parse(schema.text) == schema
+    assert parse_schema(schema.text) == schema
     assert '"doc":"Größe"' in schema.text
     assert '"avro.java.string":"String"' in schema.text
     assert '"owner":{"team":["shop"]}' in schema.text
 
 
 def test_parsed_is_what_fastavro_makes_of_it() -> None:
-    parsed = Schema.parse(BASE).parsed
+    parsed = parse_schema(BASE).parsed
     assert parsed["name"] == "n.A__e"
-    assert parsed is Schema.parse(BASE).parsed
+    assert parsed is parse_schema(BASE).parsed
 
 
 def test_an_id_and_its_bytes_are_the_same() -> None:
@@ -213,7 +214,7 @@ def test_a_guid_has_16_bytes() -> None:
 )
 def test_what_is_no_schema_of_an_event_is_refused(source: Any, problem: str) -> None:
     with pytest.raises(DefinitionsError) as refusal:
-        Schema.parse(source)
+        parse_schema(source)
     assert problem in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
@@ -232,7 +233,7 @@ def test_a_type_that_contains_itself_is_refused_where_it_does() -> None:
         ),
     ):
         with pytest.raises(DefinitionsError) as refusal:
-            Schema.parse(source)
+            parse_schema(source)
         problems = refusal.value.problems
         assert len(problems) == len(places)
         for problem, place in zip(problems, places, strict=True):
@@ -247,6 +248,6 @@ def test_what_the_loader_accepts_every_reader_accepts(document: dict[str, Any]) 
     assert root is not None
     event = read_event(root, report, lambda _: None)
     assert event is not None, report.problems
-    assert Schema.parse(event.schema.text) == event.schema
+    assert parse_schema(event.schema.text) == event.schema
     assert Schema(event.schema.text, event.schema.id, event.schema.name).parsed
     PayloadEncoder(event.schema.parsed)

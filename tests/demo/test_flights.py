@@ -17,8 +17,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platform_events.definitions.codec import PayloadEncoder
-from platform_events.definitions.loader import load_definitions
 from platform_events.demo.airports import utc_offset
 from platform_events.demo.channels import BLIZZARD, LONG_DELAYS
 from platform_events.demo.flights import (
@@ -31,6 +29,8 @@ from platform_events.demo.flights import (
     read_flights,
 )
 from platform_events.errors import UsageError
+from platform_events.files.loader import load_definitions
+from platform_events.payloads.codec import PayloadEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

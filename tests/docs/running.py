@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from platform_events.catalog.apply import apply, plan_options
-from platform_events.definitions.loader import load_definitions
+from platform_events.files.loader import load_definitions
 from platform_events.settings import Settings
 from tests.docs.pages import Block
 

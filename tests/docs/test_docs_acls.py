@@ -24,7 +24,7 @@ from platform_events.bus.bus import EventBus
 from platform_events.catalog.apply import apply, plan_options, read_catalog, read_plan
 from platform_events.channels.router import Router
 from platform_events.channels.status import await_definition
-from platform_events.cli.streams import _describe
+from platform_events.cli.commands.streams import _describe
 from platform_events.errors import AuthorizationError, BrokerError, PublishError
 from platform_events.kafka.admin import Admin
 from platform_events.kafka.local import LocalKafka

@@ -10,7 +10,8 @@ import pytest
 
 from platform_events.definitions.compatibility import find_breaks
 from platform_events.definitions.durations import format_duration
-from platform_events.definitions.notation import (
+from platform_events.definitions.schema import SYSTEM_FIELDS, Schema
+from platform_events.files.notation import (
     CHANNEL_KEYS,
     COMPLEX_KEYS,
     EVENT_KEYS,
@@ -24,7 +25,7 @@ from platform_events.definitions.notation import (
     OPTIONAL_KEY,
     PRIMITIVES,
 )
-from platform_events.definitions.schema import SYSTEM_FIELDS, Schema
+from platform_events.files.schema_source import parse_schema
 from platform_events.names import MAX_NAME_LENGTH
 from tests.docs.pages import first_column, names_in, page
 
@@ -133,7 +134,7 @@ NOT_ABOUT_SCHEMAS = {
 
 
 def schema(fields: Fields) -> Schema:
-    return Schema.parse(json.dumps({"type": "record", "name": "A__e", "fields": fields}))
+    return parse_schema(json.dumps({"type": "record", "name": "A__e", "fields": fields}))
 
 
 def test_the_table_of_changes_is_covered() -> None:

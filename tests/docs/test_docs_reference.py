@@ -26,12 +26,12 @@ from platform_events.channels.router import _CATCHING_UP_AT_ONCE
 from platform_events.channels.states import FeedState, State
 from platform_events.channels.status import ChannelStatus, LeaderStatus, MemberStatus
 from platform_events.channels.transfer import _LONGEST_REASON, _MOST_RECORDS
-from platform_events.cli.channel_status import _MEMBER_COLUMNS, _document
-from platform_events.cli.failures import report_failure
-from platform_events.cli.holding import _SECONDS
-from platform_events.cli.inspection import DELETED, READABLE
-from platform_events.cli.plan_text import _MARKS
 from platform_events.cli.program import program
+from platform_events.cli.terminal.failures import report_failure
+from platform_events.cli.views.channels import _MEMBER_COLUMNS, _document
+from platform_events.cli.views.holding import _SECONDS
+from platform_events.cli.views.plan import _MARKS
+from platform_events.cli.views.replay_id import DELETED, READABLE
 from platform_events.definitions.model import ChannelDefinition, EventDefinition
 from platform_events.definitions.schema import Schema
 from platform_events.errors import PlatformEventsError, ReplayError

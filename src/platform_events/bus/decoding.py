@@ -16,10 +16,10 @@ from platform_events.bus.headers import (
     schema_guid,
 )
 from platform_events.bus.values import Event, Payload, VectorPosition
-from platform_events.definitions.codec import PayloadDecoder
 from platform_events.definitions.schema import schema_id_from_guid
 from platform_events.errors import UndecodableRecordError, UnknownSchemaError
 from platform_events.names import is_channel_name, stream_name
+from platform_events.payloads.codec import PayloadDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

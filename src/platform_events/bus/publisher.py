@@ -13,11 +13,11 @@ from platform_events.bus.headers import ID, fixed_headers, header_bytes, user_he
 from platform_events.bus.models import as_mapping
 from platform_events.bus.starts import find_stream, identify
 from platform_events.bus.values import EventIds, EventMessage, PublishResult, PublishStatus
-from platform_events.definitions.codec import PayloadEncoder
 from platform_events.definitions.model import EventDefinition
 from platform_events.errors import EventTooLargeError, PlatformEventsError, UsageError
 from platform_events.kafka.producer import MAX_RECORD_BYTES, Delivery, RecordProducer
 from platform_events.names import stream_name, stream_path
+from platform_events.payloads.codec import PayloadEncoder
 from platform_events.replay import LowWaterMark, StreamIdentity, encode_offset
 
 if TYPE_CHECKING:

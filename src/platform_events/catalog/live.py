@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING
 
 from platform_events.catalog.state import CatalogState, Entry
-from platform_events.definitions.document import one_of
 from platform_events.definitions.model import ChannelDefinition, EventDefinition
 from platform_events.errors import (
     CatalogCorruptError,
@@ -17,6 +16,7 @@ from platform_events.errors import (
 )
 from platform_events.kafka.reader import END_SLICE, MAX_BATCH, TopicReader
 from platform_events.names import is_channel_name, stream_path
+from platform_events.wording import one_of
 
 if TYPE_CHECKING:
     from platform_events.definitions.schema import Schema

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from platform_events.catalog.ownership import is_deleted
 from platform_events.catalog.topics import count_partitions
-from platform_events.definitions.avro_types import Record, Union, parse_record
 from platform_events.definitions.durations import format_duration
 from platform_events.definitions.model import ChannelDefinition, EventDefinition
+from platform_events.payloads.types import Record, Union, parse_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from platform_events.catalog.changes import PlanOptions
     from platform_events.catalog.state import CatalogState, Entry
-    from platform_events.definitions.avro_types import AvroType
     from platform_events.definitions.model import Definitions, Member
     from platform_events.definitions.schema import Schema
+    from platform_events.payloads.types import AvroType
 
 
 def find_conflicts(
@@ -123,7 +123,7 @@ def _schema_of(entry: Entry | None) -> Schema | None:
 
 def _check_filter(text: str, schema: Schema) -> tuple[str, str] | None:
     """Return what is wrong with a filter and which of its fields is missing, if one is."""
-    from platform_events.definitions.filters import (
+    from platform_events.filters import (
         FilterError,
         check_filter,
         filter_fields,

@@ -94,8 +94,8 @@ class CatalogState:
             document = json.loads(value or b"")
             readable = document["version"] <= _VERSION
             if readable and name.startswith(_SCHEMA):
-                schema = Schema.parse(document["schema"])
-                self.schemas[schema.id] = schema
+                schema_id = name.removeprefix(_SCHEMA)
+                self.schemas[schema_id] = Schema.from_catalog(schema_id, document["schema"])
             elif readable:
                 entry = self._read_entry(name, document)
                 self.entries[entry.name] = entry

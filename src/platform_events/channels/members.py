@@ -85,7 +85,7 @@ class Sieve:
             raise SetAside(str(error)) from error
         passes = None
         if self._filter:
-            from platform_events.definitions.filters import FilterError, compile_filter
+            from platform_events.filters import FilterError, compile_filter
 
             try:
                 passes = compile_filter(self._filter, schema)

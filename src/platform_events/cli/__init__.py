@@ -14,8 +14,8 @@ __all__ = ["main"]
 
 def main() -> NoReturn:
     """Run the command line of this process."""
-    from platform_events.cli.interruption import signals
     from platform_events.cli.program import program
+    from platform_events.cli.terminal.interruption import signals
 
     signals.install()
     program.main(prog_name="platform-events")

@@ -6,7 +6,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from platform_events.cli.output import note
+from platform_events.cli.terminal.output import note
 from platform_events.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
-from platform_events.cli.commands import CONTEXT_SETTINGS
+from platform_events.cli.base import CONTEXT_SETTINGS
 from platform_events.cli.connection import Connection
-from platform_events.cli.failures import is_debugging, report_failure
-from platform_events.cli.interruption import exit_status, signals
-from platform_events.cli.output import drop_stdout, flush_stdout, note
+from platform_events.cli.terminal.failures import is_debugging, report_failure
+from platform_events.cli.terminal.interruption import exit_status, signals
+from platform_events.cli.terminal.output import drop_stdout, flush_stdout, note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ class _Place(NamedTuple):
     help: str
 
 
-_PACKAGE = "platform_events.cli"
+_PACKAGE = "platform_events.cli.commands"
 _COMMANDS = {
     "init": _Place("init", "init", "Write an example schemas/ to start from."),
     "up": _Place("up", "up", "Run Kafka and the bus on this machine, for development."),

@@ -16,7 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from platform_events.definitions.avro_types import (
+from platform_events.payloads.kinds import LOGICAL_TYPES
+from platform_events.payloads.types import (
     Array,
     AvroType,
     Leaf,
@@ -25,7 +26,6 @@ from platform_events.definitions.avro_types import (
     Union,
     parse_record,
 )
-from platform_events.definitions.notation import LOGICAL_TYPES
 
 if TYPE_CHECKING:
     from platform_events.definitions.schema import Schema

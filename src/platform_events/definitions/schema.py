@@ -34,27 +34,20 @@ SYSTEM_FIELDS: dict[str, dict[str, Any]] = {
 class Schema:
     """One version of an event's Avro schema. Equal if the text is equal.
 
-    Make one with `parse`, or directly from three parts that were taken from a parsed one.
+    `files.schema_source.parse_schema` makes one of what people write.
     """
 
     text: str
-    """Compact JSON in the normal form of `schema_reader`, with docs, defaults and logical types."""
+    """Compact JSON in the normal form that `files` makes, with docs, defaults and logical types."""
     id: str = field(compare=False)
     """base64url(MD5(Avro Parsing Canonical Form)) without padding: 22 characters."""
     name: str = field(compare=False)
     """Name of the record without namespace, such as `Order_Placed__e`."""
 
     @classmethod
-    def parse(cls, source: str | dict[str, Any]) -> Schema:
-        """Read a record schema from JSON text or its Python objects.
-
-        Raises:
-            DefinitionsError: it is not an Avro schema that events can have; with every problem.
-        """
-        # Reading definitions is for tools; a publisher takes its schemas from the catalog.
-        from platform_events.definitions.schema_source import read_source
-
-        return cls.from_normal(read_source(source))
+    def from_catalog(cls, schema_id: str, avro: dict[str, Any]) -> Schema:
+        """Make the schema that the catalog keeps under an ID, without judging it again."""
+        return cls(_compact(avro), schema_id, avro["name"])
 
     @classmethod
     def from_normal(cls, avro: dict[str, Any]) -> Schema:
@@ -63,8 +56,7 @@ class Schema:
 
         canonical = to_parsing_canonical_form(avro)
         guid = md5(canonical.encode(), usedforsecurity=False).digest()
-        text = json.dumps(avro, ensure_ascii=False, separators=(",", ":"))
-        return cls(text, schema_id_from_guid(guid), avro["name"])
+        return cls(_compact(avro), schema_id_from_guid(guid), avro["name"])
 
     @property
     def parsed(self) -> dict[str, Any]:
@@ -97,6 +89,10 @@ def guid_from_schema_id(schema_id: str) -> bytes:
     if _SCHEMA_ID.fullmatch(schema_id):
         return urlsafe_b64decode(schema_id + "==")
     raise UsageError(f"{schema_id!r:.60} is not a schema ID: it has 22 characters of base64url")
+
+
+def _compact(avro: dict[str, Any]) -> str:
+    return json.dumps(avro, ensure_ascii=False, separators=(",", ":"))
 
 
 @lru_cache(maxsize=1024)

@@ -13,7 +13,6 @@ from platform_events.bus.bus import EventBus
 from platform_events.bus.values import PublishStatus, Start
 from platform_events.catalog.apply import apply, plan_options
 from platform_events.definitions.durations import format_duration
-from platform_events.definitions.loader import load_definitions
 from platform_events.demo.channels import LONG_DELAYS, ChannelTour
 from platform_events.demo.comparison import Sent, compare, name_flight, name_only
 from platform_events.demo.flights import (
@@ -29,6 +28,7 @@ from platform_events.demo.flights import (
 )
 from platform_events.demo.routing import TourRouter
 from platform_events.errors import ReplayExpiredError
+from platform_events.files.loader import load_definitions
 from platform_events.names import stream_path
 
 if TYPE_CHECKING:

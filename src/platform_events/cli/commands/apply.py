@@ -1,0 +1,121 @@
+"""`platform-events apply`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from platform_events.cli.arguments import change_options, definitions_path, json_option
+from platform_events.cli.base import Command
+from platform_events.cli.terminal.failures import FAILED
+from platform_events.cli.terminal.output import note, print_json, print_line, print_lines
+from platform_events.errors import BrokerError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from platform_events.catalog.plan import Change, Plan
+    from platform_events.cli.connection import Connection
+    from platform_events.cli.views.holding import Holding
+    from platform_events.settings import Settings
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "platform-events apply",
+        "platform-events apply schemas --prune --yes",
+    ),
+)
+@definitions_path
+@change_options
+@click.option("--yes", is_flag=True, help="Delete without asking.")
+@json_option
+@click.pass_obj
+def apply(
+    connection: Connection,
+    path: Path,
+    prune: bool,
+    allow_partition_growth: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Make topics and catalog what the definitions say.
+
+    PATH has the definitions (default: schemas). It shows the plan, asks if anything would be
+    deleted, and says what was done. One refusal, and nothing is changed. Applying again finishes
+    what was interrupted. For a channel whose members or filters change it waits up to 10 seconds
+    for a router, and says after which replay ID of the channel the change holds, or that it is
+    pending.
+    """
+    from platform_events.catalog import apply as catalog
+    from platform_events.cli.views.plan import done_line, plan_document, plan_lines
+    from platform_events.files.loader import load_definitions
+
+    desired = load_definitions(path)
+    settings = connection.settings()
+    options = catalog.plan_options(settings, allow_growth=allow_partition_growth, prune=prune)
+    show = note if as_json else print_line
+    declined = False
+
+    def confirm(plan: Plan) -> bool:
+        nonlocal declined
+        if not as_json:
+            print_lines(plan_lines(plan, settings.tenant))
+        declined = not (yes or _confirm_deletions(plan))
+        return not declined
+
+    def tell(change: Change) -> None:
+        show(done_line(change))
+
+    try:
+        plan = catalog.apply(settings, desired, options, confirm=confirm, progress=tell)
+    except KeyboardInterrupt:
+        note("interrupted; what was begun is finished by applying again")
+        raise
+    if not plan.effective and not as_json:
+        print_lines(plan_lines(plan, settings.tenant))
+    holdings = {} if declined else _await_routers(settings, plan, show)
+    if as_json:
+        applied = bool(plan.effective) and not declined
+        document = plan_document(plan, settings.tenant, applied=applied)
+        for change in document["changes"]:
+            if change["name"] in holdings:
+                change.update(holdings[change["name"]].document())
+        print_json(document)
+    if declined:
+        note("nothing was changed")
+        return FAILED
+    return 0
+
+
+def _await_routers(
+    settings: Settings, plan: Plan, show: Callable[[str], None]
+) -> dict[str, Holding]:
+    from platform_events.cli.views.holding import find_holdings
+
+    holdings: dict[str, Holding] = {}
+    try:
+        for holding in find_holdings(settings, plan):
+            show(holding.line())
+            holdings[holding.channel] = holding
+    except BrokerError as error:
+        note(f"applied; what routers do with it is not known: {error}")
+    return holdings
+
+
+def _confirm_deletions(plan: Plan) -> bool:
+    from platform_events.catalog.plan import Action
+
+    names = [change.name for change in plan.effective if change.action is Action.DELETE]
+    if not names:
+        return True
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UsageError(
+            f"{', '.join(names)} would be deleted with all events, and nobody can be asked "
+            "without a terminal: confirm with --yes"
+        )
+    return click.confirm(f"Delete {', '.join(names)} with all events?", err=True)

@@ -1,0 +1,63 @@
+"""`platform-events init`."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import click
+
+from platform_events.cli.arguments import DEFAULT_PATH
+from platform_events.cli.base import Command
+from platform_events.cli.terminal.failures import InputOutputError
+from platform_events.cli.terminal.output import note, print_lines
+from platform_events.errors import UsageError
+
+
+@click.command(
+    cls=Command,
+    examples=("platform-events init", "platform-events init services/shop/schemas"),
+)
+@click.argument("directory", metavar="[DIR]", default=DEFAULT_PATH, type=click.Path(path_type=Path))
+def init(directory: Path) -> None:
+    """Write an example into DIR (default: schemas) to start from.
+
+    It has a project.yaml, the definition of one event, and the JSON Schemas with which editors
+    complete and check definitions. Nothing that is there already is overwritten.
+    """
+    files = _example_files()
+    there = [str(directory / name) for name in files if (directory / name).exists()]
+    if there:
+        raise UsageError(f"already there: {', '.join(there)}; nothing was written")
+    try:
+        for name, content in files.items():
+            path = directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("x", encoding="utf-8") as file:
+                file.write(content)
+    except OSError as error:
+        raise InputOutputError(f"{error.filename or directory}: {error.strerror}") from error
+    print_lines(str(directory / name) for name in files)
+    argument = "" if directory == Path(DEFAULT_PATH) else f" {directory}"
+    note("Next:")
+    note(f"  platform-events check{argument}    # are the definitions valid?")
+    note("  platform-events up       # Kafka on this machine, in another terminal")
+    note(f"  platform-events apply{argument}    # make the streams")
+
+
+def _example_files() -> dict[str, str]:
+    """Return the example's files: path below the directory, and content."""
+    from platform_events.files.editor_schema import (
+        CHANNEL_SCHEMA,
+        DIRECTORY,
+        EVENT_SCHEMA,
+        PROJECT_SCHEMA,
+    )
+
+    package = resources.files("platform_events.files")
+    sources = {source.name: source for source in package.joinpath("example").iterdir()}
+    sources |= {
+        f"{DIRECTORY}/{name}": package.joinpath(name)
+        for name in (EVENT_SCHEMA, CHANNEL_SCHEMA, PROJECT_SCHEMA)
+    }
+    return {name: sources[name].read_text(encoding="utf-8") for name in sorted(sources)}

@@ -1,0 +1,54 @@
+"""`platform-events route`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import click
+
+from platform_events.cli.base import Command
+from platform_events.cli.terminal.output import note
+from platform_events.cli.views.router import shown_router
+
+if TYPE_CHECKING:
+    from platform_events.cli.connection import Connection
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "platform-events route",
+        "platform-events --tenant shop route",
+    ),
+)
+@click.pass_obj
+def route(connection: Connection) -> None:
+    """Fill the tenant's channels from their member events.
+
+    Channels are defined in schemas/channels/ and made by platform-events apply. platform-events up
+    routes by itself.
+
+    Runs until Ctrl-C or SIGTERM, which end it with status 0; what is under way is finished first.
+    Any number of routers share the channels of a tenant, and take over within seconds from one
+    that dies. New and changed channels are noticed while it runs. What each channel does is said
+    on stderr, and shown anywhere by platform-events streams.
+    """
+    stop = _set_by_signals()
+    with shown_router(connection.settings()) as router:
+        router.run(stop)
+    note("stopped")
+
+
+def _set_by_signals() -> threading.Event:
+    """Let Ctrl-C and SIGTERM set the event; a second one interrupts."""
+    stop = threading.Event()
+
+    def receive(number: int, _: object) -> None:
+        signal.signal(number, signal.default_int_handler)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, receive)
+    return stop

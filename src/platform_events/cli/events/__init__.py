@@ -1,0 +1,1 @@
+"""Events as lines of text: read, published, judged, printed."""

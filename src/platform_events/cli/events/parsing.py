@@ -1,0 +1,143 @@
+"""From a line of input to what is published."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from platform_events.bus.values import EventMessage
+from platform_events.cli.events.documents import header_from_json
+from platform_events.cli.events.lines import MAX_LINE
+from platform_events.cli.terminal.failures import InvalidJsonError, LineTooLongError
+from platform_events.errors import PayloadError, PlatformEventsError
+from platform_events.payloads.json_values import compile_from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from platform_events.definitions.model import EventDefinition
+
+
+class RefusedLineError(Exception):
+    """A line cannot be published."""
+
+    def __init__(self, error: PlatformEventsError, event_id: str | None = None) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.event_id = event_id
+        """The one that the line gives, if it could be read."""
+
+
+class LineReader:
+    """Reads lines as payloads of one event, or as `subscribe` prints its events."""
+
+    def __init__(self, *, envelope: bool) -> None:
+        self._envelope = envelope
+        self._definition: EventDefinition | None = None
+        self._convert: Callable[[Any], Any] = lambda document: document
+
+    def use(self, definition: EventDefinition) -> None:
+        """Read what follows as payloads of this definition."""
+        if self._definition is not definition:
+            self._convert = compile_from_json(definition.schema.parsed)
+            self._definition = definition
+
+    def read(self, line: bytes | None) -> EventMessage:
+        """Return what a line says; None stands for a line that is too long.
+
+        Raises:
+            RefusedLineError: it cannot be published.
+        """
+        if line is None:
+            raise RefusedLineError(_TOO_LONG)
+        try:
+            document = _parse(line)
+        except InvalidJsonError as error:
+            raise RefusedLineError(error) from error
+        if not isinstance(document, dict):
+            kind = "an array" if isinstance(document, list) else "a single value"
+            raise RefusedLineError(PayloadError("", f"a line must be a JSON object, not {kind}"))
+        return self._read_envelope(document) if self._envelope else self._message(document)
+
+    def _message(
+        self,
+        payload: Any,
+        event_id: str | None = None,
+        headers: dict[str, str | bytes] | None = None,
+    ) -> EventMessage:
+        try:
+            return EventMessage(self._convert(payload), event_id, headers)
+        except PayloadError as error:
+            raise RefusedLineError(error, event_id) from error
+
+    def _read_envelope(self, document: dict[str, Any]) -> EventMessage:
+        event_id = document.get("event_id")
+        known_id = event_id if isinstance(event_id, str) else None
+        problem = self._envelope_problem(document)
+        if problem is not None:
+            raise RefusedLineError(problem, known_id)
+        try:
+            headers = _read_headers(document.get("headers") or {})
+        except PayloadError as error:
+            raise RefusedLineError(error, known_id) from error
+        return self._message(document["payload"], known_id, headers)
+
+    def _envelope_problem(self, document: dict[str, Any]) -> PayloadError | None:
+        """Return what makes a line something else than `subscribe` prints for this event."""
+        assert self._definition is not None
+        if not isinstance(document.get("event_id"), str):
+            return PayloadError("event_id", "expected text; --envelope takes subscribe's output")
+        name = document.get("type")
+        if name != self._definition.name:
+            return PayloadError(
+                "type", f"the line is of {name!r:.100}, published is {self._definition.name}"
+            )
+        if not isinstance(document.get("payload"), dict):
+            return PayloadError("payload", "expected a JSON object")
+        return None
+
+
+_TOO_LONG = LineTooLongError(
+    f"the line has more than {MAX_LINE:,} bytes; publish a reference to the data instead"
+)
+
+
+def _read_headers(document: Any) -> dict[str, str | bytes]:
+    if not isinstance(document, dict):
+        raise PayloadError("headers", "expected a JSON object")
+    headers: dict[str, str | bytes] = {}
+    for name, value in document.items():
+        try:
+            headers[name] = header_from_json(value)
+        except ValueError as error:
+            raise PayloadError(f"headers.{name}", str(error)) from None
+    return headers
+
+
+def _parse(line: bytes) -> Any:
+    try:
+        return _DECODER.decode(line.decode())
+    except UnicodeDecodeError as error:
+        raise InvalidJsonError(f"not UTF-8 at byte {error.start + 1} of the line") from None
+    except json.JSONDecodeError as error:
+        raise InvalidJsonError(f"not JSON: {error.msg} at column {error.colno}") from None
+    except RecursionError:
+        raise InvalidJsonError("nested too deeply") from None
+    except ValueError:
+        # Python's limit for whole numbers, thousands of digits beyond any field's.
+        raise InvalidJsonError("a number has too many digits") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise InvalidJsonError(f'{name} is not JSON; write it as text: "{name}"')
+
+
+def _parse_float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise InvalidJsonError(f"the number {text[:40]} does not fit a 64-bit float")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_parse_float)

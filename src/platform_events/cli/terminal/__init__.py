@@ -1,0 +1,1 @@
+"""What every command does at its terminal: output, progress, failures, interruption."""

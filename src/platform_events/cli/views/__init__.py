@@ -1,0 +1,1 @@
+"""What commands show of plans, channels and replay IDs."""

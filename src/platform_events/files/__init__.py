@@ -1,0 +1,1 @@
+"""What people write: definition files, where each value stands in them, and what is wrong."""

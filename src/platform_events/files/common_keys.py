@@ -1,0 +1,106 @@
+"""The keys that events and channels have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from platform_events.definitions.durations import DURATION_RULE, format_duration, parse_duration
+from platform_events.errors import UsageError
+from platform_events.files.document import Node, Report, unknown_key
+from platform_events.files.notation import (
+    FREE_PREFIX,
+    MAX_PARTITIONS,
+    MAX_RETENTION,
+    MIN_RETENTION,
+    names_of,
+)
+from platform_events.names import NAME_RULE, is_channel_name, is_event_name
+
+if TYPE_CHECKING:
+    from platform_events.files.notation import Key
+
+
+_KINDS = {
+    "event": ("an event", "__e", is_event_name),
+    "channel": ("a channel", "__chn", is_channel_name),
+}
+
+
+def check_keys(root: Node, keys: tuple[Key, ...], report: Report) -> None:
+    """Report keys that are unknown or missing."""
+    entries = root.value if isinstance(root.value, dict) else {}
+    for name, entry in entries.items():
+        if name not in names_of(keys) and not name.startswith(FREE_PREFIX):
+            report.add_key(entry, unknown_key(name, names_of(keys)))
+    for key in keys:
+        if key.required and key.name not in entries:
+            report.add(root, f"{key.name} is missing: {key.meaning}")
+
+
+def read_text(root: Node, key: str, report: Report) -> str:
+    """Return the text of a key, empty if there is none or it has a problem."""
+    node = root.get(key)
+    if node is None:
+        return ""
+    if not isinstance(node.value, str):
+        report.add(node, f"must be text, not {node.describe()}; put it in quotes")
+        return ""
+    return node.value
+
+
+def read_name(root: Node, kind: Literal["event", "channel"], report: Report) -> str | None:
+    """Return the name of what a file defines; None if that is missing, or of another kind."""
+    node = root.get(kind)
+    if node is None:
+        return None
+    a_kind, suffix, is_of_kind = _KINDS[kind]
+    if isinstance(node.value, str):
+        if is_of_kind(node.value):
+            return node.value
+        for other, _, is_of_other in _KINDS.values():
+            if is_of_other(node.value):
+                report.add(node, f"this is {other}'s name; {a_kind}'s ends in {suffix}")
+                return None
+    report.add(node, f"{node.describe()} cannot name {a_kind}: {NAME_RULE}")
+    return None
+
+
+def read_label(root: Node, report: Report) -> str:
+    """Return the label, which is one line."""
+    label = read_text(root, "label", report)
+    if "\n" in label:
+        report.add(root.get("label") or root, "must be one line; write more in description")
+    return label
+
+
+def read_retention(root: Node, report: Report) -> int | None:
+    """Return the retention in milliseconds, None if there is none or it has a problem."""
+    node = root.get("retention")
+    if node is None:
+        return None
+    if not isinstance(node.value, str):
+        report.add(node, f"must be {DURATION_RULE}, not {node.describe()}")
+        return None
+    try:
+        retention = parse_duration(node.value)
+    except UsageError as error:
+        report.add(node, str(error))
+        return None
+    if not MIN_RETENTION <= retention <= MAX_RETENTION:
+        low, high = format_duration(MIN_RETENTION), format_duration(MAX_RETENTION)
+        report.add(node, f"must be from {low} to {high}, not {node.value}")
+        return None
+    return retention
+
+
+def read_partitions(root: Node, report: Report) -> int:
+    """Return the number of partitions, 1 if there is none or it has a problem."""
+    node = root.get("partitions")
+    if node is None:
+        return 1
+    if type(node.value) is not int or not 1 <= node.value <= MAX_PARTITIONS:
+        report.add(
+            node, f"must be a whole number from 1 to {MAX_PARTITIONS}, not {node.describe()}"
+        )
+        return 1
+    return node.value

@@ -1,0 +1,177 @@
+"""Read the parts of Avro types that hold no further types: symbols, sizes, annotations, texts."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from platform_events.files.notation import (
+    COMPLEX_EXAMPLES,
+    DECIMAL_KEYS,
+    MAX_FIXED,
+    NAME,
+    OTHER_WORDS,
+    logical_example,
+    names_of,
+)
+from platform_events.payloads.kinds import LOGICAL_TYPES, PRIMITIVES
+from platform_events.payloads.types import MAX_PRECISION
+from platform_events.wording import one_of, shown, suggest
+
+if TYPE_CHECKING:
+    from platform_events.files.document import Node, Report
+
+NAME_RULE = "letters, digits and _, not beginning with a digit"
+_SYMBOL = re.compile(NAME)
+_ORDERS = ("ascending", "descending", "ignore")
+
+
+def read_symbols(node: Node, report: Report) -> dict[str, Any] | None:
+    """Return an enum's symbols and default; None if the symbols have a problem."""
+    symbols = node.get("symbols")
+    if symbols is None or not isinstance(symbols.value, tuple) or not symbols.value:
+        report.add(symbols or node, "an enum needs symbols: a list such as [OPEN, CLOSED]")
+        return None
+    words: list[str] = []
+    for item in symbols.value:
+        if not isinstance(item.value, str) or not _SYMBOL.fullmatch(item.value):
+            quote = "" if isinstance(item.value, str) else "; put it in quotes"
+            report.add(item, f"{item.describe()} cannot be a symbol: {NAME_RULE}{quote}")
+        elif item.value in words:
+            report.add(item, f"the symbol {item.value} is repeated")
+        else:
+            words.append(item.value)
+    body: dict[str, Any] = {"symbols": words}
+    default = node.get("default")
+    if default is not None:
+        check_symbol(default, words, report)
+        body["default"] = default.value
+    return body if len(words) == len(symbols.value) else None
+
+
+def check_symbol(node: Node, symbols: list[str] | tuple[str, ...], report: Report) -> None:
+    """Report a value that is not one of an enum's symbols."""
+    if node.value not in symbols:
+        guess = suggest(node.value, symbols) if isinstance(node.value, str) else ""
+        guess = guess or f"; they are {shown(', '.join(symbols))}"
+        report.add(node, f"{node.describe()} is not one of the symbols{guess}")
+
+
+def read_size(node: Node, report: Report) -> dict[str, Any] | None:
+    """Return a fixed's size and logical type; None if one has a problem."""
+    size = node.get("size")
+    if size is None or type(size.value) is not int or not 1 <= size.value <= MAX_FIXED:
+        report.add(size or node, f"a fixed needs size: its bytes, 1 to {MAX_FIXED:,}")
+        return None
+    logical = read_logical_type(node, "fixed", report, size.value)
+    return None if logical is None else {"size": size.value} | logical
+
+
+def read_logical_type(
+    node: Node, base: str, report: Report, size: int = 0
+) -> dict[str, Any] | None:
+    """Return the logical type that annotates `base`, empty if none; None if it has a problem.
+
+    `size` is the bytes of a fixed, 0 for other types.
+    """
+    logical = node.get("logicalType")
+    if logical is None:
+        for key in names_of(DECIMAL_KEYS):
+            entry = node.get(key)
+            if entry is not None:
+                report.add_key(entry, f"{key} belongs to logicalType: decimal")
+        return {}
+    name = logical.value
+    if not isinstance(name, str) or name not in LOGICAL_TYPES:
+        guess = suggest(name, LOGICAL_TYPES) if isinstance(name, str) else ""
+        guess = guess or f"; write {one_of(tuple(LOGICAL_TYPES))}"
+        report.add(logical, f"{logical.describe()} is not a logical type that is supported{guess}")
+        return None
+    if base not in LOGICAL_TYPES[name].bases:
+        right = one_of(LOGICAL_TYPES[name].bases)
+        report.add(logical, f"{name} annotates {right}, not {base}")
+        return None
+    return _read_decimal(node, report, size) if name == "decimal" else {"logicalType": name}
+
+
+def _read_decimal(node: Node, report: Report, size: int) -> dict[str, Any] | None:
+    precision, scale = node.get("precision"), node.get("scale")
+    digits = precision.value if precision is not None else None
+    if type(digits) is not int or not 1 <= digits <= MAX_PRECISION:
+        report.add(
+            precision or node, f"a decimal needs precision: its digits, 1 to {MAX_PRECISION:,}"
+        )
+        return None
+    behind = scale.value if scale is not None else 0
+    if type(behind) is not int or not 0 <= behind <= digits:
+        report.add(scale or node, f"must be the digits behind the point, 0 to {digits} here")
+        return None
+    # Avro 1.12, Decimal: n bytes hold floor(log10(2^(8n-1) - 1)) digits.
+    if size and 10**digits > 1 << (8 * size - 1):
+        report.add(precision or node, f"{size} bytes cannot hold {digits} digits; raise size")
+        return None
+    return {"logicalType": "decimal", "precision": digits, "scale": behind}
+
+
+def read_texts(node: Node, names: re.Pattern[str], report: Report) -> dict[str, Any]:
+    """Return `doc` and `aliases`, as far as they are given; an alias must match `names`."""
+    texts: dict[str, Any] = {}
+    doc, aliases = node.get("doc"), node.get("aliases")
+    if doc is not None and isinstance(doc.value, str):
+        texts["doc"] = doc.value
+    elif doc is not None:
+        report.add(doc, f"must be text, not {doc.describe()}; put it in quotes")
+    if aliases is not None:
+        words = aliases.plain()
+        if isinstance(words, list) and all(
+            isinstance(word, str) and names.fullmatch(word) for word in words
+        ):
+            texts["aliases"] = words
+        else:
+            report.add(aliases, f"must be a list of names: {NAME_RULE}")
+    return texts
+
+
+def check_order(node: Node, report: Report) -> None:
+    """Report a field's sort order that Avro does not know."""
+    order = node.get("order")
+    if order is not None and order.value not in _ORDERS:
+        report.add(order, f"must be {one_of(_ORDERS)}, not {order.describe()}")
+
+
+def explain_unknown_type(word: str, known: list[str], root: Node) -> str:
+    """Say what is wrong with the name of a type and what could be meant.
+
+    `known` are the types defined before it, `root` is the whole document.
+    """
+    lower = word.lower()
+    if word in COMPLEX_EXAMPLES:
+        return f"{word} needs more than a name: type: {COMPLEX_EXAMPLES[word]}"
+    if lower in LOGICAL_TYPES:
+        return f"{shown(word)} is a logical type: write {logical_example(lower)}"
+    later = _find_definition(root, word)
+    if later is not None:
+        return (
+            f"{shown(word)} is not known here: it is defined on line {later.mark.line}; "
+            "write it out at its first use, then refer to it by name"
+        )
+    if lower in OTHER_WORDS:
+        return f"{shown(word)} is not an Avro type: write {OTHER_WORDS[lower]}"
+    guess = suggest(word, [*PRIMITIVES, *known, *COMPLEX_EXAMPLES, *LOGICAL_TYPES])
+    rest = guess or f"; types are {', '.join(PRIMITIVES)}, {', '.join(COMPLEX_EXAMPLES)}"
+    return f"{shown(word)} is not a type{rest}"
+
+
+def _find_definition(node: Node, name: str) -> Node | None:
+    """Return the first definition of a type of that name, wherever it stands."""
+    if isinstance(node.value, tuple):
+        parts = node.value
+    elif isinstance(node.value, dict):
+        kind, own = node.get("type"), node.get("name")
+        defines = kind is not None and kind.value in ("record", "enum", "fixed")
+        if defines and own is not None and own.value == name:
+            return node
+        parts = tuple(node.value.values())
+    else:
+        return None
+    return next(filter(None, (_find_definition(part, name) for part in parts)), None)

@@ -1,0 +1,104 @@
+"""Filters checked against a schema: each comparison learns what it asks of the stored value."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from platform_events.filters.error import FilterError
+from platform_events.filters.expression import (
+    And,
+    Comparison,
+    Expression,
+    Not,
+    Or,
+)
+from platform_events.filters.operands import make_test, missing_test
+from platform_events.filters.parser import parse_filter
+from platform_events.payloads.types import AvroType, Leaf, Record, Union, parse_record
+from platform_events.wording import shown, suggest
+
+if TYPE_CHECKING:
+    from platform_events.definitions.schema import Schema
+
+_SHOWN_FIELDS = 12
+
+
+def check_filter(text: str, schema: Schema) -> Expression:
+    """Read a filter and check it against the schema that events are published with now.
+
+    Returns:
+        The expression, ready for `evaluate` and `explain`.
+
+    Raises:
+        FilterError: the text is not a filter, names a field that is not there, or compares one
+            with what its type does not go with.
+    """
+    return bind(parse_filter(text), parse_record(schema.parsed), strict=True)
+
+
+def bind(expression: Expression, record: Record, *, strict: bool) -> Expression:
+    """Return the expression with the tests of its comparisons.
+
+    Args:
+        expression: as it was parsed.
+        record: the payload's type.
+        strict: whether a field has to be there. If not, a missing one is null, and symbols that
+            an enum does not have yet equal nothing.
+
+    Raises:
+        FilterError: the expression does not go with the type.
+    """
+    match expression:
+        case Not(operand=operand):
+            return Not(bind(operand, record, strict=strict))
+        case And(operands=operands):
+            return And(tuple(bind(each, record, strict=strict) for each in operands))
+        case Or(operands=operands):
+            return Or(tuple(bind(each, record, strict=strict) for each in operands))
+    avro_type = _find(expression, record, strict=strict)
+    if avro_type is None:
+        return replace(expression, test=missing_test(expression))
+    return replace(expression, test=make_test(expression, avro_type, strict=strict))
+
+
+def record_of(avro_type: AvroType) -> Record | None:
+    """Return the record that values of a type are, but for null; None if they are none."""
+    if isinstance(avro_type, Union):
+        others = [branch for branch in avro_type.branches if branch != Leaf("null")]
+        if len(others) != 1:
+            return None
+        avro_type = others[0]
+    return avro_type if isinstance(avro_type, Record) else None
+
+
+def _find(comparison: Comparison, record: Record, *, strict: bool) -> AvroType | None:
+    """Return the type of a comparison's field, None if a schema that may lack it does."""
+    start = comparison.start
+    steps = comparison.path.split(".")
+    parent = record
+    for index, step in enumerate(steps):
+        types = {item.name: item.type for item in parent.fields}
+        place = (start, start + len(step))
+        if step not in types:
+            if not strict:
+                return None
+            raise FilterError(_unknown(steps[: index + 1], parent, list(types)), *place)
+        avro_type = types[step]
+        if index + 1 == len(steps):
+            return avro_type
+        inner = record_of(avro_type)
+        if inner is None:
+            path = ".".join(steps[: index + 1])
+            raise FilterError(f"{path} is no record: it has no {steps[index + 1]!r}", *place)
+        parent = inner
+        start += len(step) + 1
+    return None
+
+
+def _unknown(steps: list[str], parent: Record, known: list[str]) -> str:
+    *above, step = steps
+    owner = ".".join(above) or parent.name.rpartition(".")[2]
+    listed = ", ".join(known[:_SHOWN_FIELDS]) + (", ..." if len(known) > _SHOWN_FIELDS else "")
+    guess = suggest(step, known) or f"; its fields are {listed}"
+    return f"{owner} has no field {shown(step)}{guess}"

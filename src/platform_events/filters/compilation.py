@@ -1,0 +1,153 @@
+"""Filters compiled for the bodies that one schema wrote.
+
+A filter becomes one Python function: it walks through the body (see `walk`), then judges the
+values it took out. NOT is pushed down to the comparisons, where it turns an operator into its
+opposite. What is left are AND and OR, in which unknown may count as false: a comparison holds if
+its value is there and compares so. Names do not appear in the source, constants are bound by name.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+from platform_events.filters.binding import bind
+from platform_events.filters.expression import (
+    And,
+    Comparison,
+    Expression,
+    Not,
+    Or,
+    comparisons_in,
+)
+from platform_events.filters.operands import (
+    FLOATING,
+    IS_NOT_NULL,
+    IS_NULL,
+    OPERATIONS,
+    Test,
+)
+from platform_events.filters.parser import parse_filter
+from platform_events.filters.walk import HELPERS, DamagedError, Walk, Wanted
+from platform_events.payloads.codec import DecodeError
+from platform_events.payloads.types import Record, parse_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from platform_events.definitions.schema import Schema
+
+_DAMAGE = (DamagedError, IndexError, UnicodeDecodeError, struct.error)
+
+
+def compile_filter(text: str, writer: Schema) -> Callable[[bytes], bool]:
+    """Return the function that tells whether an event passes, from its undecoded Avro body.
+
+    The function is thread-safe. It raises `DecodeError` for bytes that are not exactly one payload
+    of the schema; in fields that the filter does not read, text is not checked for UTF-8.
+
+    Args:
+        text: a filter that was checked against the event's present schema.
+        writer: the schema that wrote the bodies, this one or an older one. Fields that it lacks are
+            null; symbols that it lacks equal nothing.
+
+    Raises:
+        FilterError: the text is not a filter, or compares a field with what its type in this
+            schema does not go with.
+    """
+    record = parse_record(writer.parsed)
+    return _Source(record).compile(bind(parse_filter(text), record, strict=False))
+
+
+class _Source:
+    """The source under construction; constants and fields by name."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._variables: dict[str, str] = {}
+        self._globals: dict[str, Any] = {
+            **HELPERS,
+            "DAMAGE": _DAMAGE,
+            "explain_damage": _explain_damage,
+            "explain_end": _explain_end,
+        }
+
+    def compile(self, expression: Expression) -> Callable[[bytes], bool]:
+        walk = Walk()
+        steps = walk.record(self._record, self._collect(expression))
+        unset = [f"    {variable} = None" for variable in self._variables.values()]
+        lines = [
+            *walk.functions,
+            "def passes(body):",
+            *unset,
+            "    at = 0",
+            "    try:",
+            "        pass",
+            *(f"        {step}" for step in steps),
+            "    except DAMAGE as error: raise explain_damage(error) from error",
+            "    if at != len(body): raise explain_end(at, body)",
+            f"    return {self._judge(expression, negated=False)}",
+        ]
+        source = "\n".join(lines)
+        code = compile(source, f"<filter of {self._record.name}>", "exec")
+        exec(code, self._globals)  # noqa: S102
+        passes: Callable[[bytes], bool] = self._globals["passes"]
+        return passes
+
+    def _collect(self, expression: Expression) -> Wanted:
+        """Name a variable for each field that is compared."""
+        root = Wanted()
+        for comparison in comparisons_in(expression):
+            wanted = root
+            for step in comparison.path.split("."):
+                wanted = wanted.parts.setdefault(step, Wanted())
+            name = f"v{len(self._variables)}"
+            wanted.variable = self._variables.setdefault(comparison.path, name)
+            if _test_of(comparison).operation not in {IS_NULL, IS_NOT_NULL}:
+                wanted.only_presence = False
+        return root
+
+    def _judge(self, expression: Expression, *, negated: bool) -> str:
+        """Return an expression that is true if the filter, or its negation, is true."""
+        match expression:
+            case Not(operand=operand):
+                return self._judge(operand, negated=not negated)
+            case And(operands=operands) | Or(operands=operands):
+                word = " and " if isinstance(expression, And) is not negated else " or "
+                return f"({word.join(self._judge(each, negated=negated) for each in operands)})"
+        return self._compare(expression, negated=negated)
+
+    def _compare(self, comparison: Comparison, *, negated: bool) -> str:
+        variable = self._variables[comparison.path]
+        test = _test_of(comparison)
+        if test.operation in {IS_NULL, IS_NOT_NULL}:
+            is_null = (test.operation == IS_NULL) is not negated
+            return f"{variable} is {'None' if is_null else 'not None'}"
+        key = OPERATIONS[test.operation].opposite if negated else test.operation
+        constant = f"c{len(self._globals)}"
+        self._globals[constant] = test.constant
+        terms = [f"{variable} is not None"]
+        if test.leaf.kind in FLOATING and key in {"!=", "not in"}:
+            # NaN is not known to differ from anything.
+            terms.append(f"{variable} == {variable}")
+        return " and ".join([*terms, OPERATIONS[key].source.format(variable, constant)])
+
+
+def _test_of(comparison: Comparison) -> Test:
+    assert comparison.test is not None
+    return comparison.test
+
+
+def _explain_damage(error: Exception) -> DecodeError:
+    match error:
+        case DamagedError():
+            return DecodeError(str(error))
+        case UnicodeDecodeError():
+            return DecodeError("a text is not valid UTF-8")
+    return DecodeError("the bytes end within a value")
+
+
+def _explain_end(at: int, body: bytes) -> DecodeError:
+    if at > len(body):
+        return DecodeError("the bytes end within a value")
+    return DecodeError(f"{len(body) - at} bytes are left over behind the payload")

@@ -1,0 +1,1 @@
+"""Avro types of payloads, and everything that follows from them: checks, codecs, JSON, defaults."""

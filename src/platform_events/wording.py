@@ -1,0 +1,38 @@
+"""How messages quote, list and guess words."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+SHOWN = 60
+"""Characters of a quoted text at most."""
+_LONGEST_GUESS = 80
+
+
+def shown(text: str) -> str:
+    """Quote text on one line, cut if it is long."""
+    cut = text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+    return repr(cut)
+
+
+def suggest(word: str, options: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return `; did you mean X?` for the option closest to a misspelt word, else nothing."""
+    if len(word) > _LONGEST_GUESS:
+        return ""
+    by_lower = {option.lower(): option for option in options}
+    close = get_close_matches(word.lower(), by_lower, n=1, cutoff=cutoff)
+    return f"; did you mean {by_lower[close[0]]}?" if close else ""
+
+
+def one_of(words: Sequence[str]) -> str:
+    """Return `a, b or c`."""
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def is_unicode(text: str) -> bool:
+    """Whether `text` has no lone surrogate, which escapes can smuggle in."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,0 +1,141 @@
+"""Definitions of a Git revision."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from platform_events.errors import DefinitionsError, UsageError
+from platform_events.files.loader import load_definitions
+from platform_events.files.revision import load_definitions_at
+
+EVENT = "event: {}\nfields: [{{name: id, type: string}}]\n"
+AVRO = '{"type": "record", "name": "B__e", "fields": []}'
+
+
+def git(cwd: Path, *arguments: str) -> None:
+    identity = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org"}
+    identity |= {"GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org"}
+    subprocess.run(
+        ["git", "-c", "init.defaultBranch=main", *arguments],
+        cwd=cwd,
+        check=True,
+        capture_output=True,
+        env=os.environ | identity | {"GIT_CONFIG_GLOBAL": os.devnull},
+    )
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository whose first commit, `one`, has two events; its files are gone since."""
+    root = tmp_path / "repo"
+    (root / "schemas/sub").mkdir(parents=True)
+    (root / "schemas/.schema").mkdir()
+    for name, text in {
+        "schemas/project.yaml": "project: shop\n",
+        "schemas/A__e.yaml": EVENT.format("A__e"),
+        "schemas/sub/B__e.yaml": "event: B__e\navro: ../b.avsc\n",
+        "schemas/b.avsc": AVRO,
+        "schemas/.schema/x.yaml": "hidden",
+        "other.yaml": "not: ours",
+    }.items():
+        (root / name).write_text(text)
+    git(root, "init")
+    git(root, "add", ".")
+    git(root, "commit", "-m", "one")
+    git(root, "tag", "one")
+    git(root, "rm", "-r", "schemas")
+    git(root, "commit", "-m", "two")
+    monkeypatch.chdir(root)
+    return root
+
+
+def test_a_revision_reads_as_the_directory_would(repository: Path) -> None:
+    old = load_definitions_at("one", Path("schemas"))
+    git(repository, "checkout", "one", "--", "schemas")
+    assert load_definitions(Path("schemas")) == old
+    assert old.project == "shop"
+    assert old.events["A__e"].file == "one:schemas/A__e.yaml"
+
+
+@pytest.mark.parametrize("reference", ["HEAD~1", "one^{}", "main~1"])
+def test_any_name_of_a_commit_is_taken(repository: Path, reference: str) -> None:
+    assert list(load_definitions_at(reference, Path("schemas")).events) == ["A__e", "B__e"]
+
+
+def test_one_file_is_loaded_with_what_it_needs(repository: Path) -> None:
+    found = load_definitions_at("one", Path("schemas/A__e.yaml"))
+    assert (found.project, list(found.events)) == ("shop", ["A__e"])
+
+
+def test_the_path_may_be_absolute_or_below_the_current_directory(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(load_definitions_at("one", repository / "schemas").events) == 2
+    (repository / "docs").mkdir()
+    monkeypatch.chdir("docs")
+    assert len(load_definitions_at("one", Path("../schemas")).events) == 2
+
+
+def test_the_root_of_the_repository_may_hold_the_definitions(repository: Path) -> None:
+    with pytest.raises(DefinitionsError, match=r"HEAD:other.yaml:1:1"):
+        load_definitions_at("HEAD", Path())
+
+
+def test_a_path_that_did_not_exist_has_no_definitions(repository: Path) -> None:
+    found = load_definitions_at("HEAD", Path("schemas"))
+    assert (found.project, dict(found.events)) == ("default", {})
+
+
+def test_problems_name_the_revision(repository: Path) -> None:
+    (repository / "schemas").mkdir()
+    (repository / "schemas/x.yaml").write_text("event: X\nfields: []\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-m", "three")
+    with pytest.raises(DefinitionsError) as refusal:
+        load_definitions_at("HEAD", Path("schemas"))
+    assert str(refusal.value).startswith("HEAD:schemas/x.yaml:1:8: event: ")
+
+
+def test_links_and_large_files_are_problems(repository: Path) -> None:
+    (repository / "schemas").mkdir()
+    (repository / "schemas/a.yaml").symlink_to("../other.yaml")
+    (repository / "schemas/b.yaml").write_bytes(b"#" * 1_100_000)
+    git(repository, "add", ".")
+    git(repository, "commit", "-m", "three")
+    with pytest.raises(DefinitionsError) as refusal:
+        load_definitions_at("HEAD", Path("schemas"))
+    assert [str(problem) for problem in refusal.value.problems] == [
+        "HEAD:schemas/a.yaml: this is not a regular file; links are not followed in a revision",
+        "HEAD:schemas/b.yaml: the file has 1,100,000 bytes; at most 1,048,576 are read",
+    ]
+
+
+@pytest.mark.parametrize("reference", ["nowhere", "", "-h", "--all", "one:schemas"])
+def test_an_unknown_revision_is_refused(repository: Path, reference: str) -> None:
+    with pytest.raises(UsageError, match="git knows no revision"):
+        load_definitions_at(reference, Path("schemas"))
+
+
+def test_outside_a_repository_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    with pytest.raises(UsageError, match=r"git cannot read .*: not a git repository"):
+        load_definitions_at("main", tmp_path / "schemas")
+
+
+def test_without_git_it_is_refused(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(repository))
+    with pytest.raises(UsageError, match="needs git, which is not on the PATH"):
+        load_definitions_at("one", Path("schemas"))
+
+
+def test_it_works_while_a_hook_runs(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_DIR", ".git")
+    monkeypatch.setenv("GIT_INDEX_FILE", ".git/index")
+    (repository / "schemas").mkdir()
+    assert len(load_definitions_at("one", Path("schemas")).events) == 2
