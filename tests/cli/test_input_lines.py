@@ -6,7 +6,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platform_events.cli import input_lines
+from platform_events.cli.events import lines as input_lines
 from platform_events.cli.events.lines import MAX_LINE, read_lines
 
 

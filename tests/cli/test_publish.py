@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from platform_events.bus.bus import EventBus
-from platform_events.cli import publishing as publishing_module
+from platform_events.cli.events import chunks as publishing_module
 from platform_events.cli.events.chunks import Publishing
 from platform_events.cli.terminal.interruption import Signals, Terminated
 from platform_events.cli.terminal.progress import ByteProgress

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from platform_events.channels.states import Progress
-from platform_events.cli import routing
+from platform_events.cli.views import router as routing
 from platform_events.cli.views.router import RoutingView
 
 NAME = "All__chn"

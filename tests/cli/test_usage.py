@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import platform_events
-from platform_events.cli import streams as streams_module
 from platform_events.cli.base import looks_like_id
+from platform_events.cli.commands import streams as streams_module
 from platform_events.cli.program import program
 from platform_events.definitions.schema import schema_id_from_guid
 
