@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 import pytest
@@ -218,12 +222,40 @@ def complete(cli: Any, monkeypatch: pytest.MonkeyPatch, line: str) -> Any:
     return result
 
 
-def test_stdout_that_is_full_or_closed_is_one_line(spawn: Any) -> None:
+PRINTING = (["init"], ["--help"], ["--version"], ["streams", "--help"], ["completion", "bash"], [])
+
+
+@pytest.fixture(params=["", "1"], ids=["buffered", "unbuffered"])
+def full(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[BinaryIO]:
+    """A file that takes nothing, with either kind of Python's own streams."""
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
-    with Path("/dev/full").open("wb") as full:
-        process = spawn("init", stdout=full)
-        assert process.wait() == 1
-    error = process.stderr.read().decode()
-    assert error.startswith("error: IO: stdout cannot be written: ")
-    assert len(error.splitlines()) == 1
+    monkeypatch.setenv("PYTHONUNBUFFERED", request.param)
+    with Path("/dev/full").open("wb") as file:
+        yield file
+
+
+def test_stdout_that_is_full_or_closed_is_one_line(
+    spawn: Any, full: BinaryIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for arguments in PRINTING:
+        if not arguments:  # what a shell runs for completion
+            monkeypatch.setenv("_PLATFORM_EVENTS_COMPLETE", "bash_source")
+        for options in ({"stdout": full}, {"preexec_fn": partial(os.close, 1)}):
+            process = spawn(*arguments, **options)
+            _, error = process.communicate()
+            assert process.returncode == 1, arguments
+            assert error.startswith(b"error: IO: stdout cannot be written: ")
+            assert len(error.splitlines()) == 1
+            shutil.rmtree("schemas", ignore_errors=True)  # what init wrote
+
+
+def test_stderr_that_is_full_or_closed_changes_nothing_else(spawn: Any, full: BinaryIO) -> None:
+    for options in ({"stderr": full}, {"preexec_fn": partial(os.close, 2)}):
+        process = spawn("init", **options)
+        assert "project.yaml" in process.communicate()[0].decode()
+        assert process.returncode == 0
+        shutil.rmtree("schemas")
+        process = spawn("nonsense", **options)
+        assert process.communicate()[0] == b""
+        assert process.returncode == 2

@@ -15,8 +15,10 @@ __all__ = ["main"]
 def main() -> NoReturn:
     """Run the command line of this process."""
     from platform_events.cli.program import program
+    from platform_events.cli.terminal import standard_streams
     from platform_events.cli.terminal.interruption import signals
 
+    standard_streams.install()
     signals.install()
     program.main(prog_name="platform-events")
     raise AssertionError("the program exits by itself")

@@ -14,7 +14,7 @@ from platform_events.cli.base import CONTEXT_SETTINGS
 from platform_events.cli.connection import Connection
 from platform_events.cli.terminal.failures import is_debugging, report_failure
 from platform_events.cli.terminal.interruption import exit_status, signals
-from platform_events.cli.terminal.output import drop_stdout, flush_stdout, note
+from platform_events.cli.terminal.output import note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -90,17 +90,18 @@ class Program(click.Group):
         if not standalone_mode:
             raise ValueError("the program always exits by itself")
         name = prog_name or "platform-events"
-        self._main_shell_completion(extra, name, complete_var)
-        sys.exit(_end(lambda: self._run(name, args, extra)))
+        sys.exit(_end(lambda: self._run(name, args, complete_var, extra)))
 
-    def _run(self, name: str, args: Sequence[str] | None, extra: dict[str, Any]) -> int:
+    def _run(
+        self, name: str, args: Sequence[str] | None, complete_var: str | None, extra: dict[str, Any]
+    ) -> int:
+        self._main_shell_completion(extra, name, complete_var)
         arguments = list(sys.argv[1:] if args is None else args)
         try:
             with signals.translated(), self.make_context(name, arguments, **extra) as context:
                 status = self.invoke(context) or 0
         except click.exceptions.Exit as end:
             status = end.exit_code
-        flush_stdout()
         return int(status)
 
 
@@ -115,7 +116,6 @@ def _end(run: Callable[[], int]) -> int:
             return report_failure(error)
     except BrokenPipeError:
         # Whoever read our output has enough.
-        drop_stdout()
         return 0
     except KeyboardInterrupt as interrupt:
         return exit_status(interrupt)

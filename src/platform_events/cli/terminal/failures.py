@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import traceback
@@ -113,10 +112,8 @@ def _tell_problems(error: DefinitionsError) -> None:
 
 
 def _tell(lines: Iterable[str]) -> None:
-    # Nobody can be told that stderr is closed or full.
-    with contextlib.suppress(OSError):
-        for line in lines:
-            click.echo(line, err=True)
+    for line in lines:
+        click.echo(line, err=True)
 
 
 def _explain_defect(error: Exception) -> str:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import os
 import select
 import sys
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import click
-
-from platform_events.cli.terminal.failures import InputOutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,33 +40,8 @@ def print_lines(lines: Iterable[str]) -> None:
     text = "".join(f"{line}\n" for line in lines)
     if not text:
         return
-    try:
-        _write_all(sys.stdout.buffer, text.encode(errors="backslashreplace"))
-    except BrokenPipeError:
-        raise
-    except (OSError, AttributeError, ValueError) as error:
-        raise InputOutputError(f"stdout cannot be written: {_reason(error)}") from error
-
-
-def _write_all(stream: BinaryIO, data: bytes) -> None:
-    """Write everything, even to an unbuffered or non-blocking stream that takes a part at once."""
-    rest = memoryview(data)
-    while rest:
-        try:
-            # An unbuffered stream returns early after a signal, and None where it would block.
-            written = stream.write(rest) or 0
-        except BlockingIOError as error:
-            written = error.characters_written
-        rest = rest[written:]
-        if not written:
-            select.select([], [stream], [])
-    while True:
-        try:
-            stream.flush()
-        except BlockingIOError:
-            select.select([], [stream], [])
-        else:
-            return
+    sys.stdout.buffer.write(text.encode(errors="backslashreplace"))
+    sys.stdout.flush()
 
 
 def print_line(line: str) -> None:
@@ -97,18 +68,16 @@ def print_table(columns: list[str], rows: list[list[str]], numbers: Iterable[int
     for row in rows:
         table.add_row(*row)
     text = io.StringIO()
-    is_terminal = sys.stdout is not None and sys.stdout.isatty()
     # One line for each row: pipes need it, and IDs are copied from terminals.
     Console(
-        file=text, width=_ENDLESS, force_terminal=is_terminal, highlight=False, markup=False
+        file=text, width=_ENDLESS, force_terminal=sys.stdout.isatty(), highlight=False, markup=False
     ).print(table)
     print_lines(line.rstrip() for line in text.getvalue().splitlines())
 
 
 def note(message: str) -> None:
     """Tell the user something on stderr."""
-    with contextlib.suppress(OSError):
-        click.echo(message, err=True)
+    click.echo(message, err=True)
 
 
 def reader_is_gone() -> bool:
@@ -119,28 +88,3 @@ def reader_is_gone() -> bool:
         return any(event & select.POLLERR for _, event in poll.poll(0))
     except (OSError, ValueError, AttributeError):
         return False
-
-
-def drop_stdout() -> None:
-    """Send what is still buffered for a closed pipe nowhere, or Python complains at exit."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)
-
-
-def flush_stdout() -> None:
-    """Write what a library left in the buffer; raises as `print_lines` does."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except (OSError, ValueError) as error:
-        raise InputOutputError(f"stdout cannot be written: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno)
-    return "it is closed"
