@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from platform_events.payloads.kinds import LOGICAL_TYPES
+from platform_events.payloads.type_names import bare_name
 from platform_events.payloads.types import (
     Array,
     AvroType,
@@ -141,7 +142,7 @@ def _compare_names(old: Leaf | Record, new: Leaf | Record) -> list[str]:
 
 
 def _bare_name(named: Leaf | Record) -> str:
-    return named.name.rpartition(".")[2]
+    return bare_name(named.name)
 
 
 def _is_nullable(avro_type: AvroType) -> bool:
@@ -203,11 +204,12 @@ def _plain(avro_type: AvroType, written: set[str]) -> Any:
             return [_plain(branch, written) for branch in branches]
         case Leaf(name="", kind=kind):
             return LOGICAL_TYPES[kind].bases[0] if kind in LOGICAL_TYPES else kind
-    if avro_type.name in written:
-        return avro_type.name
-    written.add(avro_type.name)
-    space, _, name = avro_type.name.rpartition(".")
-    named = {"name": name, "namespace": space}
+    # Apache's library takes the null namespace for that of the record around it.
+    name = f"root.{avro_type.name}"
+    if name in written:
+        return name
+    written.add(name)
+    named = {"name": name}
     match avro_type:
         case Leaf(kind="enum", symbols=symbols):
             return {"type": "enum", "symbols": list(symbols)} | named

@@ -19,12 +19,10 @@ from platform_events.files.notation import (
     EVENT_KEYS,
     FIELD_KEYS,
     FREE_PREFIX,
-    FULL_NAME,
     MAX_FIXED,
     MAX_PARTITIONS,
     MEMBER_KEYS,
     MEMBER_STARTS,
-    NAME,
     OPTIONAL_KEY,
     PROJECT,
     PROJECT_KEYS,
@@ -32,6 +30,7 @@ from platform_events.files.notation import (
 )
 from platform_events.names import CHANNEL_NAME, EVENT_NAME, MAX_NAME_LENGTH
 from platform_events.payloads.kinds import LOGICAL_TYPES, PRIMITIVES
+from platform_events.payloads.type_names import FULL_NAME, NAME
 from platform_events.payloads.types import MAX_PRECISION
 
 if TYPE_CHECKING:

@@ -17,9 +17,7 @@ from platform_events.files.notation import (
     DECIMAL_KEYS,
     FIELD_KEYS,
     FREE_PREFIX,
-    FULL_NAME,
     JSON_KINDS,
-    NAME,
     OPTIONAL_KEY,
     RESERVED_TYPE_NAMES,
     names_of,
@@ -34,6 +32,14 @@ from platform_events.files.type_parts import (
     read_texts,
 )
 from platform_events.payloads.kinds import PRIMITIVES
+from platform_events.payloads.type_names import (
+    FULL_NAME,
+    NAME,
+    bare_name,
+    full_name,
+    namespace_of,
+    reference,
+)
 from platform_events.wording import suggest
 
 if TYPE_CHECKING:
@@ -140,7 +146,7 @@ class SchemaReader:
         if kind is None:
             self._report.add(node, "the field has no type")
             return None
-        avro = self.read_type(kind, record.rpartition(".")[0])
+        avro = self.read_type(kind, namespace_of(record))
         default = node.get("default")
         optional = not self._avro_file and self._optional(node)
         if avro is None or name is None:
@@ -198,7 +204,7 @@ class SchemaReader:
     def _by_name(self, node: Node, word: str, namespace: str) -> str | None:
         if word in PRIMITIVES:
             return word
-        full = word if "." in word or not namespace else f"{namespace}.{word}"
+        full = full_name(word, namespace)
         if full in self._names:
             if full in self._open:
                 self._report.add(
@@ -207,8 +213,7 @@ class SchemaReader:
                 return None
             if full in self._faulty:
                 return None
-            own, _, bare = full.rpartition(".")
-            return bare if own == namespace else full
+            return reference(full, namespace)
         known = [name.removeprefix(f"{namespace}.") for name in self._names]
         self._report.add(node, explain_unknown_type(word, known, self._root))
         return None
@@ -242,8 +247,7 @@ class SchemaReader:
             return JSON_KINDS["string"]
         kind = avro["type"] if isinstance(avro, dict) else str(avro)
         if kind not in JSON_KINDS:
-            full = kind if "." in kind or not namespace else f"{namespace}.{kind}"
-            kind = self._names[full].kind
+            kind = self._names[full_name(kind, namespace)].kind
         return JSON_KINDS[kind]
 
     def _object(self, node: Node, namespace: str) -> Avro | None:
@@ -290,10 +294,9 @@ class SchemaReader:
             known += ("logicalType", *names_of(DECIMAL_KEYS))
         others = self._others(node, known)
         full = self._define(node, kind, namespace)
-        own, _, bare = full.rpartition(".")
-        avro: dict[str, Any] = {"type": kind, "name": bare}
-        if own != namespace:
-            avro["namespace"] = own
+        avro: dict[str, Any] = {"type": kind, "name": bare_name(full)}
+        if namespace_of(full) != namespace:
+            avro["namespace"] = namespace_of(full)
         avro |= read_texts(node, _FULL_NAME, self._report)
         match kind:
             case "record":
@@ -322,11 +325,10 @@ class SchemaReader:
         if not isinstance(text, str) or not _FULL_NAME.fullmatch(text):
             self._report.add(name, f"{name.describe()} cannot name a type: {NAME_RULE}")
             return ""
-        if text.rpartition(".")[2] in RESERVED_TYPE_NAMES:
+        if bare_name(text) in RESERVED_TYPE_NAMES:
             self._report.add(name, f"{text} is a word of Avro and cannot name a type")
             return ""
-        space = str(own.value) if own is not None else namespace
-        full = text if "." in text or not space else f"{space}.{text}"
+        full = full_name(text, namespace, None if own is None else str(own.value))
         if full in self._names:
             line = self._names[full].mark.line
             self._report.add(

@@ -9,12 +9,12 @@ from platform_events.files.notation import (
     COMPLEX_EXAMPLES,
     DECIMAL_KEYS,
     MAX_FIXED,
-    NAME,
     OTHER_WORDS,
     logical_example,
     names_of,
 )
 from platform_events.payloads.kinds import LOGICAL_TYPES, PRIMITIVES
+from platform_events.payloads.type_names import NAME
 from platform_events.payloads.types import MAX_PRECISION
 from platform_events.wording import one_of, shown, suggest
 

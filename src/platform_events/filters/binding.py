@@ -15,6 +15,7 @@ from platform_events.filters.expression import (
 )
 from platform_events.filters.operands import make_test, missing_test
 from platform_events.filters.parser import parse_filter
+from platform_events.payloads.type_names import bare_name
 from platform_events.payloads.types import AvroType, Leaf, Record, Union, parse_record
 from platform_events.wording import shown, suggest
 
@@ -98,7 +99,7 @@ def _find(comparison: Comparison, record: Record, *, strict: bool) -> AvroType |
 
 def _unknown(steps: list[str], parent: Record, known: list[str]) -> str:
     *above, step = steps
-    owner = ".".join(above) or parent.name.rpartition(".")[2]
+    owner = ".".join(above) or bare_name(parent.name)
     listed = ", ".join(known[:_SHOWN_FIELDS]) + (", ..." if len(known) > _SHOWN_FIELDS else "")
     guess = suggest(step, known) or f"; its fields are {listed}"
     return f"{owner} has no field {shown(step)}{guess}"

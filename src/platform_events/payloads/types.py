@@ -14,6 +14,7 @@ from itertools import combinations
 from typing import Any
 
 from platform_events.payloads.kinds import LOGICAL_TYPES, PRIMITIVES, annotates
+from platform_events.payloads.type_names import FULL_NAME, NAME, bare_name, full_name, namespace_of
 
 MAX_DEPTH = 64
 """Levels of types within types at most: the Avro library descends in C, on the thread's stack."""
@@ -25,9 +26,12 @@ _STORED_AS_NUMBER = frozenset(
     name for name, logical in LOGICAL_TYPES.items() if logical.bases[0] in _NUMBERS
 )
 _STORED_AS_BYTES = frozenset({"bytes", "fixed", "decimal"})
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = re.compile(NAME)
+_FULL_NAME = re.compile(FULL_NAME)
 _SMALLEST = {"null": 0, "float": 4, "double": 8}
 _TOO_DEEP = f"types are nested deeper than {MAX_DEPTH} levels"
+_PARSED_BY_LIBRARY = "__fastavro_parsed"
+"""Key of a schema as `fastavro.parse_schema` returns it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,9 @@ def records_in(avro_type: AvroType) -> Iterator[Record]:
 
 
 def parse_record(schema: Mapping[str, Any] | Record) -> Record:
-    """Read an Avro record schema; a parsed one is returned as it is.
+    """Read an Avro record schema, also in the form that fastavro's `parse_schema` returns.
+
+    A record that was read before is returned as it is.
 
     Raises:
         ValueError: it is not an Avro record schema, or it has what payloads cannot have: a type
@@ -171,7 +177,7 @@ def parse_record(schema: Mapping[str, Any] | Record) -> Record:
     if isinstance(schema, Record):
         return schema
     try:
-        parsed = _Parser().parse(schema, "")
+        parsed = _Parser(only_full_names=_PARSED_BY_LIBRARY in schema).parse(schema, "")
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     if not isinstance(parsed, Record):
@@ -184,7 +190,9 @@ def parse_record(schema: Mapping[str, Any] | Record) -> Record:
 class _Parser:
     """One pass over a schema; named types are known from where they are defined on."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, only_full_names: bool) -> None:
+        self._only_full_names = only_full_names
+        """Each name is written in full, so that one without a dot is of the null namespace."""
         self._named: dict[str, AvroType | None] = {}
         """None while the type is being read."""
 
@@ -216,23 +224,20 @@ class _Parser:
     def _by_name(self, name: str, namespace: str) -> AvroType:
         if name in PRIMITIVES:
             return Leaf(name)
-        for candidate in (f"{namespace}.{name}", name) if namespace else (name,):
-            if candidate in self._named:
-                known = self._named[candidate]
-                if known is None:
-                    raise ValueError(
-                        f"recursive types are not supported: {candidate} contains itself"
-                    )
-                return known
-        raise ValueError(f"unknown type {name!r:.80}")
+        full = full_name(name, namespace)
+        if full not in self._named:
+            raise ValueError(f"unknown type {full!r:.80}")
+        known = self._named[full]
+        if known is None:
+            raise ValueError(f"recursive types are not supported: {full} contains itself")
+        return known
 
     def _define(self, schema: Mapping[str, Any], namespace: str) -> str:
-        name = _part(schema, "name")
-        own = schema.get("namespace", namespace)
-        if not isinstance(name, str) or not isinstance(own, str):
+        name, own = _part(schema, "name"), schema.get("namespace")
+        if not isinstance(name, str) or not isinstance(own, str | None):
             raise ValueError(f"{name!r:.80} cannot name a type")  # noqa: TRY004
-        full = name if "." in name or not own else f"{own}.{name}"
-        if not all(_NAME.fullmatch(word) for word in full.split(".")):
+        full = full_name(name, namespace, own)
+        if not _FULL_NAME.fullmatch(full) or bare_name(full) in PRIMITIVES:
             raise ValueError(f"{full!r:.80} cannot name a type")
         if full in self._named:
             raise ValueError(f"type {full} is defined twice")
@@ -241,7 +246,7 @@ class _Parser:
     def _record(self, schema: Mapping[str, Any], namespace: str) -> Record:
         full = self._define(schema, namespace)
         self._named[full] = None
-        inner = full.rpartition(".")[0]
+        inner = "" if self._only_full_names else namespace_of(full)
         fields: dict[str, Field] = {}
         items = _part(schema, "fields")
         if not isinstance(items, list):
