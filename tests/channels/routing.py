@@ -25,7 +25,7 @@ from confluent_kafka.admin import (
 
 from platform_events.bus.bus import EventBus
 from platform_events.catalog.apply import read_catalog
-from platform_events.catalog.positions import Mark
+from platform_events.catalog.positions import Checkpoint
 from platform_events.channels.router import Router
 from platform_events.channels.states import State
 from platform_events.channels.status import ChannelStatus, channel_statuses
@@ -120,8 +120,8 @@ def is_caught_up(settings: Settings, name: str) -> bool:
     )
 
 
-def positions(settings: Settings, name: str) -> dict[tuple[str, int], tuple[int, Mark]]:
-    """Return the committed positions of a channel: event and partition to offset and mark."""
+def positions(settings: Settings, name: str) -> dict[tuple[str, int], tuple[int, Checkpoint]]:
+    """Return the committed positions of a channel: event and partition to offset and checkpoint."""
     # Not with an AdminClient: librdkafka crashes in it while a coordinator is loading.
     consumer = Consumer(
         {
@@ -144,9 +144,9 @@ def positions(settings: Settings, name: str) -> dict[tuple[str, int], tuple[int,
         consumer.close()
     found = {}
     for one in committed:
-        mark = Mark.parse(one.metadata or "")
-        if one.offset >= 0 and mark is not None:
-            found[one.topic.rpartition(".")[2], one.partition] = (one.offset, mark)
+        checkpoint = Checkpoint.parse(one.metadata or "")
+        if one.offset >= 0 and checkpoint is not None:
+            found[one.topic.rpartition(".")[2], one.partition] = (one.offset, checkpoint)
     return found
 
 
@@ -156,12 +156,12 @@ def change_point(settings: Settings, name: str, definition: int) -> dict[int, li
 
     def known() -> list[int] | None:
         status = status_of(settings, name)
-        marks = positions(settings, name)
+        checkpoints = positions(settings, name)
         members = [member.event for member in status.members]
         ats: dict[int, int] = {}
-        for (event, partition), (_, mark) in marks.items():
-            if event in members and mark.definition >= definition:
-                ats[partition if partitions > 1 else 0] = mark.at
+        for (event, partition), (_, checkpoint) in checkpoints.items():
+            if event in members and checkpoint.definition >= definition:
+                ats[partition if partitions > 1 else 0] = checkpoint.at
         return [ats[number] for number in range(partitions)] if len(ats) == partitions else None
 
     wait_until(lambda: known() is not None, LONG)

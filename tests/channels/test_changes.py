@@ -168,9 +168,9 @@ def test_restarts_do_not_move_the_position_of_a_change(
         publish(bus, "B__e", [number])
         await_caught_up(settings, NAME)
         router.stop()
-    marks = {place: mark for place, (_, mark) in positions(settings, NAME).items()}
-    assert {mark.at for mark in marks.values()} == {0}
-    assert marks["A__e", 0].passed == 5
+    checkpoints = {place: one for place, (_, one) in positions(settings, NAME).items()}
+    assert {one.at for one in checkpoints.values()} == {0}
+    assert checkpoints["A__e", 0].passed == 5
 
 
 class TestTopicsGone:

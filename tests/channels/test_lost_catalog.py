@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from platform_events.bus.bus import EventBus
-from platform_events.catalog.positions import Mark
+from platform_events.catalog.positions import Checkpoint
 from platform_events.settings import Settings
 from tests.channels.checking import Period, Stay, all_pass, check_channel
 from tests.channels.routing import (
@@ -90,7 +90,7 @@ def test_partitions_that_were_at_different_definitions_all_go_on(
     start_router()
     await_caught_up(settings, NAME)
     stay = Stay("Keyed__e", [Period(1, all_pass)])
-    assert sum(mark.passed for (name, _), (_, mark) in positions(settings, NAME).items()) == 60
+    assert sum(one.passed for _, one in positions(settings, NAME).values()) == 60
     assert starts_of(settings, NAME, "Keyed__e")
     findings = check_channel(settings, NAME, [stay])
     assert (findings.checked, findings.found) == (60, 60)
@@ -101,9 +101,9 @@ def advance(settings: Settings, partition: int, definition: int) -> None:
     group = settings.namespace.positions(NAME)
     consumer = Consumer({"bootstrap.servers": settings.bootstrap_servers, "group.id": group})
     commits = []
-    for (name, number), (offset, mark) in positions(settings, NAME).items():
+    for (name, number), (offset, checkpoint) in positions(settings, NAME).items():
         if number == partition:
-            later = Mark(definition, mark.at, mark.passed).to_text()
+            later = Checkpoint(definition, checkpoint.at, checkpoint.passed).to_text()
             commits.append(TopicPartition(topic_of(settings, name), number, offset, later))
     consumer.commit(offsets=commits, asynchronous=False)
     consumer.close()

@@ -73,16 +73,16 @@ def test_one_lost_position_is_found_again_beside_the_others(
     route_once(settings, NAME)
     before = positions(settings, NAME)
     forget_positions(settings, NAME)
-    for (name, _), (offset, mark) in before.items():
+    for (name, _), (offset, checkpoint) in before.items():
         if name != "B__e":
-            commit(settings, name, offset, mark.to_text())
+            commit(settings, name, offset, checkpoint.to_text())
     publish(bus, "B__e", range(5))
     start_router()
     await_caught_up(settings, NAME)
     stays = [Stay(name, [Period(1, all_pass)]) for name in ("A__e", "B__e")]
     check_channel(settings, NAME, stays).assert_none()
-    offset, mark = positions(settings, NAME)["A__e", 0]
-    assert (offset, mark.passed, mark.at) == (10, 10, before["A__e", 0][1].at)
+    offset, checkpoint = positions(settings, NAME)["A__e", 0]
+    assert (offset, checkpoint.passed, checkpoint.at) == (10, 10, before["A__e", 0][1].at)
 
 
 def commit(settings: Settings, name: str, offset: int, metadata: str) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from platform_events.catalog.positions import Mark, Place, Position
+from platform_events.catalog.positions import Checkpoint, Place, Position
 from platform_events.catalog.state import Feed
-from platform_events.channels.members import Sieve, Stamp
-from platform_events.channels.transfer import Caution, Source, Transfer
+from platform_events.channels.isolation import Isolation
+from platform_events.channels.members import MemberFilter, Source, Stamp
+from platform_events.channels.transfer import Destination, Transfer
 from platform_events.definitions.schema import Schema
 from platform_events.errors import RecordRejectedError, UnknownSchemaError
 from platform_events.kafka.offsets import Committed
@@ -82,15 +83,16 @@ class Broker:
 
 
 def source_of(event: str, offset: int = 0, catalog: Any = None) -> Source:
-    sieve = Sieve(Feed(event, "", 1, "id", (0,)), catalog)
-    sieve.writers[HEADER] = (b"A__e", lambda body: int(body) % 5 != 0)
+    filter_ = MemberFilter(Feed(event, "", 1, "id", (0,)), catalog)
+    filter_.writers[HEADER] = (b"A__e", lambda body: int(body) % 5 != 0)
     place = Place(event, 0)
     stamp = Stamp(place, 1, StreamIdentity("cluster", "id", 1))
-    return Source(place, event, Position(offset, Mark(1, 0)), sieve, stamp)
+    return Source(place, event, Position(offset, Checkpoint(1, 0)), filter_, stamp)
 
 
-def transfer_of(broker: Broker, caution: Caution, *sources: Source) -> Transfer:
-    return Transfer(broker, None, "chn", 0, "dlq", 1, 0, sources, caution)  # type: ignore[arg-type]
+def transfer_of(broker: Broker, isolation: Isolation, *sources: Source) -> Transfer:
+    destination = Destination("chn", 0, "dlq", None)
+    return Transfer(broker, destination, Checkpoint(1, 0), sources, isolation)  # type: ignore[arg-type]
 
 
 def records(*offsets: int) -> Any:
@@ -99,7 +101,7 @@ def records(*offsets: int) -> Any:
 
 def test_what_was_judged_before_is_passed_over() -> None:
     broker, source = Broker(), source_of("A__e", 3)
-    transfer = transfer_of(broker, Caution(), source)
+    transfer = transfer_of(broker, Isolation(), source)
     transfer.forward(source, records(1, 2, 3, 4))
     transfer.forward(source, records(2, 3, 4, 5, 6))
     transfer.commit()
@@ -124,20 +126,20 @@ class ForeignCatalog:
 def test_an_unknown_schema_is_asked_for_once_until_it_may_have_been_applied() -> None:
     broker, catalog = Broker(), ForeignCatalog()
     source = source_of("A__e", catalog=catalog)
-    source.sieve.writers.clear()
-    transfer = transfer_of(broker, Caution(), source)
+    source.filter.writers.clear()
+    transfer = transfer_of(broker, Isolation(), source)
     transfer.forward(source, records(*range(5)))
     assert catalog.asked == 1
     transfer.retry_schemas()
     transfer.forward(source, records(5, 6))
     transfer.commit()
     assert catalog.asked == 2
-    assert (broker.bodies, broker.buried, source.set_aside) == ([], 7, 7)
+    assert (broker.bodies, broker.buried, source.dead_lettered) == ([], 7, 7)
 
 
-def test_records_and_the_positions_behind_them_are_one_transaction() -> None:
+def test_records_and_the_positions_after_them_are_one_transaction() -> None:
     broker, first, second = Broker(), source_of("A__e"), source_of("B__e", 7)
-    transfer = transfer_of(broker, Caution(), first, second)
+    transfer = transfer_of(broker, Isolation(), first, second)
     transfer.forward(first, records(1, 2))
     transfer.commit()
     transfer.forward(second, records(10))
@@ -156,14 +158,14 @@ def test_refused_records_are_found_whatever_came_first(
     refused: tuple[bytes, ...], first: int
 ) -> None:
     """The first transaction has a part of them; each try begins from what is committed."""
-    broker, caution = Broker(*refused), Caution()
+    broker, isolation = Broker(*refused), Isolation()
     offset, tries = 0, 0
     done = False
     while not done:
         tries += 1
         assert tries < 20
         source = source_of("A__e", offset)
-        transfer = transfer_of(broker, caution, source)
+        transfer = transfer_of(broker, isolation, source)
         try:
             transfer.forward(source, records(*range(first)))
             transfer.commit()

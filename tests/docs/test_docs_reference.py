@@ -20,7 +20,7 @@ from platform_events.bus.publisher import MAX_EVENT_ID, SubmittedEvent
 from platform_events.bus.values import Origin
 from platform_events.catalog.apply import plan_options
 from platform_events.catalog.plan import Action, topic_config
-from platform_events.catalog.positions import Mark
+from platform_events.catalog.positions import Checkpoint
 from platform_events.channels.feeder import _FIRST_PAUSE, _KEEP_SECONDS, _LONGEST_PAUSE
 from platform_events.channels.router import _CATCHING_UP_AT_ONCE
 from platform_events.channels.states import FeedState, State
@@ -255,7 +255,7 @@ class TestChannels:
         assert origin == [ORIGIN]
         assert reason == [DEAD_LETTER_REASON]
         assert f"at most {_LONGEST_REASON:,} bytes" in tables[1][0][1]
-        assert positions == [each.name for each in fields(Mark)]
+        assert positions == [each.name for each in fields(Checkpoint)]
         assert leadership == [each.name for each in fields(FeedState)]
         assert first_column("docs/channels.md", "Dead letters") == [ORIGIN, DEAD_LETTER_REASON]
 

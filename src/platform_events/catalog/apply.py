@@ -241,12 +241,12 @@ def _find_survivors(
     places = [(topic, one) for topic, count in counts.items() for one in range(count)]
     committed = read_committed(settings, namespace.positions(name), places)
     found = read_positions(committed, {**events, channel.name: name})
-    definitions = {place: position.mark.definition for place, position in found.items()}
+    definitions = {place: position.checkpoint.definition for place, position in found.items()}
     survivors: dict[str, int] = {}
     for place, definition in definitions.items():
         feeds = place.partition if channel.partitions > 1 else 0
-        standing = definitions.get(Place(name, feeds))
-        if standing is not None and definition >= standing:
+        newest = definitions.get(Place(name, feeds))
+        if newest is not None and definition >= newest:
             survivors[place.event] = min(survivors.get(place.event, definition), definition)
     if definitions:
         survivors[name] = max(definitions.values())

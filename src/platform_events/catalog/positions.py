@@ -26,7 +26,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Checkpoint:
     """What is committed with an offset."""
 
     definition: int
@@ -37,7 +37,7 @@ class Mark:
     """Records that went into the channel since the member was added."""
     filtered: int = 0
     """Records that did not pass the filter."""
-    set_aside: int = 0
+    dead_lettered: int = 0
     """Records in the dead-letter topic."""
     expired: int = 0
     """Records that retention removed before they were read; an upper bound."""
@@ -47,10 +47,12 @@ class Mark:
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
-    def parse(cls, text: str) -> Mark | None:
+    def parse(cls, text: str) -> Checkpoint | None:
         """Read what `to_text` wrote; None for anything else, such as a commit by a foreign tool."""
         try:
             document = json.loads(text)
+            # As earlier versions call it.
+            document.setdefault("dead_lettered", document.get("set_aside", 0))
             return cls(**{one.name: int(document.get(one.name, 0)) for one in fields(cls)})
         except (ValueError, TypeError, AttributeError, OverflowError):
             return None
@@ -58,11 +60,11 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a channel stands in one partition of a member."""
+    """How far a channel is in one partition of a member."""
 
     offset: int
     """The next record to read."""
-    mark: Mark
+    checkpoint: Checkpoint
 
 
 def read_positions(
@@ -76,9 +78,9 @@ def read_positions(
     """
     positions = {}
     for (topic, partition), one in committed.items():
-        mark = Mark.parse(one.metadata)
-        if topic in topics and mark is not None:
-            positions[Place(topics[topic], partition)] = Position(one.offset, mark)
+        checkpoint = Checkpoint.parse(one.metadata)
+        if topic in topics and checkpoint is not None:
+            positions[Place(topics[topic], partition)] = Position(one.offset, checkpoint)
     return positions
 
 
@@ -109,26 +111,26 @@ class Resumption:
     """Where a channel partition goes on after another process, or another definition."""
 
     positions: Mapping[Place, Position]
-    """Where it goes on; the marks are of the definition before, until the next commit."""
+    """Where it goes on; the checkpoints are of the definition before, until the next commit."""
     missing: Sequence[tuple[Feed, Place]]
     """Places whose position was lost: it has to be found in the channel itself."""
 
 
-def read_standing(
+def channel_checkpoint(
     committed: Mapping[tuple[str, int], Committed], topic: str, partition: int
-) -> Mark | None:
+) -> Checkpoint | None:
     """Return the definition in force in a channel partition; None if it was never fed.
 
     It is committed for the channel's own partition, whatever its members are.
     """
     one = committed.get((topic, partition))
-    return None if one is None else Mark.parse(one.metadata)
+    return None if one is None else Checkpoint.parse(one.metadata)
 
 
-def resume(
+def plan_resumption(
     places: Iterable[tuple[Feed, Place]],
     committed: Mapping[Place, Position],
-    standing: Mark | None,
+    own: Checkpoint | None,
 ) -> Resumption:
     """Tell where to go on: at committed positions, or where a new member begins.
 
@@ -138,16 +140,16 @@ def resume(
     Args:
         places: what feeds the channel partition.
         committed: the positions there are.
-        standing: the mark of the channel partition itself.
+        own: the checkpoint of the channel partition itself.
     """
     places = list(places)
-    marks = [standing, *(committed[place].mark for _, place in places if place in committed)]
-    newest = max((mark.definition for mark in marks if mark), default=0)
+    checkpoints = [own, *(committed[place].checkpoint for _, place in places if place in committed)]
+    newest = max((one.definition for one in checkpoints if one), default=0)
     positions: dict[Place, Position] = {}
     missing: list[tuple[Feed, Place]] = []
     for feed, place in places:
         found = committed.get(place)
-        if found is not None and found.mark.definition >= feed.added:
+        if found is not None and found.checkpoint.definition >= feed.added:
             positions[place] = found
         elif newest < feed.added and newest:
             positions[place] = beginning(feed, place)
@@ -157,7 +159,7 @@ def resume(
 
 
 def beginning(feed: Feed, place: Place, highest: int | None = None) -> Position:
-    """Return where a member begins, or goes on behind the last record known to be in the channel.
+    """Return where a member begins, or goes on after the last record known to be in the channel.
 
     Args:
         feed: the member.
@@ -166,7 +168,7 @@ def beginning(feed: Feed, place: Place, highest: int | None = None) -> Position:
     """
     start = feed.starts[place.partition] if place.partition < len(feed.starts) else 0
     offset = start if highest is None else highest + 1
-    return Position(offset, Mark(definition=0, at=0))
+    return Position(offset, Checkpoint(definition=0, at=0))
 
 
 def skip_expired(position: Position, first: int) -> tuple[Position, int]:
@@ -174,5 +176,5 @@ def skip_expired(position: Position, first: int) -> tuple[Position, int]:
     lost = max(first - position.offset, 0)
     if not lost:
         return position, 0
-    mark = replace(position.mark, expired=position.mark.expired + lost)
-    return Position(first, mark), lost
+    checkpoint = replace(position.checkpoint, expired=position.checkpoint.expired + lost)
+    return Position(first, checkpoint), lost

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from platform_events.catalog.positions import Place
-    from platform_events.channels.transfer import Source, Transfer
+    from platform_events.channels.members import Source
+    from platform_events.channels.transfer import Transfer
     from platform_events.settings import Settings
 
 _TELL_SECONDS = 0.5
@@ -42,12 +43,12 @@ def catch_up(
         PositionGone: retention overtook it, or a topic was deleted.
         BrokerError: reading or writing failed.
     """
-    behind = [source for source in transfer.sources if source.offset < ends[source.place]]
-    if not behind:
+    lagging = [source for source in transfer.sources if source.offset < ends[source.place]]
+    if not lagging:
         return
     tell()
     transfer.retry_schemas()
-    runners = [_Runner(settings, source, ends[source.place]) for source in behind]
+    runners = [_Runner(settings, source, ends[source.place]) for source in lagging]
     merge: Merge[Record] = Merge(len(runners))
     told = time.monotonic()
     try:
@@ -59,10 +60,10 @@ def catch_up(
                 if runners[number].is_through:
                     merge.finish(number)
             for number, run in merge.runs():
-                transfer.forward(behind[number], run)
+                transfer.forward(lagging[number], run)
             for number in merge.hungry:
                 # All that was read is judged; what is between may be no record at all.
-                behind[number].advance(min(runners[number].position, ends[behind[number].place]))
+                lagging[number].advance(min(runners[number].position, ends[lagging[number].place]))
             transfer.commit_if_full()
             if time.monotonic() - told > _TELL_SECONDS:
                 told = time.monotonic()
@@ -70,7 +71,7 @@ def catch_up(
     finally:
         for runner in runners:
             runner.close()
-    for source in behind:
+    for source in lagging:
         # Transaction markers at the end are no records.
         source.advance(ends[source.place])
     transfer.commit()

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from platform_events.catalog.live import Catalog
-    from platform_events.channels.slots import Slots
+    from platform_events.channels.semaphore import FairSemaphore
     from platform_events.channels.states import Progress, Statements
     from platform_events.kafka.admin import Admin
     from platform_events.kafka.tail import Tail
@@ -28,8 +28,8 @@ class FeederContext:
     catalog: Catalog
     watch: TopicWatch
     tail: Tail
-    slots: Slots
-    """For catching up: each takes a consumer for every partition that is read."""
+    catching_up: FairSemaphore
+    """Few at a time: each takes a consumer for every partition that is read."""
     statements: Statements
     """Where feeders say how it goes."""
     on_progress: Callable[[str, int, Progress | None], None]

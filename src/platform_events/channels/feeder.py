@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from platform_events.channels.backfill import PositionGone, catch_up
+from platform_events.channels.isolation import Isolation
 from platform_events.channels.merge import in_order
 from platform_events.channels.states import Claim, FeedState, Progress
-from platform_events.channels.takeover import ChannelTopics, OutdatedCatalog, take_up
-from platform_events.channels.transfer import Caution, Transfer
+from platform_events.channels.takeover import OutdatedCatalog, Takeover
 from platform_events.errors import (
     BrokerError,
     FencedError,
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from platform_events.catalog.state import Entry, Feeding
     from platform_events.channels.context import FeederContext
     from platform_events.channels.states import State
+    from platform_events.channels.transfer import Transfer
     from platform_events.kafka.tail import Attachment
     from platform_events.kafka.watch import Watched
 
 _TRANSACTION_TIMEOUT_MS = 30_000
 _NEARLY_LIVE = 1_000
-"""Records behind the ends with which following begins."""
+"""Lag, in records, with which following begins."""
 _PROGRESS_SECONDS = 1.0
 """Positions that moved without a record for subscribers are committed this often."""
 _KEEP_SECONDS = 24 * 3600.0
@@ -77,8 +78,8 @@ class Feeder:
         self._nudge = threading.Event()
         self._watched: list[tuple[Watched, int]] = []
         """The topics in use, and how many partitions each had."""
-        self._caution = Caution()
-        self._cautious_of: Feeding | None = None
+        self._isolation = Isolation()
+        self._isolated: Feeding | None = None
         """How the channel was fed when this was learnt; other records are others' business."""
         self._failures = 0
         self._kept = time.monotonic()
@@ -111,7 +112,7 @@ class Feeder:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            findings = self._caution.findings
+            findings = self._isolation.findings
             try:
                 self._lead()
             except _Stopped:
@@ -122,7 +123,7 @@ class Feeder:
                 self._declare("fenced")
                 self._pause()
             except RecordRejectedError as error:
-                if self._caution.findings == findings:
+                if self._isolation.findings == findings:
                     self._fail(str(error))
                 else:
                     # It will be found when the transaction is done again.
@@ -176,11 +177,9 @@ class Feeder:
             while True:
                 entry = self._entry
                 try:
-                    self._feed(self._take_up(entry, producer), entry)
+                    self._feed(self._resume(entry, producer), entry)
                 except _Changed:
-                    _logger.info(
-                        "%s: taken up again: the definition or a topic changed", self._label
-                    )
+                    _logger.info("%s: resumes: the definition or a topic changed", self._label)
                 except PositionGone:
                     self._end_progress()
                     _logger.info("%s: a position or a topic is gone", self._label)
@@ -195,26 +194,17 @@ class Feeder:
                     else:
                         self._entry = newer
 
-    def _take_up(self, entry: Entry, producer: TransactionalProducer) -> Transfer:
-        feeding = entry.feeding
-        assert feeding is not None
-        topics = ChannelTopics(self._context, entry, feeding)
-        if feeding != self._cautious_of:
-            self._caution, self._cautious_of = Caution(), feeding
+    def _resume(self, entry: Entry, producer: TransactionalProducer) -> Transfer:
+        takeover = Takeover(self._context, entry)
+        if entry.feeding != self._isolated:
+            self._isolation, self._isolated = Isolation(), entry.feeding
         self._end_progress()
         self._unwatch()
         self._watched = [
-            (self._context.watch.add(topic), topic.partitions) for topic in topics.topics
+            (self._context.watch.add(topic), topic.partitions) for topic in takeover.topics.all
         ]
-        return take_up(
-            self._context,
-            entry,
-            feeding,
-            topics,
-            self._partition,
-            producer,
-            self._caution,
-            lambda: self._check(entry),
+        return takeover.resume(
+            self._partition, producer, self._isolation, lambda: self._check(entry)
         )
 
     def _unwatch(self) -> None:
@@ -228,11 +218,9 @@ class Feeder:
             while True:
                 self._keep(transfer)
                 ends = self._ends(transfer)
-                behind = sum(
-                    max(ends[source.place] - source.offset, 0) for source in transfer.sources
-                )
+                lag = sum(max(ends[source.place] - source.offset, 0) for source in transfer.sources)
                 try:
-                    if behind > _NEARLY_LIVE:
+                    if lag > _NEARLY_LIVE:
                         self._declare("catching up")
                         self._catch_up(transfer, entry, ends)
                     else:
@@ -261,14 +249,14 @@ class Feeder:
     def _catch_up(self, transfer: Transfer, entry: Entry, ends: dict[Place, int]) -> None:
         if all(source.offset >= ends[source.place] for source in transfer.sources):
             return
-        slots = self._context.slots
-        with slots.taken(lambda: self._check(entry)):
+        semaphore = self._context.catching_up
+        with semaphore.acquired(lambda: self._check(entry)):
             began = time.monotonic()
             before = sum(source.offset for source in transfer.sources)
 
             def check() -> None:
                 self._check(entry)
-                is_over = slots.is_wanted and time.monotonic() - began > _TURN_SECONDS
+                is_over = semaphore.is_contended and time.monotonic() - began > _TURN_SECONDS
                 # Each turn achieves something, however long its consumers take to begin.
                 if is_over and sum(source.offset for source in transfer.sources) > before:
                     raise _TurnOver
@@ -347,7 +335,7 @@ class Feeder:
         if newest is not entry and _shape(newest) != _shape(entry):
             raise _Changed
         for watched, partitions in self._watched:
-            # Taking up again finds out what it means.
+            # Resuming finds out what it means.
             if watched.deleted or watched.recreated:
                 raise PositionGone
             if watched.topic.partitions != partitions:

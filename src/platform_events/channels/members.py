@@ -1,17 +1,15 @@
-"""What becomes of one member record: into the channel, filtered out, or set aside."""
+"""Members: what becomes of their records, with which headers they go on, and how far they are."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from platform_events.bus.decoding import with_identity
-from platform_events.bus.headers import (
-    SCHEMA,
-    RecordHeaders,
-    schema_guid,
-)
+from platform_events.bus.headers import SCHEMA, RecordHeaders, schema_guid
 from platform_events.definitions.schema import schema_id_from_guid
 from platform_events.errors import BrokerTimeoutError, UnknownSchemaError
+from platform_events.kafka.offsets import Committed
 from platform_events.names import stream_path
 from platform_events.replay import LowWaterMark, StreamIdentity, encode_offset_text
 
@@ -19,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from platform_events.catalog.live import Catalog
-    from platform_events.catalog.positions import Place
+    from platform_events.catalog.positions import Checkpoint, Place, Position
     from platform_events.catalog.state import Feed
     from platform_events.kafka.reader import Record
 
 
-class SetAside(Exception):  # noqa: N818 - not a failure of the router
+class DeadLettered(Exception):  # noqa: N818 - not a failure of the router
     """A record does not go into the channel but into its dead-letter topic; the text is why."""
 
 
@@ -33,7 +31,7 @@ Writer: TypeAlias = "tuple[bytes, Callable[[bytes], bool] | None]"
 every body does, and none is looked into."""
 
 
-class Sieve:
+class MemberFilter:
     """Judges the records of one member, each by the schema that it was written with."""
 
     def __init__(self, feed: Feed, catalog: Catalog) -> None:
@@ -49,18 +47,18 @@ class Sieve:
         """Return how to judge the records with this header.
 
         Raises:
-            SetAside: they cannot be decoded.
+            DeadLettered: they cannot be decoded.
             BrokerError: the catalog cannot be asked for the schema.
         """
         guid = schema_guid(header)
         if guid is None:
-            raise SetAside(f"no header {SCHEMA} names the schema it was written with")
+            raise DeadLettered(f"no header {SCHEMA} names the schema it was written with")
         assert header is not None
         if header in self._refusals:
-            raise SetAside(self._refusals[header])
+            raise DeadLettered(self._refusals[header])
         try:
             self.writers[header] = writer = self._make_writer(guid)
-        except SetAside as reason:
+        except DeadLettered as reason:
             self._refusals[header] = str(reason)
             raise
         return writer
@@ -77,12 +75,12 @@ class Sieve:
         try:
             schema = self._catalog.schema(schema_id_from_guid(guid))
         except UnknownSchemaError as error:
-            # One that was lost, or is being written anew, does not know the member either.
+            # One that was lost, or is being written again, does not know the member either.
             if not (self._catalog.is_read and self._catalog.cached(self._event)):
                 raise BrokerTimeoutError(
                     "the catalog is away, so schemas are not known; apply if it was lost"
                 ) from error
-            raise SetAside(str(error)) from error
+            raise DeadLettered(str(error)) from error
         passes = None
         if self._filter:
             from platform_events.filters import FilterError, compile_filter
@@ -90,7 +88,9 @@ class Sieve:
             try:
                 passes = compile_filter(self._filter, schema)
             except FilterError as error:
-                raise SetAside(f"the filter does not fit schema {schema.id}: {error}") from error
+                raise DeadLettered(
+                    f"the filter does not fit schema {schema.id}: {error}"
+                ) from error
         return schema.name.encode(), passes
 
 
@@ -118,3 +118,40 @@ class Stamp:
         The ID is the one that subscribers of the member see, so it stays the same.
         """
         return with_identity(headers, type_, record, self._identity)
+
+
+class Source:
+    """One partition of a member, and how far it has come."""
+
+    def __init__(
+        self, place: Place, topic: str, position: Position, filter_: MemberFilter, stamp: Stamp
+    ) -> None:
+        self.place = place
+        self.topic = topic
+        self.filter = filter_
+        self.stamp = stamp
+        self.offset = position.offset
+        """The next record to judge."""
+        self.passed = position.checkpoint.passed
+        self.filtered = position.checkpoint.filtered
+        self.dead_lettered = position.checkpoint.dead_lettered
+        self.expired = position.checkpoint.expired
+        self.has_moved = False
+        """Whether what is committed is older than this."""
+
+    def advance(self, offset: int) -> None:
+        """Note that everything before `offset` was judged, or is no record."""
+        if offset > self.offset:
+            self.offset = offset
+            self.has_moved = True
+
+    def position(self, channel: Checkpoint) -> Committed:
+        """Return what to commit under the definition that is in force by the channel's own."""
+        checkpoint = replace(
+            channel,
+            passed=self.passed,
+            filtered=self.filtered,
+            dead_lettered=self.dead_lettered,
+            expired=self.expired,
+        )
+        return Committed(self.topic, self.place.partition, self.offset, checkpoint.to_text())

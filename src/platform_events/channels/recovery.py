@@ -29,7 +29,7 @@ def find_highest(
 ) -> dict[Place, int]:
     """Return the highest offset of each place among the origins of what was routed.
 
-    Nothing is doubled by going on behind it: the channel keeps events at least as long as its
+    Nothing is doubled by going on after it: the channel keeps events at least as long as its
     members do. What came before a member was added does not count.
 
     Args:

@@ -12,7 +12,7 @@ from platform_events.catalog.follower import Follower
 from platform_events.catalog.live import Catalog
 from platform_events.channels.context import FeederContext
 from platform_events.channels.feeder import Feeder
-from platform_events.channels.slots import Slots
+from platform_events.channels.semaphore import FairSemaphore
 from platform_events.channels.states import Statements
 from platform_events.definitions.model import ChannelDefinition
 from platform_events.errors import BrokerError
@@ -93,7 +93,7 @@ class Router:
             catalog=self._catalog,
             watch=self._watch,
             tail=self._tail,
-            slots=Slots(_CATCHING_UP_AT_ONCE),
+            catching_up=FairSemaphore(_CATCHING_UP_AT_ONCE),
             statements=self._statements,
             on_progress=on_progress,
         )

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_events.catalog.positions import Mark, Place, read_positions, read_standing
+from platform_events.catalog.positions import Checkpoint, Place, channel_checkpoint, read_positions
 from platform_events.channels.states import FeedState
 from platform_events.kafka.offsets import read_committed
 from platform_events.kafka.reader import TopicReader
@@ -32,16 +32,16 @@ class MemberStatus:
     event: str
     filter: str
     definition: int | None
-    """Number of the definition in force; None if no router has taken the member up."""
+    """Number of the definition in force; None if no router has begun with the member."""
     lag: int | None
     """Records that are not judged yet, an upper bound; None if the member's topic is gone."""
     lag_ms: int | None
     """Age of the oldest of them in ms; 0 if there is none, None if it is not known."""
     passed: int
     filtered: int
-    set_aside: int
+    dead_lettered: int
     expired: int
-    """Records since the member was added: in the channel, not passed, set aside, lost."""
+    """Records since the member was added: in the channel, not passed, dead-lettered, lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +128,8 @@ def await_definition(
     deadline = time.monotonic() + seconds
     while True:
         committed = read_committed(settings, group, places)
-        marks = [read_standing(committed, topic, partition) for partition in range(partitions)]
-        at = [mark.at for mark in marks if mark and mark.definition >= entry.feeding.number]
+        found = [channel_checkpoint(committed, topic, partition) for partition in range(partitions)]
+        at = [one.at for one in found if one and one.definition >= entry.feeding.number]
         if len(at) == partitions:
             return at
         if time.monotonic() >= deadline:
@@ -159,7 +159,7 @@ class _Routing:
     def leaders(self, name: str, partitions: Mapping[str, int]) -> Iterable[LeaderStatus]:
         topic = self._settings.namespace.topic(name)
         if topic not in partitions:
-            gone = f"its topic {topic} was deleted; platform-events apply makes it anew"
+            gone = f"its topic {topic} was deleted; platform-events apply makes it again"
             yield LeaderStatus(0, None, None, "broken", gone, None)
         for partition in range(partitions.get(topic, 0)):
             leader = self._leaders.get((topic, partition))
@@ -190,39 +190,39 @@ def _members(
     marks = admin.watermarks(counts)
     for feed in feeding.feeds:
         topic = names[feed.event]
-        known: list[Mark] = []
-        behind: dict[int, int] = {}
+        known: list[Checkpoint] = []
+        lagging: dict[int, int] = {}
         lag = 0
         for partition, (first, end) in enumerate(marks.get(topic, ())):
             position = positions.get(Place(feed.event, partition))
-            if position is not None and position.mark.definition >= feed.added:
-                known.append(position.mark)
+            if position is not None and position.checkpoint.definition >= feed.added:
+                known.append(position.checkpoint)
                 start = position.offset
             else:
                 start = feed.starts[partition] if partition < len(feed.starts) else 0
             start = max(start, first)
             if start < end:
-                behind[partition] = start
+                lagging[partition] = start
                 lag += end - start
         yield MemberStatus(
             event=feed.event,
             filter=feed.filter,
-            definition=min((mark.definition for mark in known), default=None),
+            definition=min((one.definition for one in known), default=None),
             lag=lag if topic in counts else None,
-            lag_ms=_age(settings, topic, behind) if topic in counts else None,
-            passed=sum(mark.passed for mark in known),
-            filtered=sum(mark.filtered for mark in known),
-            set_aside=sum(mark.set_aside for mark in known),
-            expired=sum(mark.expired for mark in known),
+            lag_ms=_age(settings, topic, lagging) if topic in counts else None,
+            passed=sum(one.passed for one in known),
+            filtered=sum(one.filtered for one in known),
+            dead_lettered=sum(one.dead_lettered for one in known),
+            expired=sum(one.expired for one in known),
         )
 
 
-def _age(settings: Settings, topic: str, behind: Mapping[int, int]) -> int | None:
+def _age(settings: Settings, topic: str, lagging: Mapping[int, int]) -> int | None:
     """Return the age in ms of the oldest record at these offsets; None if none can be read."""
-    if not behind:
+    if not lagging:
         return 0
     now_ms = int(time.time() * 1000)
-    left = dict(behind)
+    left = dict(lagging)
     oldest: int | None = None
     reader = TopicReader(settings, topic, left)
     deadline = time.monotonic() + _LOOK_SECONDS

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from platform_events.channels.status import ChannelStatus
 
 _MEMBER_COLUMNS = [
-    "CHANNEL", "MEMBER", "DEFINITION", "LAG", "AGE", "PASSED", "FILTERED", "SET ASIDE", "EXPIRED",
-    "FILTER",
+    "CHANNEL", "MEMBER", "DEFINITION", "LAG", "AGE", "PASSED", "FILTERED", "DEAD-LETTERED",
+    "EXPIRED", "FILTER",
 ]  # fmt: skip
 _MEMBER_NUMBERS = (2, 3, 4, 5, 6, 7, 8)
 _ROUTER_COLUMNS = ["CHANNEL", "PARTITION", "STATE", "ROUTER", "HOST", "DETAIL"]
@@ -66,7 +66,7 @@ def _document(status: ChannelStatus) -> dict[str, Any]:
                 "lag_seconds": None if member.lag_ms is None else member.lag_ms / _SECOND,
                 "passed": member.passed,
                 "filtered": member.filtered,
-                "set_aside": member.set_aside,
+                "dead_lettered": member.dead_lettered,
                 "expired": member.expired,
             }
             for member in status.members
@@ -92,7 +92,7 @@ def _iso(time_ms: int) -> str:
 
 def _member_row(channel: str, member: dict[str, Any]) -> list[str]:
     age = member["lag_seconds"]
-    counts = [member[name] for name in ("passed", "filtered", "set_aside", "expired")]
+    counts = [member[name] for name in ("passed", "filtered", "dead_lettered", "expired")]
     return [
         channel,
         member["event"],

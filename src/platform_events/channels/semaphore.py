@@ -1,4 +1,4 @@
-"""A few places for what is dear, given out in turn."""
+"""A fair semaphore for what is dear."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _SLICE = 0.2
 
 
-class Slots:
+class FairSemaphore:
     """Lets a few threads at a time do something; who waits longest is next. Thread-safe."""
 
     def __init__(self, count: int) -> None:
@@ -22,25 +22,25 @@ class Slots:
         self._waiting: deque[threading.Event] = deque()
 
     @property
-    def is_wanted(self) -> bool:
-        """Whether somebody waits for a slot."""
+    def is_contended(self) -> bool:
+        """Whether somebody waits."""
         return bool(self._waiting)
 
     @contextmanager
-    def taken(self, check: Callable[[], None]) -> Iterator[None]:
-        """Have a slot for the length of a `with`.
+    def acquired(self, check: Callable[[], None]) -> Iterator[None]:
+        """Have the semaphore for the length of a `with`.
 
         Args:
             check: is called while waiting; what it raises ends that.
         """
-        self._take(check)
+        self._acquire(check)
         try:
             yield
         finally:
             with self._lock:
-                self._pass_to_next()
+                self._release()
 
-    def _take(self, check: Callable[[], None]) -> None:
+    def _acquire(self, check: Callable[[], None]) -> None:
         with self._lock:
             if self._free and not self._waiting:
                 self._free -= 1
@@ -53,12 +53,12 @@ class Slots:
         except BaseException:
             with self._lock:
                 if turn.is_set():
-                    self._pass_to_next()
+                    self._release()
                 else:
                     self._waiting.remove(turn)
             raise
 
-    def _pass_to_next(self) -> None:
+    def _release(self) -> None:
         if self._waiting:
             self._waiting.popleft().set()
         else:
