@@ -29,7 +29,7 @@ HOP_AT_MOST = {"median": 10.0, "p99": 60.0}
 IDLE_CHANNEL_AT_MOST = 0.2
 """Percent of a core that an idle channel takes in its router."""
 TAKEOVER_AT_MOST = 10.0
-"""Seconds that a channel stands still at most when its router is killed and another one runs."""
+"""Seconds that a channel stalls at most when its router is killed and another one runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def find_broker() -> int | None:
         except (FileNotFoundError, ProcessLookupError):
             # It ended while it was looked at.
             continue
-    # The guard of a broker stands between.
+    # The guard of a broker is between.
     own = [pid for pid in brokers if parents.get(parents[pid]) == os.getpid()]
     return own[0] if own else None
 

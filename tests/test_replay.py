@@ -86,7 +86,7 @@ def test_padding_of_the_text_is_accepted() -> None:
 
 def test_ids_of_a_former_topic_are_recreated() -> None:
     former = StreamIdentity("cluster", "topic-1", 1)
-    with pytest.raises(ReplayRecreatedError, match="created anew") as caught:
+    with pytest.raises(ReplayRecreatedError, match="created again") as caught:
         locate(former.position_id([3]), STREAM, ONE)
     assert (caught.value.stream, caught.value.replay_id) == (STREAM, former.position_id([3]))
 

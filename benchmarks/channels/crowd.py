@@ -24,7 +24,7 @@ TRICKLE = 20
 """Events a second on the member that all channels have."""
 _LIVE_TIME_LIMIT = 120.0
 _LEAD_SECONDS = 2
-"""Publishing goes on for so long before and behind what is measured."""
+"""Publishing goes on for so long before and after what is measured."""
 _ARRIVAL_TIME_LIMIT = 30.0
 
 
@@ -72,14 +72,14 @@ def _measure(
             progress(f"{count} channels: idle")
             idle = _watch(router, windows.idle)
             progress(f"{count} channels: {TRICKLE} events/s")
-            trickle, behind = _trickle(stage, router, windows.trickle)
+            trickle, lag = _trickle(stage, router, windows.trickle)
             vitals = router.vitals()
     return {
         "channels": count,
         "live_after": seconds,
         "idle": idle,
         "trickle": trickle,
-        "behind": behind,
+        "lag": lag,
         "resident": vitals.resident,
         "threads": vitals.threads,
         "descriptors": vitals.descriptors,
@@ -101,7 +101,7 @@ def _watch(router: RouterProcess, seconds: float) -> dict[str, float | None]:
 def _trickle(
     stage: Stage, router: RouterProcess, seconds: float
 ) -> tuple[dict[str, float | None], int]:
-    """Return shares as `_watch` does while events come, and how far channels were behind then."""
+    """Return shares as `_watch` does while events come, and the channels' largest lag then."""
     target = describe_target(FLIGHT, stage.bootstrap_servers, stage.tenant)
     job = {
         "target": asdict(target),
@@ -114,10 +114,10 @@ def _trickle(
         publisher.hear()
         time.sleep(_LEAD_SECONDS)
         shares = _watch(router, seconds)
-        behind = max(member["lag_events"] or 0 for member in _members(stage))
+        lag = max(member["lag_events"] or 0 for member in _members(stage))
         published = len(publisher.result()) + WARMUP
     _await_passed(stage, published)
-    return shares, behind
+    return shares, lag
 
 
 def _await_passed(stage: Stage, count: int) -> None:

@@ -2,7 +2,7 @@
 
 Both read the same three topics, filled once, in a process of their own, and write into an empty
 topic. The clock is the broker's: from the append time of the first record written to that of the
-last one, so what either process does before and behind that, such as starting or noticing that a
+last one, so what either process does before and after that, such as starting or noticing that a
 channel was defined, does not count. Processor time is read from outside: for the loop from when it
 is connected and has its transactional producer, for the router from when it idles without a
 channel; until either says that it has caught up.

@@ -111,7 +111,7 @@ def crowd_rows(crowd: dict[str, Any]) -> Rows:
             _share(row["idle"]["broker"]),
             _share(row["trickle"]["router"]),
             _share(row["trickle"]["broker"]),
-            str(row["behind"]),
+            str(row["lag"]),
             f"{row['resident']:.0f} MB",
             str(row["threads"]),
             str(row["descriptors"]),
@@ -120,13 +120,13 @@ def crowd_rows(crowd: dict[str, Any]) -> Rows:
     ]
     head = (
         "channels", "all live after", "idle", "idle: broker", "trickle", "trickle: broker",
-        "events behind", "memory", "threads", "descriptors",
+        "lag", "memory", "threads", "descriptors",
     )  # fmt: skip
     return Rows("One router", head, body or _failed(head))
 
 
 def takeover_rows(takeover: dict[str, Any]) -> Rows:
-    """Return how long channels stood still after a router was killed."""
+    """Return how long channels stalled after a router was killed."""
     body = []
     for name, label in _TAKEOVERS.items():
         values = takeover.get(name, {}).get("values")

@@ -1,4 +1,4 @@
-"""How long a channel stands still when the router that feeds it is killed."""
+"""How long a channel stalls when the router that feeds it is killed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SHARE_TIME_LIMIT = 60.0
 _LEAD_SECONDS = 3
 """How long events flow before the kill."""
 _FLOW_SECONDS = 10
-"""How long they flow after it: as long as a channel may stand still."""
+"""How long they flow after it: as long as a channel may stall."""
 _ARRIVED_SECONDS = 1.0
 """Events older than that have arrived when routers are live."""
 _Place = tuple[str, int]
@@ -59,7 +59,7 @@ class Takeover:
 def measure_takeovers(
     bootstrap_servers: str, rounds: int, progress: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Return for each of so many kills how long the dead router's partitions stood still.
+    """Return for each of so many kills how long the dead router's partitions stalled.
 
     Two routers share two channels, of one and of four partitions, while one process publishes 100
     events/s with the SDK and two subscribe to the channels. The router that feeds the channel of

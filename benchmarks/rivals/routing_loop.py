@@ -42,7 +42,7 @@ def route(
 ) -> dict[str, int]:
     """Move all records of the members into the output topic (runs in a worker).
 
-    It prints a line when it is ready and one when it is done, and waits for one behind each.
+    It prints a line when it is ready and one when it is done, and waits for one after each.
 
     Args:
         bootstrap_servers: a running broker.

@@ -18,7 +18,7 @@ PlatformEventsError
 ├── EventTooLargeError           EVENT_TOO_LARGE
 ├── ReplayError
 │   ├── ReplayExpiredError       EXPIRED               the events after it were removed by retention
-│   ├── ReplayRecreatedError     RECREATED             the stream was deleted and created anew since
+│   ├── ReplayRecreatedError     RECREATED             the stream was deleted and created again
 │   ├── ReplayWrongStreamError   WRONG_STREAM          the ID belongs to another stream or cluster
 │   ├── ReplayFutureError        FUTURE                the log is shorter than the position
 │   └── ReplayCorruptedError     CORRUPTED             not a replay ID
@@ -278,7 +278,7 @@ class ReplayExpiredError(ReplayError):
 
 
 class ReplayRecreatedError(ReplayError):
-    """The stream was deleted and created anew after this ID was given out."""
+    """The stream was deleted and created again after this ID was given out."""
 
     code = "RECREATED"
 
@@ -312,7 +312,7 @@ class StreamDeletedError(PlatformEventsError):
 
 
 class StreamRecreatedError(PlatformEventsError):
-    """The stream's topic was deleted and created anew while it was being read."""
+    """The stream's topic was deleted and created again while it was being read."""
 
     code = "STREAM_RECREATED"
 
@@ -322,7 +322,7 @@ class StreamRecreatedError(PlatformEventsError):
 
 
 class UndecodableRecordError(PlatformEventsError):
-    """One record cannot be decoded. The subscription stays usable and goes on behind it."""
+    """One record cannot be decoded. The subscription stays usable and goes on after it."""
 
     code = "UNDECODABLE"
 
@@ -333,7 +333,7 @@ class UndecodableRecordError(PlatformEventsError):
         self.reason = reason
         super().__init__(
             f"{stream}: the record at partition {partition}, offset {offset} cannot be decoded: "
-            f"{reason}; the next event follows behind it"
+            f"{reason}; the next event comes after it"
         )
 
 

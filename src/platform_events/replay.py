@@ -1,4 +1,4 @@
-"""Replay IDs: where one event stands in one stream, as bytes that clients keep and send back.
+"""Replay IDs: where one event is in one stream, as bytes that clients keep and send back.
 
 One partition: 8 bytes big-endian `offset + 1`, which is the offset to read next, then a 2-byte
 tag of the stream. Several partitions: 8 bytes of time in ms, another tag of the stream, then the
@@ -86,7 +86,7 @@ class ReplayId(bytes):
 
     @property
     def tag(self) -> int:
-        """The stream's mark; 0 when it was cut off."""
+        """The stream's tag; 0 when it was cut off."""
         return int.from_bytes(self[_UNTAGGED:_TAGGED], "big")
 
     def vector(self, stream: str = "") -> tuple[int, ...]:
@@ -121,7 +121,7 @@ class StreamIdentity:
     """Kafka's topic UUID."""
     partitions: int
     former_topic_ids: tuple[str, ...] = ()
-    """Topic UUIDs that the stream had before it was deleted and created anew."""
+    """Topic UUIDs that the stream had before it was deleted and created again."""
 
     @cached_property
     def tags(self) -> tuple[int, int]:
@@ -186,7 +186,7 @@ def locate(replay_id: ReplayId, stream: str, identity: StreamIdentity) -> Positi
 
     Raises:
         ReplayWrongStreamError: another stream or cluster gave it out.
-        ReplayRecreatedError: this stream did, before it was deleted and created anew.
+        ReplayRecreatedError: this stream did, before it was deleted and created again.
         ReplayCorruptedError: it has more partitions than the stream.
     """
     offset_tag, time_tag = identity.tags
@@ -196,7 +196,7 @@ def locate(replay_id: ReplayId, stream: str, identity: StreamIdentity) -> Positi
             stream,
             replay_id,
             f"{stream}: replay ID {replay_id} is from before the stream was deleted and created "
-            "anew; its events are gone, start from earliest",
+            "again; its events are gone, start from earliest",
         )
     if replay_id.tag not in (0, offset_tag, time_tag):
         raise ReplayWrongStreamError(
@@ -288,10 +288,10 @@ class LowWaterMark:
     @property
     def time_ms(self) -> int:
         """The mark, ms since the epoch."""
-        behind = [
+        pending = [
             time for time, at_end in zip(self._delivered, self._at_end, strict=True) if not at_end
         ]
-        self._mark = max(self._mark, (min(behind) if behind else self._latest) - self.MARGIN_MS)
+        self._mark = max(self._mark, (min(pending) if pending else self._latest) - self.MARGIN_MS)
         return self._mark
 
 

@@ -172,7 +172,7 @@ class TestVerdicts:
         apply_texts(settings, tmp_path / "none", KEYED, prune=True)
         apply_texts(settings, tmp_path / "again", ORDER, KEYED)
         wait_until(lambda: publishable(bus))
-        with pytest.raises(ReplayRecreatedError, match="created anew"):
+        with pytest.raises(ReplayRecreatedError, match="created again"):
             bus.subscribe(EVENT, start=old)
 
     def test_future(self, bus: EventBus) -> None:
@@ -402,7 +402,7 @@ class TestLiveChanges:
     def test_a_deleted_topic_is_a_typed_error(self, bus: EventBus, settings: Settings) -> None:
         with bus.subscribe(EVENT) as subscription:
             delete_topic(settings, EVENT)
-            with pytest.raises(StreamDeletedError, match="apply makes it anew"):
+            with pytest.raises(StreamDeletedError, match="apply makes it again"):
                 next(subscription)
 
     def test_a_re_created_topic_is_a_typed_error(
@@ -412,7 +412,7 @@ class TestLiveChanges:
         with bus.subscribe(EVENT) as subscription:
             apply_texts(settings, tmp_path / "none", KEYED, prune=True)
             apply_texts(settings, tmp_path / "again", ORDER, KEYED)
-            with pytest.raises(StreamRecreatedError, match="created anew"):
+            with pytest.raises(StreamRecreatedError, match="created again"):
                 next(subscription)
 
 

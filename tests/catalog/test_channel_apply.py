@@ -143,7 +143,7 @@ def test_a_member_made_anew_is_read_from_its_beginning(settings: Settings, tmp_p
     delete_topic(settings, ORDER_NAME)
     (orders, channel) = apply_texts(settings, tmp_path, ORDER, late).effective
     assert (orders.action, channel.action) == (Action.REPAIR, Action.REPAIR)
-    assert "made anew: read it from its beginning" in channel.details[0]
+    assert "made again: read it from its beginning" in channel.details[0]
     feeding = feeding_of(settings)
     found = topic(settings, topic_of(settings, ORDER_NAME))
     assert feeding == Feeding(2, (Feed(ORDER_NAME, "amount >= 100", 2, found.topic_id, (0,)),))

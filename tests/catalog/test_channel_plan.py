@@ -200,7 +200,7 @@ def test_a_longer_retention_changes_both_topics(sales: Definitions) -> None:
     assert "dead letters: retention.ms: 259200000 -> 345600000" in change.details
 
 
-@pytest.mark.parametrize("seen", ["gone", "made anew"])
+@pytest.mark.parametrize("seen", ["gone", "made again"])
 def test_a_member_that_was_made_anew_is_read_from_its_beginning(
     sales: Definitions, seen: str
 ) -> None:
@@ -211,7 +211,7 @@ def test_a_member_that_was_made_anew_is_read_from_its_beginning(
         world.change_topic(NAMES.topic(ORDER_NAME), topic_id="other")
     change = change_of(world.plan(sales))
     assert (change.action, change.renumbers) == (Action.REPAIR, True)
-    assert change.details == ("Order_Placed__e was made anew: read it from its beginning",)
+    assert change.details == ("Order_Placed__e was made again: read it from its beginning",)
 
 
 @pytest.mark.parametrize("topic", [OWN, DEAD])
@@ -232,7 +232,7 @@ def test_missing_dead_letters_are_made_anew(sales: Definitions) -> None:
     change = change_of(world.plan(sales))
     assert (change.action, change.renumbers) == (Action.REPAIR, False)
     assert [(one.topic, one.create, one.partitions) for one in change.topics] == [(DEAD, True, 1)]
-    assert change.details == ("the topic of its dead letters is gone: make it anew",)
+    assert change.details == ("the topic of its dead letters is gone: make it again",)
 
 
 def test_a_channel_whose_topic_is_gone_is_filled_again(sales: Definitions) -> None:

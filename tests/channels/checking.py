@@ -24,7 +24,7 @@ _NEVER = 2**62
 
 
 Verdict: TypeAlias = Callable[[Row], bool | None]
-"""True: into the channel. False: filtered out. None: set aside."""
+"""True: into the channel. False: filtered out. None: dead-lettered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Stay:
     starts: Sequence[int] = ()
     """The first offset of each partition that counts; those not given begin at 0."""
     ends_early: bool = False
-    """Records behind the last one that was routed need not be judged: routing has stopped."""
+    """Records after the last one that was routed need not be judged: routing has stopped."""
 
     @property
     def added(self) -> int:
@@ -135,7 +135,7 @@ def compare(
         stays: who was a member when, by which filters.
         members: their records.
         channel: the records of each partition of the channel.
-        dead_letters: what was set aside.
+        dead_letters: what was dead-lettered.
         identities: of the members' streams, to check the origins' replay IDs; None: they are not.
         changes: for numbers of definitions, the offset in each partition of the channel from
             which on exactly they hold.
@@ -193,7 +193,7 @@ def _sort_out(
             if is_channel and row.headers[-1][0] != "ce_origin":
                 findings.altered.append(f"{where}: the origin is not the last header")
             if is_channel and origin.definition < newest:
-                findings.swapped.append(f"{where}: {_name(origin)} behind definition {newest}")
+                findings.swapped.append(f"{where}: {_name(origin)} after definition {newest}")
             newest = max(newest, origin.definition)
             findings.swapped += [
                 f"{where}: {_name(origin)}, although {number} holds from {ats[row.partition]} on"
@@ -222,7 +222,7 @@ def _check_order(found: _Found, findings: Findings) -> None:
     highest = -1
     for origin, _ in found:
         if origin.offset < highest:
-            findings.swapped.append(f"{_name(origin)} behind {highest}")
+            findings.swapped.append(f"{_name(origin)} after {highest}")
         highest = max(highest, origin.offset)
 
 
@@ -242,7 +242,7 @@ def _check_presence(
     there = {origin.offset: origin.definition for origin, _ in found}
     aside = {origin.offset: origin.definition for origin, _ in buried}
     if len(aside) < len(buried):
-        findings.doubled.append(f"{stay.event}[{partition}] has records set aside twice")
+        findings.doubled.append(f"{stay.event}[{partition}] has records dead-lettered twice")
     present = {row.offset for row in rows}
     findings.foreign += [
         f"{stay.event}[{partition}]@{offset} is no record" for offset in {*there, *aside} - present
@@ -300,7 +300,7 @@ def _check_content(
     if identity is not None and origin.replay_id != _replay_id(source, identity):
         findings.altered.append(f"{where}: replay ID {origin.replay_id} is another event's")
     if is_dead and (row.headers[-1][0] != "ce_deadletterreason" or not row.headers[-1][1]):
-        findings.altered.append(f"{where}: no reason says why it was set aside")
+        findings.altered.append(f"{where}: no reason says why it was dead-lettered")
 
 
 def _split(

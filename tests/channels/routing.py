@@ -110,7 +110,7 @@ def await_caught_up(settings: Settings, *names: str, seconds: float = LONG) -> N
         try:
             wait_until(lambda name=name: is_caught_up(settings, name), seconds)  # type: ignore[misc]
         except AssertionError:
-            raise AssertionError(f"{name} stands still: {status_of(settings, name)}") from None
+            raise AssertionError(f"{name} is stuck: {status_of(settings, name)}") from None
 
 
 def is_caught_up(settings: Settings, name: str) -> bool:

@@ -59,7 +59,7 @@ def read_topic(settings: Settings, topic: str) -> list[list[Row]]:
         left = set(range(len(rows)))
         while left:
             first = consumer.poll(READ_SECONDS)
-            assert first is not None, f"reading {topic} stands still"
+            assert first is not None, f"reading {topic} is stuck"
             for message in (first, *consumer.consume(10_000, 0)):
                 error = message.error()
                 if error is not None:

@@ -1,4 +1,4 @@
-"""The catalog's topic is lost: what cannot be judged meanwhile waits, and nothing is set aside."""
+"""The catalog's topic is lost: what cannot be judged waits, and nothing is dead-lettered."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def aside(settings: Settings) -> int:
 
 
 def assert_whole(settings: Settings) -> None:
-    """Check that everything is in both channels once, and nothing was set aside."""
+    """Check that everything is in both channels once, and nothing was dead-lettered."""
     await_caught_up(settings, NAME, OTHER)
     both = [Stay(name, [Period(1, all_pass)]) for name in ("A__e", "B__e")]
     check_channel(settings, NAME, both).assert_none()

@@ -74,7 +74,7 @@ def test_swapped_events_are_found() -> None:
     rows[1], rows[2] = rows[2], rows[1]
     findings = found(member(5), rows)
     assert (findings.missing, findings.doubled) == ([], [])
-    assert findings.swapped == ["A__e[0]@1 by 1 behind 2"]
+    assert findings.swapped == ["A__e[0]@1 by 1 after 2"]
 
 
 def test_foreign_records_are_found() -> None:
@@ -138,7 +138,7 @@ def test_a_member_that_comes_again_is_read_again() -> None:
     assert found(member(5), [*rows[:3], *fill(member(5), 3)], first, again).foreign
 
 
-def test_what_is_set_aside_is_compared() -> None:
+def test_what_is_dead_lettered_is_compared() -> None:
     stay = Stay("A__e", [Period(1, lambda row: None if row.offset == 1 else True)])
     rows = fill(member(3))
     dead = replace(rows[1], headers=(*rows[1].headers, ("ce_deadletterreason", b"why")))

@@ -76,7 +76,7 @@ def test_a_member_that_had_been_dropped_is_read_again(
 def test_partitions_that_were_at_different_definitions_all_go_on(
     settings: Settings, bus: EventBus, define: Define, start_router: StartRouter, start: str
 ) -> None:
-    """As when the feeder of one of them could not take up the last change."""
+    """As when the feeder of one of them had not come to the last change."""
     documents = (KEYED, channel(NAME, f"Keyed__e from: {start}", partitions=3))
     define(*documents)
     route_once(settings, NAME)
@@ -97,7 +97,7 @@ def test_partitions_that_were_at_different_definitions_all_go_on(
 
 
 def advance(settings: Settings, partition: int, definition: int) -> None:
-    """Commit what a feeder commits that takes a later definition up in one channel partition."""
+    """Commit what a feeder commits that resumes one channel partition under a later definition."""
     group = settings.namespace.positions(NAME)
     consumer = Consumer({"bootstrap.servers": settings.bootstrap_servers, "group.id": group})
     commits = []

@@ -1,4 +1,4 @@
-"""Records that cannot go into a channel are set aside; the channel goes on without them."""
+"""Records that cannot go into a channel are dead-lettered; the channel goes on without them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def reason(row: Row) -> str:
     return (row.headers[-1][1] or b"").decode()
 
 
-def test_what_cannot_be_decoded_is_set_aside_with_its_origin_and_a_reason(
+def test_what_cannot_be_decoded_is_dead_lettered_with_its_origin_and_a_reason(
     settings: Settings, bus: EventBus, define: Define, start_router: StartRouter
 ) -> None:
     define(A, channel("All__chn", "A__e filter: n >= 0"))
@@ -76,7 +76,7 @@ def test_what_cannot_be_decoded_is_set_aside_with_its_origin_and_a_reason(
         assert expected in reason(row)
         assert reason(row)
     (member,) = status_of(settings, "All__chn").members
-    assert (member.passed, member.filtered, member.set_aside) == (2, 0, len(poison))
+    assert (member.passed, member.filtered, member.dead_lettered) == (2, 0, len(poison))
 
 
 def test_without_a_filter_bodies_are_not_looked_at(
@@ -116,8 +116,8 @@ def test_random_bodies_never_stop_a_filtered_channel(
     start_router()
     await_caught_up(settings, "All__chn")
     (member,) = status_of(settings, "All__chn").members
-    assert member.passed + member.filtered + member.set_aside == 3_001
-    assert member.set_aside > 1_000
+    assert member.passed + member.filtered + member.dead_lettered == 3_001
+    assert member.dead_lettered > 1_000
 
 
 def test_the_largest_event_passes(
@@ -136,7 +136,7 @@ def test_the_largest_event_passes(
 
 
 @pytest.mark.parametrize("part", ["body", "key", "header"])
-def test_a_record_that_only_the_member_can_hold_is_set_aside_without_what_is_too_large(
+def test_a_record_that_only_the_member_can_hold_is_dead_lettered_without_what_is_too_large(
     settings: Settings, bus: EventBus, define: Define, start_router: StartRouter, part: str
 ) -> None:
     """It was compressed: a broker judges the size that a batch has then."""

@@ -245,7 +245,7 @@ def test_an_unreadable_catalog_record_does_not_stop_channels(
     await_caught_up(settings, NAME)
     newer = json.dumps({"version": 99}).encode()
     produce_to(settings, settings.namespace.catalog, b"event/New__e", newer)
-    # The router looks at least every few seconds; what is published behind that has to arrive.
+    # The router looks at least every few seconds; what is published after that has to arrive.
     producer = Producer({"bootstrap.servers": settings.bootstrap_servers})
     (template,) = read_topic(settings, topic_of(settings, "A__e"))
     row = template[0]

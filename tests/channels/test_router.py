@@ -62,7 +62,7 @@ class TestOrder:
         check_channel(settings, "All__chn", stays).assert_none()
         first, second = status_of(settings, "All__chn").members
         assert (first.passed, first.filtered, second.passed) == (55, 5, 60)
-        assert (first.set_aside, first.expired, first.lag_ms) == (0, 0, 0)
+        assert (first.dead_lettered, first.expired, first.lag_ms) == (0, 0, 0)
 
     def test_what_was_there_is_merged_by_append_time(
         self, settings: Settings, bus: EventBus, define: Define, start_router: StartRouter
@@ -144,7 +144,7 @@ class TestOrder:
         for count, commit in ((2, False), (3, True), (2, True), (1, False)):
             write(count, commit=commit)
         publish(bus, "B__e", [1])
-        # The position has to come behind the aborted records, although nothing follows them.
+        # The position has to come after the aborted records, although nothing follows them.
         await_caught_up(settings, "All__chn")
         check_channel(settings, "All__chn", everything("A__e", "B__e")).assert_none()
         assert len(origins(settings, "All__chn")) == 12

@@ -64,7 +64,7 @@ def offsets(attachment: Attachment) -> list[int]:
 def test_records_in_hand_are_not_handed_to_a_reader_that_began_before_them(
     settings: Settings, bus: EventBus, define: Callable[..., None], tail: Tail
 ) -> None:
-    """They would come first, and the reader would take what comes behind them for known."""
+    """They would come first, and the reader would take what comes after them for known."""
     define(event("A__e"))
     key = (topic_of(settings, "A__e"), 0)
     publish(bus, "A__e", range(5))

@@ -148,8 +148,8 @@ def test_a_position_is_explained_with_its_stream(bus_cli: Any, settings: Any) ->
     assert (found["form"], found["next_offset"]) == ("offset", 2)
     (verdict,) = found["verdicts"]
     assert verdict["stream"] == "/event/Order_Placed__e"
-    assert (verdict["code"], verdict["following"]) == ("READABLE", 2)
-    assert "behind event number 2" in found["words"]
+    assert (verdict["code"], verdict["lag"]) == ("READABLE", 2)
+    assert "after event number 2" in found["words"]
     assert "/event/Order_Placed__e: READABLE: at most 2 events follow" in found["words"]
     assert "the end of the stream" in inspect(bus_cli, ids[3])["words"]
 
@@ -166,33 +166,33 @@ def test_a_position_in_several_partitions(bus_cli: Any, settings: Any) -> None:
         *_, last = bus.subscribe("Reading_Taken__e", follow=False)
     found = inspect(bus_cli, str(last.replay_id))
     assert (found["form"], sum(found["next_offsets"])) == ("offsets", 9)
-    assert found["verdicts"][0]["following"] == 0
+    assert found["verdicts"][0]["lag"] == 0
     assert "partition 2: " in found["words"]
     found = inspect(bus_cli, str(results[0].replay_id))
     assert found["form"] == "time"
     assert found["time"].endswith("Z")
     assert found["verdicts"][0]["code"] == "READABLE"
-    assert found["verdicts"][0]["following"] == 9
+    assert found["verdicts"][0]["lag"] == 9
 
 
 def test_ids_that_no_stream_reads_on_from(bus_cli: Any, settings: Any, tmp_path: Any) -> None:
     (first,) = publish(settings, 1)
     tag = ReplayId.parse(first).tag
 
-    def made_up(offset: int, mark: int) -> str:
-        return str(ReplayId(offset.to_bytes(8, "big") + mark.to_bytes(2, "big")))
+    def made_up(offset: int, tag: int) -> str:
+        return str(ReplayId(offset.to_bytes(8, "big") + tag.to_bytes(2, "big")))
 
     (verdict,) = inspect(bus_cli, made_up(9, tag))["verdicts"]
     assert verdict["code"] == "FUTURE"
     with EventBus(settings) as bus:
         tags = {tag for entry in bus.catalog.entries() for tag in _tags(bus, entry.name)}
-    stranger = next(mark for mark in range(1, 99) if mark not in tags)
+    stranger = next(tag for tag in range(1, 99) if tag not in tags)
     found = inspect(bus_cli, made_up(1, stranger))
     assert found["verdicts"] == []
     assert "another tenant's or cluster's" in found["words"]
     found = inspect(bus_cli, made_up(1, 0)[:11])
     assert (found["tag"], found["verdicts"]) == (None, [])
-    assert "no stream's mark" in found["words"]
+    assert "no stream's tag" in found["words"]
     assert "before the first event" in inspect(bus_cli, made_up(0, tag))["words"]
 
     delete_topic(settings, "Order_Placed__e")
@@ -214,7 +214,7 @@ def _tags(bus: EventBus, name: str) -> tuple[int, ...]:
 def test_without_a_broker_the_form_is_explained(cli: Any) -> None:
     result = cli("replay-id", "inspect", "AAAAAAAAAAMulA")
     assert result.exit_code == 0
-    assert "behind event number 3" in result.stdout
+    assert "after event number 3" in result.stdout
     assert result.stderr.startswith("the stream could not be looked up: ")
     assert len(result.stderr.splitlines()) == 1
     assert (

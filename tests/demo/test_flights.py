@@ -243,7 +243,7 @@ def test_a_file_in_no_order_is_refused(tmp_path: Path) -> None:
 
 
 def test_rows_of_an_earlier_day_are_refused() -> None:
-    with pytest.raises(UsageError, match="2013-01-02 stand behind"):
+    with pytest.raises(UsageError, match="2013-01-02 come after"):
         list(flight_events([day(1), day(4), day(2)]))
 
 

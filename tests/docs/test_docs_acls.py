@@ -156,7 +156,7 @@ def use_apply(cluster: Cluster, directory: Path) -> None:
 
 
 def look_for_routers(cluster: Cluster) -> None:
-    """Do what `apply` does behind the change of a channel."""
+    """Do what `apply` does after the change of a channel."""
     settings = cluster.settings("apply")
     with Admin(settings) as admin:
         entry = read_catalog(settings, admin).entries[CHANNEL]

@@ -29,7 +29,7 @@ _EXEMPT = (
     r"docker .+",
     r"platform-events (init|up|demo|route)\b.*",
 )
-"""What may stand in a block that a test does not run."""
+"""What may be in a block that a test does not run."""
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ class TestSettings:
         sources = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
         mentioned = set(re.findall(r"\bPLATFORM_EVENTS_[A-Z]+(?:_[A-Z]+)*\b", sources))
         own = {f"PLATFORM_EVENTS_{name.upper()}" for name in Settings.model_fields}
-        completion = "PLATFORM_EVENTS_COMPLETE"  # click's, behind an underscore
+        completion = "PLATFORM_EVENTS_COMPLETE"  # click's, after an underscore
         assert set(first_column(self.PAGE, "Other variables")) == {
             name for name in mentioned - own - {completion} if "KAFKA_" not in name
         }

@@ -231,7 +231,7 @@ def test_a_channel_stands_in_its_directory(tmp_path: Path, name: str) -> None:
     write(tmp_path, {**EVENTS, name: "channel: C__chn\nmembers: [{event: A__e}]\n"})
     (problem,) = problems_of(tmp_path)
     assert str(problem) == (
-        f"{tmp_path}/{name}:1:1: channel: channels stand in the directory channels/; "
+        f"{tmp_path}/{name}:1:1: channel: channels belong in the directory channels/; "
         "move the file to channels/C__chn.yaml"
     )
 

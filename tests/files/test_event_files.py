@@ -39,7 +39,7 @@ def event(text: str, avro: Any = None) -> EventDefinition:
 
 
 def fields_of(text: str) -> list[dict[str, Any]]:
-    """Return the schema's fields behind the system fields."""
+    """Return the schema's fields after the system fields."""
     return json.loads(event(text).schema.text)["fields"][2:]
 
 
@@ -262,7 +262,7 @@ def test_a_mistake_in_an_event_says_where_and_what(text: str, problem: str) -> N
         ("{name: a, type: qqqqqq}", "types are null, boolean, int, long, float, double, bytes, st"),
         ("{name: a, type: 5}", "must be a name, an object or a list of branches, not the number 5"),
         ("{name: a, type: []}", 'a union needs branches, such as ["null", string]'),
-        ("{name: a, type: [int, [string]]}", "type[1]: a union cannot stand in a union"),
+        ("{name: a, type: [int, [string]]}", "type[1]: a union cannot be in a union"),
         ("{name: a, type: {}}", "a type written as an object needs type"),
         ("{name: a, type: {type: [int]}}", "must be a word here, not a list; write that type with"),
         ("{name: a, type: {type: array}}", "the array has no items: write {type: array, items: st"),
@@ -305,7 +305,7 @@ def test_a_mistake_in_an_event_says_where_and_what(text: str, problem: str) -> N
         ),
         (
             "{name: a, type: {type: bytes, logicalType: decimal, precision: 2, scale: 3}}",
-            "scale: must be the digits behind the point, 0 to 2 here",
+            "scale: must be the digits after the point, 0 to 2 here",
         ),
         (
             "{name: a, type: {type: fixed, name: F, size: 3, logicalType: decimal, precision: 7}}",

@@ -1,4 +1,4 @@
-"""Where a character of a YAML text value stands in the file, in every style."""
+"""Where a character of a YAML text value is in the file, in every style."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WORDS = st.text(st.sampled_from("ab'\"\\<>=%(),.é😀#:"), min_size=1, max_size
 
 
 def scalar_of(text: str) -> Node:
-    """Return the first text that stands in a list or as a value in a file."""
+    """Return the first text that is in a list or as a value in a file."""
     report = Report("f")
     root = read_yaml(text, report)
     assert root is not None, report.problems

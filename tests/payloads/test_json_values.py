@@ -204,7 +204,7 @@ REFUSED = [
     (STAMP, "0001-01-01T00:00:00+01:00", "years 1 to 9999"),
     (LOCAL, "2024-01-31T12:30:00Z", "without zone"),
     (MONEY, 12.5, "write it as text"),
-    (MONEY, "12.505", "behind the point"),
+    (MONEY, "12.505", "after the point"),
     (MONEY, "1e999999999", "before the point"),
     (MONEY, "NaN", "decimal as text"),
     (MONEY, "1_000", "decimal as text"),

@@ -45,7 +45,7 @@ class AsyncSubscription(AsyncIterator[Event[Payload]], Generic[Payload]):
 
     @property
     def position(self) -> ReplayId:
-        """Subscribing with it as start goes on behind the last event handed out."""
+        """Subscribing with it as start goes on after the last event handed out."""
         return self._position
 
     def __aiter__(self) -> AsyncSubscription[Payload]:

@@ -176,10 +176,10 @@ class EventBus:
         Args:
             stream: `/event/Name`, or `Name`.
             start: `Start.LATEST`, `Start.EARLIEST`, a replay ID (object, text or bytes) to go on
-                behind, or a zoned `datetime` for the first event stored at or after it. None is
+                after, or a zoned `datetime` for the first event stored at or after it. None is
                 the latest when following, otherwise the earliest.
             follow: wait for new events; otherwise stop at the end as it is now.
-            on_expired: what to do when events behind the start are past retention: `fail`, or go
+            on_expired: what to do when events after the start are past retention: `fail`, or go
                 on from the `earliest` still there or the `latest`.
             on_undecodable: `fail` raises for a record that cannot be decoded, `skip` logs it.
             model: a dataclass or pydantic model for payloads; None gives dicts.

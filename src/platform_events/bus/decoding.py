@@ -52,7 +52,7 @@ class EventDecoder(Generic[Payload]):
         Args:
             record: as it was read.
             identity: of the stream that it was read from.
-            replay: where to read on behind it.
+            replay: where to read on after it.
 
         Raises:
             UndecodableRecordError: it is not an event, or its schema is not in the catalog.

@@ -20,7 +20,7 @@ SCHEMA = "__value_schema_id"
 ORIGIN = "ce_origin"
 """In a channel, the last header: where the event was first stored."""
 DEAD_LETTER_REASON = "ce_deadletterreason"
-"""Behind the origin of a record that was set aside: why."""
+"""After the origin of a record that was dead-lettered: why."""
 _SCHEMA_MAGIC = b"\x01"
 _GUID_BYTES = 16
 _RESERVED_PREFIX = "ce_"
@@ -34,7 +34,7 @@ def fixed_headers(event_name: str, source: str, schema_id: str) -> Headers:
     """Return the headers that all events of one definition share.
 
     `ce_id` goes before them: readers look for it and for the schema in every record, so these two
-    stand first.
+    come first.
     """
     return [
         (SCHEMA, _SCHEMA_MAGIC + guid_from_schema_id(schema_id)),

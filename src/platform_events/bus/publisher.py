@@ -61,7 +61,7 @@ class Target:
 
     @property
     def identity(self) -> StreamIdentity:
-        """The stream's identity now: its topic may have grown or been made anew."""
+        """The stream's identity now: its topic may have grown or been made again."""
         topic = self.watched.topic
         if topic is not self._topic:
             self._topic = topic

@@ -64,7 +64,7 @@ def find_stream(entry: Entry, topic_name: str, admin: Admin) -> Stream:
         raise UnknownStreamError(
             stream_path(entry.name),
             f"{entry.name} is in the catalog but its topic {topic_name} is gone; "
-            "platform-events apply makes it anew",
+            "platform-events apply makes it again",
         )
     return identify(entry, topic, admin.cluster_id())
 

@@ -46,7 +46,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
 
     `next()` raises, besides `StopIteration` at the end when not following:
 
-    - `UndecodableRecordError` for one record; the next `next()` goes on behind it.
+    - `UndecodableRecordError` for one record; the next `next()` goes on after it.
     - `ReplayExpiredError` when retention overtook it (and `on_expired` is `fail`).
     - `StreamDeletedError`, `StreamRecreatedError` within seconds after that happened.
     - `BrokerError` when the cluster refuses; while it is only away, a following one waits.
@@ -98,7 +98,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
 
     @property
     def position(self) -> ReplayId:
-        """Subscribing with it as start goes on behind the last event handed out."""
+        """Subscribing with it as start goes on after the last event handed out."""
         if self._last is not None:
             return self._last.replay_id
         return self._stream.identity.position_id(self._delivered, self._low_water.time_ms)
@@ -177,7 +177,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
     def _fill(self, timeout: float | None) -> bool:
         """Make more events ready, waiting at most `timeout` seconds; return whether some are.
 
-        It raises what stands next in the stream, and sets `ended` when nothing does.
+        It raises what comes next in the stream, and sets `ended` when nothing does.
         """
         if self._failure is not None:
             failure, self._failure = self._failure, None
@@ -187,7 +187,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         while not self._decode(self._records):
             self._check()
             if self._trouble is not None:
-                # Only now: the records beside it are handed out, the position is behind them.
+                # Only now: the records beside it are handed out, the position is after them.
                 trouble, self._trouble = self._trouble, None
                 self._recover(trouble)
             if self._ends is not None and self._finished(self._ends):
@@ -253,14 +253,14 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
                 self._failure = error
                 break
             except BrokerError as error:
-                # The record is sound, its schema could not be asked for: it stands next.
+                # The record is sound, its schema could not be asked for: it comes next.
                 delivered[partition] = before
                 self._records = itertools.chain([record], records)
                 self._failure = error
                 break
         else:
             for partition, offset in self._reached.items():
-                # Markers and aborted records end behind the last record.
+                # Markers and aborted records end after the last record.
                 delivered[partition] = max(delivered[partition], offset)
             for partition in self._at_end:
                 self._low_water.reach_end(partition)
@@ -285,14 +285,14 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         if watched.recreated:
             raise StreamRecreatedError(
                 self._stream.path,
-                f"{self._stream.path} was deleted and created anew; its old events are gone, "
+                f"{self._stream.path} was deleted and created again; its old events are gone, "
                 "subscribe again from earliest",
             )
         if watched.deleted:
             raise StreamDeletedError(
                 self._stream.path,
                 f"{self._stream.path}: its topic {watched.topic.name} was deleted; "
-                "platform-events apply makes it anew, without its events",
+                "platform-events apply makes it again, without its events",
             )
         if watched.topic.partitions > len(self._delivered) and self._ends is None:
             self._grow(watched.topic.partitions)

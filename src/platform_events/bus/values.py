@@ -53,7 +53,7 @@ class PublishResult:
     status: PublishStatus
     event_id: str
     replay_id: ReplayId | None = None
-    """Where it stands, when PERSISTED. In a stream of several partitions it is a time. Rarely it is
+    """Where it is, when PERSISTED. In a stream of several partitions it is a time. Rarely it is
     None: when the broker had it already from an attempt before and does not say where."""
     error: PlatformEventsError | None = None
     """Why, unless PERSISTED."""
@@ -154,7 +154,7 @@ class Event(Generic[Payload]):
 
     @property
     def replay_id(self) -> ReplayId:
-        """Subscribing with it as start goes on behind this event."""
+        """Subscribing with it as start goes on after this event."""
         replay = self._replay
         return replay if isinstance(replay, ReplayId) else replay.encode()
 

@@ -147,9 +147,9 @@ def _plan_topics(
     grow_to = None
     if is_refilled(entry, facts.topic_id if facts else None):
         details.append(
-            "the topic was made anew: fill it from the members"
+            "the topic was made again: fill it from the members"
             if facts
-            else "the topic is gone with its events: make it anew and fill it from the members"
+            else "the topic is gone with its events: make it again and fill it from the members"
         )
     elif facts is not None and not exists(entry):
         details.append("use the topic that is there already")
@@ -166,7 +166,7 @@ def _plan_topics(
     if dead is not None:
         details += [f"dead letters: {drift}" for drift in describe_drift(dead, other, options)]
     elif is_active:
-        details.append("the topic of its dead letters is gone: make it anew")
+        details.append("the topic of its dead letters is gone: make it again")
     return tuple(change for change in (own, other) if change is not None), details, refusals
 
 

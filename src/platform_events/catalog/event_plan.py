@@ -59,7 +59,7 @@ def plan_event(
     grow_to = None
     if topic is None:
         if before is not None:
-            details.append("the topic is gone with its events: make it anew")
+            details.append("the topic is gone with its events: make it again")
     else:
         if not exists(entry):
             details.append("use the topic that is there already")

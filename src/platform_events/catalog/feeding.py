@@ -26,7 +26,7 @@ class MemberTopic:
     firsts: tuple[int, ...]
     """The first offset still there, of each partition."""
     ends: tuple[int, ...]
-    """The offset behind the last event that can be read, of each partition."""
+    """The offset after the last event that can be read, of each partition."""
 
 
 def present_feeds(entry: Entry | None) -> dict[str, Feed]:
@@ -54,7 +54,7 @@ def describe_feeding(
             details.append(_describe_addition(member))
             continue
         if feed.topic_id != topic_ids.get(member.event):
-            details.append(f"{member.event} was made anew: read it from its beginning")
+            details.append(f"{member.event} was made again: read it from its beginning")
         if feed.filter != member.filter:
             before, after = (_shown(text) or "none" for text in (feed.filter, member.filter))
             details.append(f"filter of {member.event}: {before} -> {after}")
@@ -77,7 +77,7 @@ def make_feeding(
         definition: what the channel is now.
         entry: what the catalog said of it before.
         topics: the topic of each member.
-        refill: the channel's own topic was made anew, so what it had has to come again.
+        refill: the channel's own topic was made again, so what it had has to come again.
         survivors: of a channel that the catalog does not know, definitions that are committed all
             the same: the oldest of each event that was a member at the end, and the channel's own
             newest. The catalog was lost; events go on where they were, numbers where they ended.
@@ -97,7 +97,7 @@ def make_feeding(
                 again = zip_longest(feed.starts, topic.firsts, fillvalue=0)
                 feed = replace(feed, added=number, starts=tuple(map(max, again)))
         else:
-            # Of a topic that was made anew no event was seen yet, whenever the member joined.
+            # Of a topic that was made again no event was seen yet, whenever the member joined.
             late = feed is None and member.start == "now"
             starts = topic.ends if late else topic.firsts
             added = survivors.get(member.event, number)

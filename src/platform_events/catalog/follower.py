@@ -27,7 +27,7 @@ class Follower:
         catalog: is followed.
         watch: is asked to look.
         tick: seconds between two looks at the catalog.
-        refresh: also notice a catalog whose topic was deleted, or made anew.
+        refresh: also notice a catalog whose topic was deleted, or made again.
     """
 
     def __init__(

@@ -129,7 +129,7 @@ class Catalog:
     def known(self) -> list[Entry]:
         """Return every entry as last read, deleted events included.
 
-        It is whole if `is_read` and `revision` say the same before and behind.
+        It is whole if `is_read` and `revision` say the same before and after.
         """
         return list(self._state.entries.values())
 

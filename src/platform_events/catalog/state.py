@@ -85,7 +85,7 @@ class CatalogState:
         """Take one record of the topic. Writers' fence checks and unknown kinds are passed over.
 
         Raises:
-            CatalogCorruptError: it cannot be read; `position` says where it stands.
+            CatalogCorruptError: it cannot be read; `position` says where it is.
         """
         name = (key or b"").decode(errors="replace")
         if not name.startswith((_SCHEMA, _EVENT, _CHANNEL)):

@@ -289,7 +289,7 @@ class Feeder:
             _logger.exception("%s: its progress cannot be shown", self._label)
 
     def _follow(self, transfer: Transfer, entry: Entry) -> None:
-        """Move what arrives, until this falls behind."""
+        """Move what arrives, until this lags too far."""
         sources = {(source.topic, source.place.partition): source for source in transfer.sources}
         ends = self._ends(transfer)
         attachment = self._attachment = self._context.tail.attach(

@@ -62,7 +62,7 @@ class Merge(Generic[_Record]):
         return times[start], place
 
     def _run_end(self, place: int, times: Sequence[int], start: int) -> int:
-        """Return the index behind the last record that comes before every other place's next."""
+        """Return the index after the last record that comes before every other place's next."""
         others = [self._head(other) for other in self._waiting if other != place]
         if not others:
             return len(times)

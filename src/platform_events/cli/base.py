@@ -36,7 +36,7 @@ class IdCommand(Command):
     """A command with one argument, an ID, which may begin with `-`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Move what is an ID behind `--`, where nothing is an option."""
+        """Move what is an ID after `--`, where nothing is an option."""
         if "--" not in args:
             ids = [text for text in args if looks_like_id(text)]
             if ids:
@@ -57,7 +57,7 @@ class Group(click.Group):
 def looks_like_id(text: str) -> bool:
     """Whether an argument that begins with `-` is an ID rather than an option.
 
-    Options are lowercase words behind two dashes; IDs are base64url. Only a schema ID has exactly
+    Options are lowercase words after two dashes; IDs are base64url. Only a schema ID has exactly
     22 characters, and no option of a command that takes one does.
     """
     if not text.startswith("-") or text in ("-", "--") or not _ID.fullmatch(text):

@@ -43,7 +43,7 @@ _COMMANDS = {
     "replay-id": _Place("replay_id", "replay_id", "Look into replay IDs."),
     "completion": _Place("completion", "completion", "Print the completion script of a shell."),
 }
-"""In the order of the help. The help stands here so that listing it imports no command."""
+"""In the order of the help. The help is here so that listing it imports no command."""
 
 
 class Program(click.Group):

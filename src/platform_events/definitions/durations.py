@@ -34,7 +34,7 @@ def parse_duration(text: str) -> int:
 def format_duration(milliseconds: int) -> str:
     """Return the shortest text that `parse_duration` reads back as `milliseconds` (0 or more).
 
-    Days begin behind 72 hours, because that is how the usual retention is written.
+    Days begin after 72 hours, because that is how the usual retention is written.
     """
     for unit, size in _UNITS.items():
         if milliseconds % size == 0 and (size != DAY or milliseconds > _DAYS_FROM):

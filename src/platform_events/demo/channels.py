@@ -135,12 +135,12 @@ class ChannelTour:
             before = list(islice(subscription, half))
             saved = str(subscription.position)
         with self._bus.subscribe(LONG_DELAYS, saved, follow=False) as subscription:
-            behind = list(subscription)
-        again = [event.event_id for event in before + behind]
+            rest = list(subscription)
+        again = [event.event_id for event in before + rest]
         self._narrator.claim(
             again == [event.event_id for event in whole],
-            f"a second subscriber, stopped behind event {half:,} and resumed with {saved} at "
-            f"{name_only(behind[:1])}, reads the same in the same order",
+            f"a second subscriber, stopped after event {half:,} and resumed with {saved} at "
+            f"{name_only(rest[:1])}, reads the same in the same order",
         )
 
     def _append_times(self) -> dict[str, datetime]:
@@ -165,7 +165,7 @@ class ChannelTour:
 
 
 def _is_of(event: Event[dict[str, Any]], sent: Sent) -> bool:
-    """Whether an event of a channel is what was published, and says where that stands."""
+    """Whether an event of a channel is what was published, and says where that is."""
     origin = event.origin
     return (
         origin is not None

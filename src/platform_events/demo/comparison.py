@@ -31,7 +31,7 @@ def compare(
         narrator: hears the claim.
         received: the events.
         expected: what they should be.
-        order: the order of `expected` in words, which "not" can stand before.
+        order: the order of `expected` in words, which "not" can come before.
     """
     got = [event.event_id for event in received]
     wanted = [sent.result.event_id for sent in expected]

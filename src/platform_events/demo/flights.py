@@ -72,7 +72,7 @@ def flight_events(rows: Iterable[Row]) -> Iterator[FlightEvent]:
 
     A flight that left gives `Flight_Departed__e` and, if it came to its destination,
     `Flight_Arrived__e`; one that did not leave gives `Flight_Cancelled__e`. When it was cancelled
-    is not recorded, so that event stands at the scheduled departure. Only the flights of about a
+    is not recorded, so that event is at the scheduled departure. Only the flights of about a
     day are held in memory.
 
     Args:
@@ -90,7 +90,7 @@ def flight_events(rows: Iterable[Row]) -> Iterator[FlightEvent]:
             today = _day(row)
             begin = _scheduled_hour(row) - timedelta(hours=int(row["hour"])) - _EARLY
             if begin < settled:
-                raise UsageError(f"the flights of {today} stand behind those of a later day")
+                raise UsageError(f"the flights of {today} come after those of a later day")
             settled = begin
             while waiting and waiting[0][0] < settled:
                 yield heapq.heappop(waiting)[2]

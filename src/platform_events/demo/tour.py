@@ -173,12 +173,12 @@ class _Tour:
             EventBus(self._settings) as other_bus,
             other_bus.subscribe(DEPARTED, saved, follow=False) as subscription,
         ):
-            behind = list(subscription)
+            rest = list(subscription)
         narrator.say(
-            f"A new one started behind that ID and read {len(behind):,} more, beginning with "
-            f"{name_only(behind[:1])}."
+            f"A new one started after that ID and read {len(rest):,} more, beginning with "
+            f"{name_only(rest[:1])}."
         )
-        compare(narrator, before + behind, sent)
+        compare(narrator, before + rest, sent)
 
     def replay_since(self, bus: EventBus, moment: datetime) -> None:
         """Read what was published since a time."""
@@ -213,7 +213,7 @@ class _Tour:
         bus.admin.delete_records(self._settings.namespace.topic(ARRIVED), [kept])
         narrator.say(
             f"The oldest {kept:,} events of {stream_path(ARRIVED)} were removed, as retention does "
-            f"in time. Subscribing behind event {_BEFORE_EXPIRY} answers:"
+            f"in time. Subscribing after event {_BEFORE_EXPIRY} answers:"
         )
         try:
             bus.subscribe(ARRIVED, replay_id, follow=False).close()

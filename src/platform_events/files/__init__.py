@@ -1,1 +1,1 @@
-"""What people write: definition files, where each value stands in them, and what is wrong."""
+"""What people write: definition files, where each value is in them, and what is wrong."""

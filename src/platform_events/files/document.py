@@ -1,4 +1,4 @@
-"""A document as a tree of values that know where they stand, and the report of what is wrong."""
+"""A document as a tree of values that know where they are, and the report of what is wrong."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Report:
         self.problems.append(Problem(self.file, message, *mark, path))
 
     def add_excerpt(self, node: Node, mark: Mark, message: str, excerpt: str) -> None:
-        """Add a problem of a part of a text value, with the line that it stands on."""
+        """Add a problem of a part of a text value, with the line that it is on."""
         self.problems.append(Problem(self.file, message, *mark, node.path, excerpt))
 
     def add_file(self, message: str) -> None:

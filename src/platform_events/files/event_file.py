@@ -42,7 +42,7 @@ _AVRO_PATH = re.compile(AVRO_PATH)
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """A record that was read, and the document that it stands in."""
+    """A record that was read, and the document that it is in."""
 
     avro: dict[str, Any]
     fields: Node | None

@@ -18,7 +18,7 @@ _NOT_PAIRED = "text has half of a surrogate pair, which is no Unicode character"
 
 
 class _Stop(Exception):  # noqa: N818
-    """Reading cannot go on behind this place."""
+    """Reading cannot go on after this place."""
 
     def __init__(self, position: int, message: str) -> None:
         self.position = position

@@ -159,7 +159,7 @@ class _Loader:
                 f"{_CHANNELS}/"
             )
         target = f"{_CHANNELS}/{PurePosixPath(name).name}"
-        return f"channels stand in the directory {_CHANNELS}/; move the file to {target}"
+        return f"channels belong in the directory {_CHANNELS}/; move the file to {target}"
 
     def _read(
         self, name: str, parse: Callable[[str, Report], Node | None], report: Report

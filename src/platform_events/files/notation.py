@@ -45,7 +45,7 @@ EVENT_KEYS = (
     Key("retention", "How long events are kept and can be replayed, such as 72h (default) or 30d."),
     Key("partitions", "Partitions of the topic; more than 1 needs partition_key. Default 1."),
     Key("partition_key", "Field whose value decides the partition: order holds per value."),
-    Key("fields", "The payload's fields in Avro's notation, behind the two system fields."),
+    Key("fields", "The payload's fields in Avro's notation, after the two system fields."),
     Key("avro", "Path of an .avsc file, relative to this one, instead of fields."),
 )
 CHANNEL_KEYS = (
@@ -96,7 +96,7 @@ COMPLEX_KEYS = {
 """Keys beside `type`, by the type."""
 DECIMAL_KEYS = (
     Key("precision", "Digits in all.", required=True),
-    Key("scale", "Digits behind the point. Default 0."),
+    Key("scale", "Digits after the point. Default 0."),
 )
 
 JSON_KINDS = {

@@ -1,4 +1,4 @@
-"""Where the characters of a YAML text value stand in the file.
+"""Where the characters of a YAML text value are in the file.
 
 A value is not its source: quotes are doubled, escapes are resolved, lines are folded and indented.
 YAML libraries say where a value begins, so each style is walked again beside the value (YAML 1.2.2,
@@ -30,11 +30,11 @@ class _Line(NamedTuple):
 
 
 def find_offsets(text: str, start: int, value: str) -> list[int] | None:
-    """Return the offset in a file of each character of a value, and the one behind the last.
+    """Return the offset in a file of each character of a value, and the one after the last.
 
     Args:
         text: the file.
-        start: offset at which the value begins; its anchor and tag may stand there.
+        start: offset at which the value begins; its anchor and tag may be there.
         value: what it is.
 
     None if the source at that offset is not the value's.

@@ -1,7 +1,7 @@
 """Read an Avro schema from a document and write it in one normal form.
 
 In the normal form a named type is written out at its first use and referred to by name after
-that, keys stand in one order, and namespaces are named only where they change. So equal schemas
+that, keys are in one order, and namespaces are named only where they change. So equal schemas
 have equal text.
 """
 
@@ -227,7 +227,7 @@ class SchemaReader:
         by_kind: dict[str, Avro] = {}
         for branch in node.value:
             if isinstance(branch.value, tuple):
-                self._report.add(branch, "a union cannot stand in a union; write one list")
+                self._report.add(branch, "a union cannot be in a union; write one list")
                 continue
             avro = self.read_type(branch, namespace)
             if avro is None:

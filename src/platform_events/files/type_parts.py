@@ -102,15 +102,15 @@ def _read_decimal(node: Node, report: Report, size: int) -> dict[str, Any] | Non
             precision or node, f"a decimal needs precision: its digits, 1 to {MAX_PRECISION:,}"
         )
         return None
-    behind = scale.value if scale is not None else 0
-    if type(behind) is not int or not 0 <= behind <= digits:
-        report.add(scale or node, f"must be the digits behind the point, 0 to {digits} here")
+    decimals = scale.value if scale is not None else 0
+    if type(decimals) is not int or not 0 <= decimals <= digits:
+        report.add(scale or node, f"must be the digits after the point, 0 to {digits} here")
         return None
     # Avro 1.12, Decimal: n bytes hold floor(log10(2^(8n-1) - 1)) digits.
     if size and 10**digits > 1 << (8 * size - 1):
         report.add(precision or node, f"{size} bytes cannot hold {digits} digits; raise size")
         return None
-    return {"logicalType": "decimal", "precision": digits, "scale": behind}
+    return {"logicalType": "decimal", "precision": digits, "scale": decimals}
 
 
 def read_texts(node: Node, names: re.Pattern[str], report: Report) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def explain_unknown_type(word: str, known: list[str], root: Node) -> str:
 
 
 def _find_definition(node: Node, name: str) -> Node | None:
-    """Return the first definition of a type of that name, wherever it stands."""
+    """Return the first definition of a type of that name, wherever it is."""
     if isinstance(node.value, tuple):
         parts = node.value
     elif isinstance(node.value, dict):

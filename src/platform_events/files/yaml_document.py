@@ -47,7 +47,7 @@ _NAN = re.compile(r"\.(nan|NaN|NAN)")
 
 
 class _Stop(Exception):  # noqa: N818
-    """Reading cannot go on behind this place."""
+    """Reading cannot go on after this place."""
 
     def __init__(self, mark: Mark, message: str) -> None:
         self.mark = mark
@@ -103,7 +103,7 @@ def _refuse_unreadable(text: str) -> None:
         if wrong:
             raise _Stop(
                 Mark(number, wrong.start() + 1),
-                f"the character U+{ord(wrong.group()):04X} may not stand in YAML; "
+                f"the character U+{ord(wrong.group()):04X} is not allowed in YAML; "
                 "write it as an escape in double quotes",
             )
 
@@ -199,7 +199,7 @@ class _Composer:
     def _alias(self, event: Any, path: str, key: Mark | None, depth: int) -> Node:
         mark = _mark(event)
         if event.anchor in self._open:
-            raise _Stop(mark, f"the alias *{event.anchor} stands inside what it refers to")
+            raise _Stop(mark, f"the alias *{event.anchor} is inside what it refers to")
         if event.anchor not in self._anchors:
             raise _Stop(mark, f"no anchor &{event.anchor} comes before this alias")
         return self._copy(self._anchors[event.anchor], path, key, mark, depth)

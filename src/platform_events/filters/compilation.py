@@ -150,4 +150,4 @@ def _explain_damage(error: Exception) -> DecodeError:
 def _explain_end(at: int, body: bytes) -> DecodeError:
     if at > len(body):
         return DecodeError("the bytes end within a value")
-    return DecodeError(f"{len(body) - at} bytes are left over behind the payload")
+    return DecodeError(f"{len(body) - at} bytes are left over after the payload")

@@ -19,7 +19,7 @@ class FilterError(ValueError):
         self.start = start
         """Index of the first character that is to blame."""
         self.end = end
-        """Index behind the last one; equal to `start` only at the end of the expression."""
+        """Index after the last one; equal to `start` only at the end of the expression."""
 
     def excerpt(self, text: str) -> str:
         """Return the line of the expression `text` that is to blame, and carets below the place."""

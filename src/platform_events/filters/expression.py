@@ -21,11 +21,11 @@ class Literal:
     value: Fraction | str | bool | None
     """The number; days or microseconds since 1970-01-01 (UTC), microseconds since midnight."""
     text: str = field(compare=False)
-    """As it stands in the expression."""
+    """As it is written in the expression."""
     start: int = field(compare=False)
     """Index of its first character in the expression."""
     end: int = field(compare=False)
-    """Index behind its last character."""
+    """Index after its last character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Comparison:
     operator_start: int = field(compare=False)
     """Index of the operator's first character in the expression."""
     operator_end: int = field(compare=False)
-    """Index behind the operator's last character."""
+    """Index after the operator's last character."""
     test: Test | None = field(default=None, compare=False)
     """What is asked of the field's value; None until the filter is checked against a schema."""
 

@@ -103,7 +103,7 @@ def _read(text: str) -> tuple[str, Fraction]:
         return "timestamp", micros - _offset(zone)
     if _LONG_EXPONENT.fullmatch(text):
         raise ValueError(f"{shown(text)} has an exponent of more than 3 digits")
-    raise ValueError(f"{shown(text)} is no literal: write {_FORMS}; text stands in single quotes")
+    raise ValueError(f"{shown(text)} is no literal: write {_FORMS}; text needs single quotes")
 
 
 def _number(text: str) -> Fraction:

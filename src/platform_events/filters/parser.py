@@ -208,7 +208,7 @@ def _hint(token: Token, accepted: set[str]) -> str:
         case "OTHER", "'":
             return "this text has no closing '"
         case "OTHER", '"':
-            return "text stands in single quotes: 'text', not \"text\""
+            return "text needs single quotes: 'text', not \"text\""
         case "OTHER", "<>" if "OPERATOR" in accepted:
             return "<> is no operator; write !="
         case "OTHER", "==" if "OPERATOR" in accepted:
@@ -218,7 +218,7 @@ def _hint(token: Token, accepted: set[str]) -> str:
         case "FIELD", word if "TEXT" in accepted:
             return (
                 f"{shown(word)} is no value: a field is compared with a constant, and text "
-                "stands in single quotes"
+                "needs single quotes"
             )
         case "TEXT" | "VALUE" | "WORD", _ if "FIELD" in accepted:
             return f"a comparison begins with a field, such as {_EXAMPLE}"

@@ -45,7 +45,7 @@ class Wanted:
 
 
 def read_long(body: bytes, at: int) -> tuple[int, int]:
-    """Return the number at a position, zigzag-coded as it stands there, and the position behind it.
+    """Return the number at a position, zigzag-coded as it is there, and the position after it.
 
     Raises:
         IndexError: the bytes end within it.
@@ -64,7 +64,7 @@ def read_long(body: bytes, at: int) -> tuple[int, int]:
 
 
 def pass_long(body: bytes, at: int) -> int:
-    """Return the position behind the number at a position; raises as `read_long` does."""
+    """Return the position after the number at a position; raises as `read_long` does."""
     limit = at + _MAX_VARINT
     while body[at] > 127:
         at += 1
@@ -169,7 +169,7 @@ class Walk:
 
 
 def _number(variable: str) -> list[str]:
-    """Return the lines that read a number as it stands there."""
+    """Return the lines that read a number as it is there."""
     return [
         f"{variable} = body[at]",
         "at += 1",

@@ -48,7 +48,7 @@ _UNREACHABLE_AFTER = 2.0
 _LOOK_AGAIN_AFTER = 1.0
 """Seconds without an answer after which the client may be waiting for what it could ask for."""
 _GRACE = 5.0
-"""Seconds behind the request time-out after which the client itself is not trusted any more."""
+"""Seconds beyond the request time-out after which the client itself is not trusted any more."""
 _MOVING = (
     "COORDINATOR_LOAD_IN_PROGRESS",
     "COORDINATOR_NOT_AVAILABLE",
@@ -224,7 +224,7 @@ class Admin:
         }
 
     def log_ends(self, name: str, partitions: int) -> list[int]:
-        """Return the offset behind the last record of each partition, committed or not."""
+        """Return the offset after the last record of each partition, committed or not."""
         found = self._offsets(
             {name: partitions}, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED
         )

@@ -128,7 +128,7 @@ class Leadership:
             if topic not in self._missing:
                 self._missing.add(topic)
                 _logger.warning(
-                    "channel topic %s does not exist; platform-events apply makes it anew", topic
+                    "channel topic %s does not exist; platform-events apply makes it again", topic
                 )
         elif error.code() in OUT_OF_RANGE:
             # What is in the log does not matter: nothing is read.

@@ -89,7 +89,7 @@ class Batch:
 
     records: list[Record] = field(default_factory=list)
     ends: dict[int, int] = field(default_factory=dict)
-    """Partitions with nothing more to read behind these records, and the offset of the end."""
+    """Partitions with nothing more to read after these records, and the offset of the end."""
     out_of_range: bool = False
     """Whether a position is not, or no longer, in the log."""
     topic_missing: bool = False

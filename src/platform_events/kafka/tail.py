@@ -1,7 +1,7 @@
 """The newest records of many topics, for many readers, with one consumer.
 
 A consumer costs five threads, eight descriptors and a share of the broker, so what is read live is
-read once. A reader that falls behind is let go and catches up with a reader of its own.
+read once. A reader that lags too far is let go and catches up with a reader of its own.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ _logger = logging.getLogger("platform_events")
 
 
 class Attachment:
-    """One reader's place at the tail. It ends by falling behind, and when something is wrong."""
+    """One reader's place at the tail. It ends by lagging too far, and when something is wrong."""
 
     def __init__(self, starts: Mapping[Partition, int]) -> None:
         self.starts = dict(starts)
         """The first offset of each partition that comes from here; earlier ones may come too."""
         self.ended = ""
-        """Why nothing more comes, in words: the reader fell behind, or Kafka's reason."""
+        """Why nothing more comes, in words: the reader lagged too far, or Kafka's reason."""
         self._runs: deque[Run] = deque()
         self._ends: dict[Partition, int] = {}
         self._records = 0
@@ -60,7 +60,7 @@ class Attachment:
         """Return what has arrived, in the order of arrival; wait up to `timeout` seconds.
 
         Returns:
-            Records, and the ends that were reached behind them: an end may lie behind transaction
+            Records, and the ends that were reached after them: an end may lie after transaction
             markers, which are no records.
         """
         with self._arrived:
@@ -85,7 +85,7 @@ class Attachment:
             self._records += len(run[1])
             self._bytes += size
             if self._records > MAX_WAITING or self._bytes > MAX_WAITING_BYTES:
-                self._end("it fell behind")
+                self._end("it lagged too far")
             else:
                 self._runs.append(run)
                 self._arrived.notify()

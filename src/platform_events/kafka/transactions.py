@@ -31,7 +31,7 @@ _FENCED = (
 _FULL_SLICE = 0.1
 """Seconds to serve deliveries before a full queue is tried again."""
 _GRACE = 5.0
-"""Seconds behind the time-out after which the client is not trusted any more."""
+"""Seconds beyond the time-out after which the client is not trusted any more."""
 _logger = logging.getLogger("platform_events")
 
 

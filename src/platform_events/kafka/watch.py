@@ -1,4 +1,4 @@
-"""Noticing that a topic was deleted, made anew, or grew.
+"""Noticing that a topic was deleted, created again, or grew.
 
 librdkafka tells neither of a deleted nor of a re-created topic: it waits, or silently reads the
 new log at the old offset. So the topics in use are described every few seconds.

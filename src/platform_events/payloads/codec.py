@@ -101,7 +101,7 @@ class PayloadDecoder:
         except Exception as error:
             raise DecodeError(_reason(error)) from error
         if left:
-            raise DecodeError(f"{left} bytes are left over behind the payload")
+            raise DecodeError(f"{left} bytes are left over after the payload")
         return payload
 
 

@@ -49,7 +49,7 @@ class Leaf:
     precision: int = 0
     """Digits of a decimal."""
     scale: int = 0
-    """Digits of a decimal behind the point."""
+    """Digits of a decimal after the point."""
 
 
 @dataclass(frozen=True, slots=True)

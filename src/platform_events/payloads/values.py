@@ -188,7 +188,7 @@ def unscaled(value: Decimal | int, precision: int, scale: int) -> int:
         moved = value.scaleb(scale, WIDE)
         number = int(moved)
         if number != moved:
-            raise MisfitError(f"{show(value)} has more than {scale} digits behind the point")
+            raise MisfitError(f"{show(value)} has more than {scale} digits after the point")
     if abs(number) >= limit:
         raise MisfitError(
             f"{show(value)} has more than {precision - scale} digits before the point "

@@ -133,7 +133,7 @@ def _conclude(publishing: Publishing) -> int:
             rest = (
                 f"whether anything from index {publishing.begun} to "
                 f"{publishing.begun + publishing.unanswered - 1} was stored is not known, "
-                "nothing behind it was published"
+                "nothing after it was published"
             )
         report_failure(InterruptedPublishError(f"{summary}; {rest}"))
         return exit_status(publishing.interrupt)

@@ -42,11 +42,11 @@ def streams(connection: Connection, as_json: bool) -> None:
 
     EVENTS is an upper bound. Subscribing from EARLIEST delivers the oldest event still there,
     from LATEST only what comes next. STATE is ready, pending (an apply has begun and not
-    finished) or topic missing (apply makes it anew).
+    finished) or topic missing (apply makes it again).
 
     Of each member of a channel: LAG is how many events are not routed yet (an upper bound), AGE
     the age of the oldest of them. PASSED went into the channel, FILTERED did not pass the filter,
-    SET ASIDE could not be decoded or written and stands in the channel's dead-letter topic,
+    DEAD-LETTERED could not be decoded or written and is in the channel's dead-letter topic,
     EXPIRED was removed by retention before it was routed. DEFINITION is the number of the one in
     force. Of each channel's partition: which router feeds it, and how it goes.
     """
@@ -67,7 +67,7 @@ def _describe(bus: EventBus) -> list[dict[str, Any]]:
     topic_of = {entry.name: bus.settings.namespace.topic(entry.name) for entry in entries}
     described = bus.admin.describe(topic_of.values())
     topics = {name: topic for name, topic in described.items() if topic is not None}
-    # Before the offsets are asked for, so that it is no later than what comes behind them.
+    # Before the offsets are asked for, so that it is no later than what comes after them.
     now_ms = int(time.time() * 1000)
     partitions = {topic.name: topic.partitions for topic in topics.values()}
     marks = bus.admin.watermarks(partitions)

@@ -43,7 +43,7 @@ _SLICE = 0.5
     "start",
     type=parse_start,
     metavar="START",
-    help="latest, earliest, a replay ID (the event behind it comes first), a time (ISO 8601 with "
+    help="latest, earliest, a replay ID (the event after it comes first), a time (ISO 8601 with "
     "zone) or an age (90s, 15m, 2h, 3d). Default: latest; with --no-follow earliest.",
 )
 @click.option(
@@ -61,7 +61,7 @@ _SLICE = 0.5
     type=click.Choice(["fail", "earliest", "latest"]),
     default="fail",
     show_default=True,
-    help="What to do when events behind START are past retention.",
+    help="What to do when events after START are past retention.",
 )
 @click.option(
     "--on-undecodable",

@@ -48,7 +48,7 @@ _LOOK_EVERY = 0.5
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(".platform-events"),
     show_default=True,
-    help="Keeps events and logs. Remove it to start anew.",
+    help="Keeps events and logs. Remove it to start over.",
 )
 @click.option(
     "--schemas",

@@ -45,7 +45,7 @@ class Publishing:
         self.begun = 0
         """How many lines have their result printed; the index of the next."""
         self.unanswered = 0
-        """How many lines behind them were being published when a second signal came."""
+        """How many lines after them were being published when a second signal came."""
         self.counts: Counter[str] = Counter()
         """How often each status was printed."""
         self.interrupt: KeyboardInterrupt | None = None

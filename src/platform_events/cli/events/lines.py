@@ -21,7 +21,7 @@ _BOM = b"\xef\xbb\xbf"
 def read_lines(descriptor: int) -> Iterator[tuple[list[bytes | None], int]]:
     """Yield the complete lines of what is there to be read, and how many bytes were read for them.
 
-    A line stands without its line feed; None is one of more than `MAX_LINE` bytes. The last line
+    A line comes without its line feed; None is one of more than `MAX_LINE` bytes. The last line
     needs no line feed. A byte order mark at the beginning is dropped.
     """
     rest = bytearray()

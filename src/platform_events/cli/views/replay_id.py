@@ -43,8 +43,8 @@ class Verdict:
     """When EXPIRED: resuming after it delivers the oldest event still there."""
     lost: int | None = None
     """When EXPIRED: how many events are gone at most."""
-    following: int | None = None
-    """When READABLE: how many events are behind it at most."""
+    lag: int | None = None
+    """When READABLE: how many events come after it at most."""
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON, without what does not apply."""
@@ -74,7 +74,7 @@ def form_document(replay_id: ReplayId) -> dict[str, Any]:
 
 
 def find_verdicts(bus: EventBus, replay_id: ReplayId) -> list[Verdict]:
-    """Return the verdict of each stream whose mark the ID has; none for an ID without a mark.
+    """Return the verdict of each stream whose tag the ID has; none for an ID without a tag.
 
     Raises:
         BrokerError: the cluster cannot be asked.
@@ -90,8 +90,8 @@ def find_verdicts(bus: EventBus, replay_id: ReplayId) -> list[Verdict]:
     for entry in entries:
         topic = topics[names[entry.name]]
         known = {*entry.topic_ids, *([topic.topic_id] if topic else [])}
-        marks = StreamIdentity(cluster_id, "", 1, tuple(known)).former_tags
-        if replay_id.tag in marks:
+        tags = StreamIdentity(cluster_id, "", 1, tuple(known)).former_tags
+        if replay_id.tag in tags:
             verdicts.append(_judge(bus, entry, topic, replay_id))
     return verdicts
 
@@ -100,9 +100,7 @@ def text_lines(document: dict[str, Any], verdicts: list[Verdict] | None, tenant:
     """Return all of it in words; None stands for verdicts that could not be asked for."""
     lines = [f"replay ID {document['replay_id']} ({document['bytes']} bytes)", *_form(document)]
     if document["tag"] is None:
-        lines.append(
-            "It has no stream's mark (it was cut off), so any stream accepts it unchecked."
-        )
+        lines.append("It has no stream's tag (it was cut off), so any stream accepts it unchecked.")
     elif verdicts is not None and not verdicts:
         lines.append(
             f"No stream of tenant {tenant!r}, present or former, gave it out: it is another "
@@ -135,7 +133,7 @@ def _form(document: dict[str, Any]) -> Iterator[str]:
             yield "The position before the first event of a stream of one partition."
         case _:
             yield (
-                f"A position in a stream of one partition: behind event number "
+                f"A position in a stream of one partition: after event number "
                 f"{document['next_offset']:,} since the stream was made. "
                 f"The next offset is {document['next_offset']:,}."
             )
@@ -158,13 +156,13 @@ def _judge(bus: EventBus, entry: Entry, topic: Topic | None, replay_id: ReplayId
         return Verdict(path, error.code, _plain(error, path), str(error.earliest), error.lost)
     except ReplayError as error:
         return Verdict(path, error.code, _plain(error, path))
-    following = sum(
+    lag = sum(
         0 if offset is None else end - max(offset, first)
         for offset, (first, end) in zip(offsets, marks, strict=True)
     )
-    events = "event follows" if following == 1 else "events follow"
-    message = f"at most {following:,} {events}" if following else "it is the end of the stream"
-    return Verdict(path, READABLE, message, following=following)
+    events = "event follows" if lag == 1 else "events follow"
+    message = f"at most {lag:,} {events}" if lag else "it is the end of the stream"
+    return Verdict(path, READABLE, message, lag=lag)
 
 
 def _plain(error: ReplayError, path: str) -> str:

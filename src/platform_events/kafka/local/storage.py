@@ -310,7 +310,7 @@ def _parse_marker(text: str, marker: Path) -> tuple[str, int]:
         return str(content["cluster_id"]), int(content["brokers"])
     except (ValueError, KeyError, TypeError):
         raise LocalBrokerError(
-            f"{marker} is damaged: choose another data directory, or remove this one to start anew"
+            f"{marker} is damaged: choose another data directory, or remove this one to start over"
         ) from None
 
 
