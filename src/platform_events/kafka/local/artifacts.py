@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 from platform_events.errors import LocalBrokerError
+from platform_events.kafka.local.repository import MavenRepository, RepositoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 KAFKA_VERSION = "4.2.0"
-COORDINATES = (
-    f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}",
-    # Without it, Maven's rules pick a client library that is older than the broker.
-    f"org.apache.kafka:kafka-clients:{KAFKA_VERSION}",
-    "org.apache.logging.log4j:log4j-slf4j-impl:2.25.3",
-    "org.apache.logging.log4j:log4j-core:2.25.3",
-)
-"""What is asked of Maven. `artifacts.sha256` pins the jars which that resolves to."""
-
 MAVEN_URL_VARIABLE = "PLATFORM_EVENTS_MAVEN_URL"
 _PARALLEL_DOWNLOADS = 6
 _REMEDY = (
@@ -180,11 +169,6 @@ class _Meter:
             if self._progress is not None:
                 self._progress(self._done, self._total)
 
-    @contextmanager
-    def measure(self, name: str, size: int) -> Iterator[Callable[[int], None]]:  # noqa: ARG002
-        """Be the progress callback of jgo's resolver."""
-        yield self.advance
-
 
 def _download(
     jars: Sequence[Jar],
@@ -194,73 +178,34 @@ def _download(
 ) -> None:
     """Move each jar from the repository into the cache, whole and verified or not at all."""
     try:
-        from jgo.constants import MAVEN_CENTRAL_URL
-        from jgo.maven import MavenContext, PythonResolver
+        repository = MavenRepository(os.environ.get(MAVEN_URL_VARIABLE))
     except ImportError as error:
         raise _missing_extra(error) from None
-    url = os.environ.get(MAVEN_URL_VARIABLE, "").rstrip("/") or MAVEN_CENTRAL_URL
-    shown = _without_credentials(url)
     meter = _Meter(sum(jar.size for jar in jars), progress)
     meter.advance(0)
-    maven = MavenContext(
-        resolver=PythonResolver(progress_callback=meter.measure),
-        repo_cache=staging,
-        local_repos=[],
-        remote_repos={"central": url},
-    )
 
     def fetch(jar: Jar) -> None:
-        *group, artifact, version, name = jar.path.parts
-        component = maven.project(".".join(group), artifact).at_version(version)
-        file = Path(component.artifact().resolve())
-        if not jar.is_intact(file.parent):
+        name = jar.path.name
+        with (staging / name).open("wb") as file:
+            for piece in repository.read(jar.path, jar.size):
+                file.write(piece)
+                meter.advance(len(piece))
+        if not jar.is_intact(staging):
             raise LocalBrokerError(
-                f"{name} from {shown} is not the file that this version of platform-events was "
-                f"tested with (SHA-256 differs): set {MAVEN_URL_VARIABLE} to a Maven mirror that "
-                "has it, or give an unpacked Apache Kafka with --kafka-home"
+                f"{name} from {repository.address} is not the file that this version of "
+                f"platform-events was tested with (SHA-256 differs): set {MAVEN_URL_VARIABLE} to a "
+                "Maven mirror that has it, or give an unpacked Apache Kafka with --kafka-home"
             )
-        file.replace(cache / name)
+        (staging / name).replace(cache / name)
 
     pool = ThreadPoolExecutor(_PARALLEL_DOWNLOADS, thread_name_prefix="kafka-download")
     try:
         for _ in pool.map(fetch, jars):
             pass
-    except LocalBrokerError:
-        raise
-    except Exception as error:
-        reason = _explain(error)
-        if reason is None:
-            raise
-        raise LocalBrokerError(f"cannot download Kafka from {shown}: {reason}; {_REMEDY}") from None
+    except RepositoryError as error:
+        raise LocalBrokerError(
+            f"cannot download Kafka from {repository.address}: {error}; {_REMEDY}"
+        ) from error
     finally:
         meter.abort()
         pool.shutdown(cancel_futures=True)
-
-
-def _explain(error: Exception) -> str | None:
-    """Return in a few words why a download failed; None if it is not the network's fault."""
-    import requests
-
-    reasons: tuple[tuple[Any, str], ...] = (
-        (requests.exceptions.InvalidURL, "the address is malformed"),
-        (requests.exceptions.InvalidSchema, "the address must begin with https:// or http://"),
-        (requests.exceptions.MissingSchema, "the address must begin with https:// or http://"),
-        (requests.exceptions.ProxyError, "the proxy cannot be reached"),
-        (requests.exceptions.SSLError, "the server's TLS certificate is not trusted"),
-        (requests.exceptions.Timeout, "the server does not answer"),
-        (requests.exceptions.ConnectionError, "the server cannot be reached"),
-        (requests.exceptions.RequestException, "the transfer broke off"),
-    )
-    for kind, reason in reasons:
-        if isinstance(error, kind):
-            return reason
-    found = re.match(r"Artifact (\S+) not found", str(error))
-    if found:
-        return f"it does not have {found[1]}"
-    return str(error) if isinstance(error, RuntimeError) else None
-
-
-def _without_credentials(url: str) -> str:
-    """Return the address without user and password, which must not reach a log."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
