@@ -6,19 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platform_events.errors import (
-    ReplayCorruptedError,
-    ReplayError,
-    ReplayExpiredError,
-    ReplayFutureError,
-    ReplayRecreatedError,
-    ReplayWrongStreamError,
-)
 from platform_events.replay import (
     MAX_VALUE,
     LowWaterMark,
     OffsetPosition,
+    ReplayCorruptedError,
+    ReplayError,
+    ReplayExpiredError,
+    ReplayFutureError,
     ReplayId,
+    ReplayRecreatedError,
+    ReplayWrongStreamError,
     StreamIdentity,
     TimePosition,
     check_retained,

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
         PublishStatus,
         Start,
     )
-    from platform_events.replay import ReplayId
+    from platform_events.replay import (
+        ReplayCorruptedError,
+        ReplayError,
+        ReplayExpiredError,
+        ReplayFutureError,
+        ReplayId,
+        ReplayRecreatedError,
+        ReplayWrongStreamError,
+    )
     from platform_events.settings import Settings
 
 __all__ = [  # noqa: PLE0604
@@ -33,7 +41,13 @@ __all__ = [  # noqa: PLE0604
     "Origin",
     "PublishResult",
     "PublishStatus",
+    "ReplayCorruptedError",
+    "ReplayError",
+    "ReplayExpiredError",
+    "ReplayFutureError",
     "ReplayId",
+    "ReplayRecreatedError",
+    "ReplayWrongStreamError",
     "Settings",
     "Start",
     "Subscription",
@@ -47,7 +61,10 @@ _HOMES = {
     "bus.values": (
         "Event", "EventMessage", "Origin", "PublishResult", "PublishStatus", "Start",
     ),
-    "replay": ("ReplayId",),
+    "replay": (
+        "ReplayCorruptedError", "ReplayError", "ReplayExpiredError", "ReplayFutureError",
+        "ReplayId", "ReplayRecreatedError", "ReplayWrongStreamError",
+    ),
     "settings": ("Settings",),
 }  # fmt: skip
 """Where each name comes from. They are imported when first used: the commands `--help` and

@@ -1,4 +1,4 @@
-"""Every error this package raises.
+"""The tree of the errors that this package raises.
 
 ```
 PlatformEventsError
@@ -16,7 +16,7 @@ PlatformEventsError
 ├── PublishError                 (code of its cause)   raised by publish(); carries the result
 ├── PayloadError                 INVALID_PAYLOAD       a payload does not fit its event definition
 ├── EventTooLargeError           EVENT_TOO_LARGE
-├── ReplayError
+├── ReplayError                                    in replay.py: verdicts on replay IDs
 │   ├── ReplayExpiredError       EXPIRED               the events after it were removed by retention
 │   ├── ReplayRecreatedError     RECREATED             the stream was deleted and created again
 │   ├── ReplayWrongStreamError   WRONG_STREAM          the ID belongs to another stream or cluster
@@ -47,8 +47,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from platform_events.replay import ReplayId
-
 __all__ = [
     "ApplyConflictError",
     "AuthenticationError",
@@ -72,12 +70,6 @@ __all__ = [
     "Problem",
     "PublishError",
     "RecordRejectedError",
-    "ReplayCorruptedError",
-    "ReplayError",
-    "ReplayExpiredError",
-    "ReplayFutureError",
-    "ReplayRecreatedError",
-    "ReplayWrongStreamError",
     "StreamDeletedError",
     "StreamRecreatedError",
     "UndecodableRecordError",
@@ -246,59 +238,6 @@ class PublishError(PlatformEventsError):
     def retriable(self) -> bool:  # type: ignore[override]
         """Whether the error that caused it may pass."""
         return bool(self.result.error.retriable)
-
-
-class ReplayError(PlatformEventsError):
-    """A subscriber cannot read on from this replay ID. Raised before any event is delivered."""
-
-    def __init__(self, stream: str, replay_id: ReplayId | None, message: str) -> None:
-        self.stream = stream
-        self.replay_id = replay_id
-        super().__init__(message)
-
-
-class ReplayExpiredError(ReplayError):
-    """Events after this position were removed by retention (or by an operator)."""
-
-    code = "EXPIRED"
-
-    def __init__(
-        self, stream: str, replay_id: ReplayId | None, earliest: ReplayId, lost: int
-    ) -> None:
-        self.earliest = earliest
-        """Resuming after this ID delivers the oldest event still there."""
-        self.lost = lost
-        """How many events are gone at most; transaction markers count too."""
-        super().__init__(
-            stream,
-            replay_id,
-            f"{stream}: up to {lost:,} events after replay ID {replay_id} are past retention; "
-            f"resume after {earliest}, or choose on_expired earliest or latest",
-        )
-
-
-class ReplayRecreatedError(ReplayError):
-    """The stream was deleted and created again after this ID was given out."""
-
-    code = "RECREATED"
-
-
-class ReplayWrongStreamError(ReplayError):
-    """The ID was given out by another stream or another cluster."""
-
-    code = "WRONG_STREAM"
-
-
-class ReplayFutureError(ReplayError):
-    """The log ends before this position: it was truncated, or the ID was made up."""
-
-    code = "FUTURE"
-
-
-class ReplayCorruptedError(ReplayError):
-    """These bytes or this text are not a replay ID."""
-
-    code = "CORRUPTED"
 
 
 class StreamDeletedError(PlatformEventsError):

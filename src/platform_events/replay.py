@@ -20,13 +20,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, TypeAlias
 
-from platform_events.errors import (
-    ReplayCorruptedError,
-    ReplayExpiredError,
-    ReplayFutureError,
-    ReplayRecreatedError,
-    ReplayWrongStreamError,
-)
+from platform_events.errors import PlatformEventsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -110,6 +104,59 @@ class ReplayId(bytes):
 
     def __repr__(self) -> str:
         return f"ReplayId({str(self)!r})"
+
+
+class ReplayError(PlatformEventsError):
+    """A subscriber cannot read on from this replay ID. Raised before any event is delivered."""
+
+    def __init__(self, stream: str, replay_id: ReplayId | None, message: str) -> None:
+        self.stream = stream
+        self.replay_id = replay_id
+        super().__init__(message)
+
+
+class ReplayExpiredError(ReplayError):
+    """Events after this position were removed by retention (or by an operator)."""
+
+    code = "EXPIRED"
+
+    def __init__(
+        self, stream: str, replay_id: ReplayId | None, earliest: ReplayId, lost: int
+    ) -> None:
+        self.earliest = earliest
+        """Resuming after this ID delivers the oldest event still there."""
+        self.lost = lost
+        """How many events are gone at most; transaction markers count too."""
+        super().__init__(
+            stream,
+            replay_id,
+            f"{stream}: up to {lost:,} events after replay ID {replay_id} are past retention; "
+            f"resume after {earliest}, or choose on_expired earliest or latest",
+        )
+
+
+class ReplayRecreatedError(ReplayError):
+    """The stream was deleted and created again after this ID was given out."""
+
+    code = "RECREATED"
+
+
+class ReplayWrongStreamError(ReplayError):
+    """The ID was given out by another stream or another cluster."""
+
+    code = "WRONG_STREAM"
+
+
+class ReplayFutureError(ReplayError):
+    """The log ends before this position: it was truncated, or the ID was made up."""
+
+    code = "FUTURE"
+
+
+class ReplayCorruptedError(ReplayError):
+    """These bytes or this text are not a replay ID."""
+
+    code = "CORRUPTED"
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,7 @@ class TestNoBroker:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("PLATFORM_EVENTS_BOOTSTRAP_SERVERS", raising=False)
-        from platform_events.kafka.connection import Health
-        from platform_events.kafka.faults import unreachable
+        from platform_events.kafka.health import Health, unreachable
 
         assert "(the default; PLATFORM_EVENTS_BOOTSTRAP_SERVERS sets another)" in str(
             unreachable("asking", Health(Settings().bootstrap_servers))

@@ -12,18 +12,21 @@ from platform_events.bus.subscription import Subscription
 from platform_events.bus.values import Event, Start
 from platform_events.errors import (
     ClosedError,
-    ReplayCorruptedError,
-    ReplayExpiredError,
-    ReplayFutureError,
-    ReplayRecreatedError,
-    ReplayWrongStreamError,
     StreamDeletedError,
     StreamRecreatedError,
     UndecodableRecordError,
     UnknownStreamError,
     UsageError,
 )
-from platform_events.replay import ReplayId, encode_offset
+from platform_events.replay import (
+    ReplayCorruptedError,
+    ReplayExpiredError,
+    ReplayFutureError,
+    ReplayId,
+    ReplayRecreatedError,
+    ReplayWrongStreamError,
+    encode_offset,
+)
 from platform_events.settings import Settings
 from tests.support import (
     KEYED,

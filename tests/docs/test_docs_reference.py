@@ -34,11 +34,12 @@ from platform_events.cli.views.plan import _MARKS
 from platform_events.cli.views.replay_id import DELETED, READABLE
 from platform_events.definitions.model import ChannelDefinition, EventDefinition
 from platform_events.definitions.schema import Schema
-from platform_events.errors import PlatformEventsError, ReplayError
+from platform_events.errors import PlatformEventsError
 from platform_events.kafka.connection import _FIXED, _OWN_SETTING
 from platform_events.kafka.groups import SESSION_MS
 from platform_events.kafka.producer import MAX_RECORD_BYTES, Delivery
 from platform_events.kafka.reader import _PREFETCH
+from platform_events.replay import ReplayError
 from platform_events.settings import Settings
 from tests.docs.pages import ROOT, all_pages, first_column, names_in, page
 

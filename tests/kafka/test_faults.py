@@ -11,8 +11,9 @@ from platform_events.errors import (
     ConfigurationError,
     RecordRejectedError,
 )
-from platform_events.kafka.connection import Health, client_config
-from platform_events.kafka.faults import FAULTS, is_rejection, translate
+from platform_events.kafka.connection import client_config
+from platform_events.kafka.faults import FAULTS, is_rejection
+from platform_events.kafka.health import Health, translate
 from platform_events.settings import Settings
 
 

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from platform_events.bus.values import EPOCH, Start
-from platform_events.errors import ReplayExpiredError, UnknownStreamError, UsageError
+from platform_events.errors import UnknownStreamError, UsageError
 from platform_events.names import stream_path
 from platform_events.replay import (
     OffsetPosition,
+    ReplayExpiredError,
     ReplayId,
     StreamIdentity,
     TimePosition,

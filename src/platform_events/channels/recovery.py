@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from platform_events.bus.headers import ORIGIN
 from platform_events.bus.values import Origin
 from platform_events.catalog.positions import Place
-from platform_events.errors import ReplayError, UsageError
+from platform_events.errors import UsageError
 from platform_events.kafka.reader import read_range
 from platform_events.names import stream_name
+from platform_events.replay import ReplayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from platform_events.definitions.durations import DURATION_PATTERN, parse_duration
-from platform_events.errors import ReplayCorruptedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +65,7 @@ def parse_start(text: str) -> Start | datetime | ReplayId:
         click.BadParameter: a time without zone, or an option where the value should be.
     """
     from platform_events.bus.values import Start
-    from platform_events.replay import ReplayId
+    from platform_events.replay import ReplayCorruptedError, ReplayId
 
     if text in _KEYWORDS:
         return Start(text)

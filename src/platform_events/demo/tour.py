@@ -27,9 +27,9 @@ from platform_events.demo.flights import (
     read_flights,
 )
 from platform_events.demo.routing import TourRouter
-from platform_events.errors import ReplayExpiredError
 from platform_events.files.loader import load_definitions
 from platform_events.names import stream_path
+from platform_events.replay import ReplayExpiredError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

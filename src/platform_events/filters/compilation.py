@@ -20,13 +20,8 @@ from platform_events.filters.expression import (
     Or,
     comparisons_in,
 )
-from platform_events.filters.operands import (
-    FLOATING,
-    IS_NOT_NULL,
-    IS_NULL,
-    OPERATIONS,
-    Test,
-)
+from platform_events.filters.operands import FLOATING
+from platform_events.filters.operations import IS_NOT_NULL, IS_NULL, OPERATIONS, Test
 from platform_events.filters.parser import parse_filter
 from platform_events.filters.walk import HELPERS, DamagedError, Walk, Wanted
 from platform_events.payloads.codec import DecodeError

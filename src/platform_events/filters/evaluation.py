@@ -16,14 +16,8 @@ from platform_events.filters.expression import (
     Not,
     Or,
 )
-from platform_events.filters.operands import (
-    FLOATING,
-    IS_NOT_NULL,
-    IS_NULL,
-    OPERATIONS,
-    TEXTUAL,
-    Test,
-)
+from platform_events.filters.operands import FLOATING, TEXTUAL
+from platform_events.filters.operations import IS_NOT_NULL, IS_NULL, OPERATIONS, Test
 from platform_events.payloads.values import (
     EPOCH,
     EPOCH_DAY,

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from fractions import Fraction
 
-    from platform_events.filters.operands import Test
+    from platform_events.filters.operations import Test
 
 
 @dataclass(frozen=True, slots=True)

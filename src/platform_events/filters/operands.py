@@ -9,15 +9,14 @@ neighbour that gives the same answers. Text is compared by `str.casefold`.
 from __future__ import annotations
 
 import math
-import operator
 import re
 import struct
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from platform_events.definitions.schema import CREATED_DATE
 from platform_events.filters.error import FilterError
+from platform_events.filters.operations import IS_NOT_NULL, IS_NULL, Test
 from platform_events.payloads.types import (
     Array,
     AvroType,
@@ -43,50 +42,6 @@ _ORDER = ("<", "<=", ">", ">=")
 _SHOWN_SYMBOLS = 10
 _NEVER: frozenset[Any] = frozenset()
 _SINGLE = struct.Struct("<f")
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """How a value that is there is judged."""
-
-    source: str
-    """Python expression for the value `{0}` and the constant `{1}`."""
-    holds: Callable[[Any, Any], Any]
-    """The same as a function."""
-    opposite: str
-    """Key of the operation that is true where this one is false."""
-
-
-OPERATIONS = {
-    "==": Operation("{0} == {1}", operator.eq, "!="),
-    "!=": Operation("{0} != {1}", operator.ne, "=="),
-    "<": Operation("{0} < {1}", operator.lt, ">="),
-    ">=": Operation("{0} >= {1}", operator.ge, "<"),
-    ">": Operation("{0} > {1}", operator.gt, "<="),
-    "<=": Operation("{0} <= {1}", operator.le, ">"),
-    "in": Operation("{0} in {1}", lambda value, values: value in values, "not in"),
-    "not in": Operation("{0} not in {1}", lambda value, values: value not in values, "in"),
-    "like": Operation(
-        "{1}({0}) is not None", lambda value, match: match(value) is not None, "not like"
-    ),
-    "not like": Operation("{1}({0}) is None", lambda value, match: match(value) is None, "like"),
-}
-"""By key, which is what a `Test` names."""
-IS_NULL = "is null"
-IS_NOT_NULL = "is not null"
-
-
-@dataclass(frozen=True, slots=True)
-class Test:
-    """What is asked of a field's stored value."""
-
-    leaf: Leaf
-    """Type of the value, without null; `null` if it is never there, or only that matters."""
-    operation: str
-    """`is null`, `is not null`, or a key of `OPERATIONS`, for values that are not null."""
-    constant: Any = None
-    """What the value is compared with."""
-
 
 _NOTHING = Leaf("null")
 _FORMS = {

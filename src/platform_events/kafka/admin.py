@@ -29,10 +29,11 @@ from confluent_kafka.admin import (
 )
 
 from platform_events.errors import BrokerError, BrokerTimeoutError, ClosedError
-from platform_events.kafka.connection import Health, make_client
-from platform_events.kafka.faults import kafka_error, translate, unreachable
+from platform_events.kafka.connection import make_client
+from platform_events.kafka.faults import kafka_error
 from platform_events.kafka.forks import protect
 from platform_events.kafka.groups import GroupMember
+from platform_events.kafka.health import Health, translate, unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

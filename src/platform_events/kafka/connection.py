@@ -1,18 +1,18 @@
-"""How our Kafka clients are configured, and what each of them noticed about its brokers."""
+"""How our Kafka clients are configured and made."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaException
 
-from platform_events.errors import AuthenticationError, ConfigurationError
-from platform_events.kafka.faults import FAULTS
+from platform_events.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from platform_events.kafka.health import Health
     from platform_events.settings import Settings
 
 _Client = TypeVar("_Client")
@@ -58,32 +58,6 @@ class _Relevant(logging.Filter):
 
 
 _logger.addFilter(_Relevant())
-
-
-class Health:
-    """What one client's error callback has told, in the order of its other callbacks."""
-
-    def __init__(self, bootstrap_servers: str) -> None:
-        self.bootstrap_servers = bootstrap_servers
-        self.transport_errors = 0
-        """How many connection troubles there were so far. Only ever counts up."""
-        self.brokers_down = False
-        """Whether the last word was that no broker can be reached."""
-        self.refusal = ""
-        """Why authentication or TLS failed, if it did."""
-
-    def note(self, error: KafkaError) -> None:
-        """Take one error of the client as a whole."""
-        self.transport_errors += 1
-        if FAULTS.get(error.name()) is AuthenticationError:
-            self.refusal = error.str()
-        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self.brokers_down = True
-
-    def recover(self) -> None:
-        """Note that a broker answered."""
-        self.brokers_down = False
-        self.refusal = ""
 
 
 def client_config(

@@ -5,8 +5,6 @@ A name that the table lacks is a `KafkaFaultError`; a test fails when the librar
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from confluent_kafka import KafkaError
 
 from platform_events.errors import (
@@ -18,10 +16,6 @@ from platform_events.errors import (
     KafkaFaultError,
     RecordRejectedError,
 )
-from platform_events.settings import DEFAULT_BOOTSTRAP_SERVERS
-
-if TYPE_CHECKING:
-    from platform_events.kafka.connection import Health
 
 _UNREACHABLE = "_ALL_BROKERS_DOWN _RESOLVE _TRANSPORT BROKER_NOT_AVAILABLE NETWORK_EXCEPTION"
 _TIMEOUT = """
@@ -92,12 +86,6 @@ FAULTS: dict[str, type[BrokerError]] = {
 }
 """Kafka's name of an error to the type that we raise for it."""
 
-_ADVICE: dict[type[BrokerError], str] = {
-    BrokerTimeoutError: "the cluster did not answer in time; try again, then look at its health",
-    AuthorizationError: "grant it in the cluster's ACLs, or check the tenant and the credentials",
-    RecordRejectedError: "change the event or the topic's limits; again unchanged it fails again",
-}
-
 
 def kafka_error(exception: BaseException) -> KafkaError:
     """Return the error value that the exception carries."""
@@ -108,46 +96,3 @@ def kafka_error(exception: BaseException) -> KafkaError:
 def is_rejection(error: KafkaError) -> bool:
     """Whether this is a broker's definite no to a record: it is not in the log."""
     return FAULTS.get(error.name()) in (RecordRejectedError, AuthorizationError)
-
-
-def _describe_address(bootstrap_servers: str) -> str:
-    """Return the address in words, saying where it came from."""
-    if bootstrap_servers == DEFAULT_BOOTSTRAP_SERVERS:
-        return f"{bootstrap_servers} (the default; PLATFORM_EVENTS_BOOTSTRAP_SERVERS sets another)"
-    return bootstrap_servers
-
-
-def unreachable(doing: str, health: Health, kafka_code: str = "") -> BrokerError:
-    """Return the error for a cluster that accepts no connection, or refuses every one."""
-    if health.refusal:
-        return AuthenticationError(
-            f"{doing}: the broker at {health.bootstrap_servers} refused the connection: "
-            f"{health.refusal}; check security.protocol, the credentials and the certificates "
-            "(PLATFORM_EVENTS_KAFKA__...)",
-            kafka_code,
-        )
-    return BrokerUnreachableError(
-        f"{doing}: no Kafka broker answers at {_describe_address(health.bootstrap_servers)}; "
-        "check the address, or start one here with: platform-events up",
-        kafka_code,
-    )
-
-
-def translate(error: KafkaError, doing: str, health: Health) -> BrokerError:
-    """Return our error for Kafka's.
-
-    Args:
-        error: what Kafka reported.
-        doing: the operation in words, such as `publishing to /event/Order_Placed__e`.
-        health: of the client that reported it; a time-out is often an unreachable or refusing
-            broker, and only the client's own log of errors knows.
-    """
-    error_type = FAULTS.get(error.name(), KafkaFaultError)
-    if error_type is AuthenticationError:
-        health.note(error)
-    if error_type in (BrokerUnreachableError, AuthenticationError) or (
-        error_type is BrokerTimeoutError and (health.refusal or health.brokers_down)
-    ):
-        return unreachable(doing, health, error.name())
-    advice = f"; {_ADVICE[error_type]}" if error_type in _ADVICE else ""
-    return error_type(f"{doing}: {error.str()} ({error.name()}){advice}", error.name())

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from platform_events.kafka.connection import Health, make_client
-from platform_events.kafka.faults import kafka_error, translate
+from platform_events.kafka.connection import make_client
+from platform_events.kafka.faults import kafka_error
 from platform_events.kafka.forks import protect
+from platform_events.kafka.health import Health, translate
 from platform_events.kafka.reader import OUT_OF_RANGE, TOPIC_MISSING, passes_by_itself
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from platform_events.kafka.connection import Health, make_client
-from platform_events.kafka.faults import kafka_error, translate
+from platform_events.kafka.connection import make_client
+from platform_events.kafka.faults import kafka_error
+from platform_events.kafka.health import Health, translate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

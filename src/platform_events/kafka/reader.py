@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from platform_events.errors import BrokerError, BrokerTimeoutError
-from platform_events.kafka.connection import Health, make_client
-from platform_events.kafka.faults import kafka_error, translate, unreachable
+from platform_events.kafka.connection import make_client
+from platform_events.kafka.faults import kafka_error
 from platform_events.kafka.forks import protect
+from platform_events.kafka.health import Health, translate, unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

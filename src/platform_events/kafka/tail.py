@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from platform_events.kafka.connection import Health
 from platform_events.kafka.forks import protect
+from platform_events.kafka.health import Health
 from platform_events.kafka.reader import (
     MAX_BATCH,
     Record,

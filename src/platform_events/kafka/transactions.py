@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from platform_events.errors import BrokerError, BrokerTimeoutError, FencedError
-from platform_events.kafka.connection import Health, make_client
-from platform_events.kafka.faults import is_rejection, kafka_error, translate
+from platform_events.kafka.connection import make_client
+from platform_events.kafka.faults import is_rejection, kafka_error
 from platform_events.kafka.forks import protect
+from platform_events.kafka.health import Health, translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from platform_events.bus.starts import identify
 from platform_events.bus.values import EPOCH
-from platform_events.errors import ReplayError, ReplayExpiredError
 from platform_events.names import stream_path
 from platform_events.replay import (
     OffsetPosition,
+    ReplayError,
+    ReplayExpiredError,
     ReplayId,
     StreamIdentity,
     TimePosition,
