@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "lz4"
     """Compression of published batches."""
     kafka: dict[str, Any] = Field(default_factory=dict)
-    """Any librdkafka property, such as `security.protocol`; in the environment
+    """Properties of librdkafka, such as `security.protocol`; in the environment
     `PLATFORM_EVENTS_KAFKA__SECURITY_PROTOCOL` (underscores become dots)."""
 
     def __init__(self, **values: Any) -> None:

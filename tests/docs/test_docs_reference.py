@@ -35,9 +35,9 @@ from platform_events.cli.views.replay_id import DELETED, READABLE
 from platform_events.definitions.model import ChannelDefinition, EventDefinition
 from platform_events.definitions.schema import Schema
 from platform_events.errors import PlatformEventsError
-from platform_events.kafka.connection import _FIXED, _OWN_SETTING
 from platform_events.kafka.groups import SESSION_MS
 from platform_events.kafka.producer import MAX_RECORD_BYTES, Delivery
+from platform_events.kafka.properties import OWN_SETTING, PASSED, REFUSED
 from platform_events.kafka.reader import _PREFETCH
 from platform_events.replay import ReplayError
 from platform_events.settings import Settings
@@ -143,13 +143,16 @@ class TestSettings:
         for choice in get_args(Settings.model_fields["compression"].annotation):
             assert choice in meaning
 
-    def test_refused_kafka_properties(self) -> None:
+    def test_kafka_properties(self) -> None:
+        text = page(self.PAGE).sections["Kafka properties"]
+        listed = text.partition("These pass too:")[2].partition("These are refused")[0]
+        assert set(names_in(listed)) == PASSED
         rows = page(self.PAGE).table("Kafka properties")
         assert {
             name: row[1].replace("`", "") for row in rows for name in names_in(row[0])
-        } == _FIXED
+        } == REFUSED
         rows = page(self.PAGE).table("Kafka properties", 1)
-        assert {n: names_in(row[1])[0] for row in rows for n in names_in(row[0])} == _OWN_SETTING
+        assert {n: names_in(row[1])[0] for row in rows for n in names_in(row[0])} == OWN_SETTING
 
     def test_every_other_variable_that_the_code_reads(self) -> None:
         sources = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))

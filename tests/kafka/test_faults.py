@@ -8,13 +8,10 @@ from platform_events.errors import (
     AuthorizationError,
     BrokerTimeoutError,
     BrokerUnreachableError,
-    ConfigurationError,
     RecordRejectedError,
 )
-from platform_events.kafka.connection import client_config
 from platform_events.kafka.faults import FAULTS, is_rejection
 from platform_events.kafka.health import Health, translate
-from platform_events.settings import Settings
 
 
 def kafka_error_names() -> set[str]:
@@ -75,16 +72,3 @@ def test_only_a_definite_no_is_a_rejection() -> None:
 
 def is_rejection_name(name: str) -> bool:
     return is_rejection(KafkaError(getattr(KafkaError, name)))
-
-
-@pytest.mark.parametrize("name", ["acks", "enable.idempotence", "partitioner", "isolation.level"])
-def test_properties_that_carry_the_guarantees_cannot_be_changed(name: str) -> None:
-    settings = Settings(kafka={name: "x"})
-    with pytest.raises(ConfigurationError, match=name):
-        client_config(settings, Health("kafka:9092"), {})
-
-
-def test_properties_with_a_setting_of_ours_name_it() -> None:
-    settings = Settings(kafka={"linger.ms": 1})
-    with pytest.raises(ConfigurationError, match="PLATFORM_EVENTS_LINGER"):
-        client_config(settings, Health("kafka:9092"), {})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from confluent_kafka import KafkaException
 
 from platform_events.errors import ConfigurationError
+from platform_events.kafka.properties import check_properties
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,34 +17,6 @@ if TYPE_CHECKING:
     from platform_events.settings import Settings
 
 _Client = TypeVar("_Client")
-_FIXED = {
-    "request.required.acks": "events would be lost when a leader fails",
-    "acks": "events would be lost when a leader fails",
-    "auto.offset.reset": "a subscriber would skip or repeat events without notice",
-    "enable.auto.commit": "positions are replay IDs",
-    "enable.auto.offset.store": "positions are replay IDs",
-    "enable.idempotence": "a retry would store an event twice or out of order",
-    "enable.partition.eof": "a subscriber would not notice the end of its stream",
-    "error_cb": "it tells whether an unacknowledged event may be in the log",
-    "isolation.level": "events of aborted transactions would be delivered",
-    "logger": "configure the Python logger platform_events.kafka",
-    "partitioner": "events of one key would move to another partition",
-    "transactional.id": "writers are fenced by it",
-}
-"""librdkafka properties that carry what the bus guarantees, with what would break."""
-_OWN_SETTING = {
-    "bootstrap.servers": "bootstrap_servers",
-    "compression.type": "compression",
-    "compression.codec": "compression",
-    "delivery.timeout.ms": "delivery_timeout",
-    "message.timeout.ms": "delivery_timeout",
-    "linger.ms": "linger",
-    "queue.buffering.max.ms": "linger",
-    "queue.buffering.max.messages": "publish_buffer",
-    "queue.buffering.max.kbytes": "publish_buffer",
-}
-"""librdkafka properties that have a setting of ours."""
-
 _IDEMPOTENT_ONLY = "enable.gapless.guarantee"
 """The one property that other clients than idempotent producers refuse instead of ignoring."""
 
@@ -61,35 +34,26 @@ _logger.addFilter(_Relevant())
 
 
 def client_config(
-    settings: Settings, health: Health, properties: Mapping[str, Any]
+    settings: Settings,
+    health: Health,
+    properties: Mapping[str, Any],
+    defaults: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return a librdkafka configuration: ours, then the user's properties, then `properties`.
+    """Return a librdkafka configuration: `defaults`, the user's properties, then `properties`.
 
     Raises:
         ConfigurationError: a property of the user's would break what the bus guarantees.
     """
-    for name in settings.kafka:
-        if name in _FIXED:
-            raise ConfigurationError(f"Kafka property {name} cannot be set: {_FIXED[name]}")
-        if name in _OWN_SETTING:
-            raise ConfigurationError(
-                f"Kafka property {name} cannot be set directly: use the setting "
-                f"{_OWN_SETTING[name]} (PLATFORM_EVENTS_{_OWN_SETTING[name].upper()})"
-            )
-    for name in settings.kafka.keys() & properties.keys():
-        if settings.kafka[name] != properties[name]:
-            raise ConfigurationError(f"Kafka property {name} cannot be set: the bus sets it itself")
-    properties_of_user = settings.kafka
+    passed = check_properties(settings.kafka)
     if "enable.idempotence" not in properties:
-        properties_of_user = {
-            name: value for name, value in settings.kafka.items() if name != _IDEMPOTENT_ONLY
-        }
+        passed.pop(_IDEMPOTENT_ONLY, None)
     timeout_ms = int(settings.request_timeout * 1000)
     return {
         "client.id": "platform-events",
         "socket.connection.setup.timeout.ms": max(1000, min(timeout_ms, 30_000)),
         "reconnect.backoff.max.ms": 2_000,
-        **properties_of_user,
+        **(defaults or {}),
+        **passed,
         **properties,
         "bootstrap.servers": settings.bootstrap_servers,
         "error_cb": health.note,
@@ -109,13 +73,21 @@ def make_client(
     settings: Settings,
     health: Health,
     properties: Mapping[str, Any],
+    defaults: Mapping[str, Any] | None = None,
 ) -> _Client:
-    """Return a client of librdkafka with these properties and the user's.
+    """Return a client of librdkafka.
+
+    Args:
+        kind: which class of client.
+        settings: with the user's properties.
+        health: is told the client's errors.
+        properties: what the client has to be; nothing replaces them.
+        defaults: what the user's properties replace.
 
     Raises:
         ConfigurationError: a property of the user's is not accepted.
     """
     try:
-        return kind(client_config(settings, health, properties))
+        return kind(client_config(settings, health, properties, defaults))
     except (KafkaException, TypeError, ValueError) as error:
         raise refuse_property(error) from error

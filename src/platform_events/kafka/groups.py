@@ -80,7 +80,6 @@ class Leadership:
         self._missing: set[str] = set()
         properties: Mapping[str, Any] = {
             "group.id": group,
-            "client.id": client_id,
             "group.protocol": "classic",
             "session.timeout.ms": SESSION_MS,
             "heartbeat.interval.ms": _HEARTBEAT_MS,
@@ -88,9 +87,14 @@ class Leadership:
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
+        }
+        defaults = {
+            "client.id": client_id,
             "topic.metadata.refresh.interval.ms": _METADATA_INTERVAL_MS,
         }
-        self._consumer: Consumer = make_client(Consumer, settings, self._health, properties)
+        self._consumer: Consumer = make_client(
+            Consumer, settings, self._health, properties, defaults
+        )
         protect(self)
 
     def share(self, topics: Iterable[str]) -> None:

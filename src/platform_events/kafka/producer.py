@@ -33,10 +33,8 @@ _BATCH_SLICE = 0.01
 _IDLE_SLICE = 1.0
 _METADATA_INTERVAL_MS = 10_000
 """How soon added partitions are used; librdkafka's own 5 minutes would leave them empty."""
-_ANSWER_MS = 30_000
-"""librdkafka's `request.timeout.ms`: a broker answers a batch within it or says it cannot."""
-
-
+_ANSWER_MS = {"request.timeout.ms": 30_000, "socket.timeout.ms": 60_000}
+"""librdkafka's defaults of the times after which it takes a batch for unanswered."""
 _UNTOLD = -1
 """Offset of a stored record when a broker only says that it has it already."""
 _logger = logging.getLogger("platform_events")
@@ -103,10 +101,7 @@ class RecordProducer:
         self._health = Health(settings.bootstrap_servers)
         self._limit = settings.publish_buffer
         self._timeout_ms = settings.delivery_timeout * 1000
-        try:
-            self._answer_ms = int(settings.kafka.get("request.timeout.ms", _ANSWER_MS))
-        except ValueError as error:
-            raise refuse_property(error) from error
+        self._answer_ms = _longest_answer_ms(settings)
         self._sending = threading.Lock()
         self._leading = threading.Lock()
         self._served = threading.Condition()
@@ -242,13 +237,13 @@ class RecordProducer:
             "linger.ms": self._settings.linger,
             "delivery.timeout.ms": int(self._timeout_ms),
             "message.max.bytes": MAX_BATCH_BYTES,
-            "topic.metadata.refresh.interval.ms": self._settings.kafka.get(
-                "topic.metadata.refresh.interval.ms", _METADATA_INTERVAL_MS
-            ),
             "queue.buffering.max.kbytes": 2_097_151,
             "queue.buffering.max.messages": max(1, self._limit // Delivery.OVERHEAD),
         }
-        producer: Producer = make_client(Producer, self._settings, self._health, properties)
+        defaults = {"topic.metadata.refresh.interval.ms": _METADATA_INTERVAL_MS}
+        producer: Producer = make_client(
+            Producer, self._settings, self._health, properties, defaults
+        )
         return producer
 
     def _wait_for_room(self, cost: int) -> None:
@@ -326,3 +321,11 @@ class RecordProducer:
                 if idle:
                     self._urgent = False
                     break
+
+
+def _longest_answer_ms(settings: Settings) -> int:
+    """Return how long a broker may take to answer a batch before it is sent again."""
+    try:
+        return min(int(settings.kafka.get(name, usual)) for name, usual in _ANSWER_MS.items())
+    except (OverflowError, TypeError, ValueError) as error:
+        raise refuse_property(error) from error

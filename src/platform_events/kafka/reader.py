@@ -119,9 +119,8 @@ def make_consumer(settings: Settings, health: Health) -> Consumer:
         "auto.offset.reset": "error",
         "isolation.level": "read_committed",
         "max.poll.interval.ms": 86_400_000,
-        **{key: settings.kafka.get(key, value) for key, value in _PREFETCH.items()},
     }
-    consumer: Consumer = make_client(Consumer, settings, health, properties)
+    consumer: Consumer = make_client(Consumer, settings, health, properties, _PREFETCH)
     return consumer
 
 

@@ -73,15 +73,17 @@ class TransactionalProducer:
             "enable.idempotence": True,
             "acks": "all",
             "transaction.timeout.ms": timeout_ms,
-            # A broker answers CONCURRENT_TRANSACTIONS once, and the client waits this long.
-            "retry.backoff.ms": settings.kafka.get("retry.backoff.ms", 1),
             "compression.type": settings.compression,
             "linger.ms": settings.linger,
             "message.max.bytes": max_bytes,
             "delivery.report.only.error": True,
             "queue.buffering.max.kbytes": settings.publish_buffer // 1024,
         }
-        self._producer: Producer = make_client(Producer, settings, self._health, properties)
+        # A broker answers CONCURRENT_TRANSACTIONS once, and the client waits this long.
+        defaults = {"retry.backoff.ms": 1}
+        self._producer: Producer = make_client(
+            Producer, settings, self._health, properties, defaults
+        )
         self._produce: Any = self._producer.produce
         protect(self)
         with self._translated():
