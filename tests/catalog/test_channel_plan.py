@@ -21,7 +21,7 @@ from platform_events.catalog.plan import (
     planned_topics,
     topic_config,
 )
-from platform_events.catalog.state import CatalogState, Entry, Feed, Feeding, entry_records
+from platform_events.catalog.state import CatalogState, Entry, Feed, Feeding
 from platform_events.definitions.model import ChannelDefinition, Definitions, Member
 from platform_events.names import Namespace
 from tests.support import KEYED, ORDER, load
@@ -524,7 +524,7 @@ def test_a_channel_that_is_filled_again_begins_where_it_had_begun_or_at_what_is_
 def test_a_channel_s_records_fold_back_to_the_same_state(sales: Definitions) -> None:
     world = applied(sales)
     state = CatalogState()
-    for key, value in entry_records(world.state.entries.values()).items():
+    for key, value in CatalogState().records(world.state.entries.values()).items():
         state.fold(key.encode(), value, "catalog@0")
     assert state.entries == world.state.entries
 

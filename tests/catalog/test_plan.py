@@ -17,7 +17,7 @@ from platform_events.catalog.plan import (
     make_plan,
     topic_config,
 )
-from platform_events.catalog.state import CatalogState, Entry, entry_records
+from platform_events.catalog.state import CatalogState, Entry
 from platform_events.definitions.model import Definitions, EventDefinition
 from platform_events.errors import CatalogCorruptError
 from platform_events.names import Namespace
@@ -225,7 +225,7 @@ def test_the_catalog_s_records_fold_back_to_the_same_state(
         Entry(keyed.name, "p", None, keyed, (keyed.schema.id,), ("t1", "t2")),
     ]
     state = CatalogState()
-    for key, value in entry_records(entries).items():
+    for key, value in CatalogState().records(entries).items():
         state.fold(key.encode(), value, "catalog@0")
     assert state.entries == {entry.name: entry for entry in entries}
     assert state.schemas == {d.schema.id: d.schema for d in (order, keyed)}
@@ -235,14 +235,23 @@ def test_the_catalog_s_records_fold_back_to_the_same_state(
     ("value", "message"),
     [(b"junk", "cannot be read"), (None, "cannot be read"), (b'{"version": 99}', "newer version")],
 )
-def test_a_catalog_record_of_other_software_is_a_typed_error(
-    value: bytes | None, message: str
+def test_a_catalog_record_of_other_software_condemns_only_itself(
+    order: EventDefinition, value: bytes | None, message: str
 ) -> None:
+    state = applied(order)
+    state.fold(b"event/X__e", value, "catalog@7")
+    broken = state.entries["X__e"]
+    assert message in broken.unreadable
+    assert "catalog@7" in broken.unreadable
+    assert "apply the definition of X__e again" in broken.unreadable
+    assert state.entries[ORDER_NAME] == applied(order).entries[ORDER_NAME]
+    state.fold(b"schema/AAAAAAAAAAAAAAAAAAAAAA", value, "catalog@8")
     with pytest.raises(CatalogCorruptError, match=message):
-        CatalogState().fold(b"event/X__e", value, "catalog@7")
+        state.schemas["AAAAAAAAAAAAAAAAAAAAAA"]
+    assert plan(order, state, topic(order)).action is Action.NONE
 
 
 def test_fence_checks_are_passed_over() -> None:
     state = CatalogState()
     state.fold(b"fence", b"{}", "catalog@0")
-    assert state == CatalogState()
+    assert (len(state.entries), len(state.schemas)) == (0, 0)

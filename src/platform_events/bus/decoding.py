@@ -17,7 +17,11 @@ from platform_events.bus.headers import (
 )
 from platform_events.bus.values import Event, Payload, VectorPosition
 from platform_events.definitions.schema import schema_id_from_guid
-from platform_events.errors import UndecodableRecordError, UnknownSchemaError
+from platform_events.errors import (
+    CatalogCorruptError,
+    UndecodableRecordError,
+    UnknownSchemaError,
+)
 from platform_events.names import is_channel_name, stream_name
 from platform_events.payloads.codec import PayloadDecoder
 
@@ -98,7 +102,7 @@ class EventDecoder(Generic[Payload]):
             )
         try:
             schema = self._catalog.schema(schema_id_from_guid(guid))
-        except UnknownSchemaError as error:
+        except (UnknownSchemaError, CatalogCorruptError) as error:
             raise self._undecodable(record, str(error)) from error
         writer = (schema.id, schema.name.encode(), PayloadDecoder(schema.parsed).decode)
         self._writers[header] = writer

@@ -17,7 +17,7 @@ from platform_events.catalog.feeding import MemberTopic, make_feeding
 from platform_events.catalog.ownership import with_latest
 from platform_events.catalog.plan import make_plan, planned_topics
 from platform_events.catalog.positions import Place, read_positions
-from platform_events.catalog.state import CatalogState, Entry, entry_records
+from platform_events.catalog.state import CatalogState, Entry
 from platform_events.catalog.topics import TopicChange, TopicFacts
 from platform_events.definitions.model import ChannelDefinition
 from platform_events.errors import BrokerTimeoutError, PlanRefusedError
@@ -62,7 +62,6 @@ def read_plan(settings: Settings, desired: Definitions, options: PlanOptions) ->
     """Return what `apply` would do now, without changing anything.
 
     Raises:
-        CatalogCorruptError: a catalog record cannot be read.
         BrokerError: the cluster cannot be asked.
     """
     with Admin(settings) as admin:
@@ -89,7 +88,6 @@ def apply(
     Raises:
         PlanRefusedError: a change is refused; nothing was changed.
         ApplyConflictError: another apply took over.
-        CatalogCorruptError: a catalog record cannot be read.
         BrokerError: a step failed; apply again to finish.
     """
     topic = settings.namespace.catalog
@@ -126,7 +124,7 @@ def _carry_out(
     writer: LedgerWriter,
     progress: Callable[[Change], None],
 ) -> None:
-    _commit(writer, [change.entry for change in plan.effective if change.entry is not None])
+    _commit(writer, state, [change.entry for change in plan.effective if change.entry is not None])
     done: list[Entry] = []
     for change in plan.effective:
         for topic in change.topics:
@@ -140,7 +138,7 @@ def _carry_out(
         if change.entry is not None:
             done.append(_finish(admin, settings, change.entry))
         progress(change)
-    _commit(writer, done)
+    _commit(writer, state, done)
     _await_readable(settings, admin)
 
 
@@ -166,9 +164,9 @@ def _fence_feeders(settings: Settings, state: CatalogState, name: str) -> None:
             ).close()
 
 
-def _commit(writer: LedgerWriter, entries: list[Entry]) -> None:
+def _commit(writer: LedgerWriter, state: CatalogState, entries: list[Entry]) -> None:
     try:
-        writer.commit(dict(entry_records(entries)))
+        writer.commit(dict(state.records(entries)))
     except BrokerTimeoutError as error:
         raise BrokerTimeoutError(
             f"{error}; whether the catalog was written is not known, apply again to find out "

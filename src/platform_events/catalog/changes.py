@@ -31,6 +31,9 @@ class PlanOptions:
 
     allow_growth: bool = False
     """Add partitions although keys move to other partitions."""
+    replace: frozenset[str] = frozenset()
+    """Events whose changes may break those who read them: from their new version on, versions are
+    compared with that one only."""
     prune: bool = False
     """Delete this project's events and channels that no file defines any more."""
     replication_factor: int = -1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from platform_events.catalog.changes import Action, Change
 from platform_events.catalog.feeding import describe_feeding
-from platform_events.catalog.ownership import exists, refuse_other_owner
+from platform_events.catalog.ownership import begin, exists, refuse_other_owner
 from platform_events.catalog.state import Entry
 from platform_events.catalog.topics import (
     compare_topic,
@@ -57,11 +57,14 @@ def plan_channel(
     changed, topic_details, refusals = _plan_topics(definition, entry, topics, options)
     facts = topics.get(options.namespace.topic(definition.name))
     updated = replace(
-        entry or Entry(definition.name, project, None, None), project=project, wanted=definition
+        entry or Entry(definition.name, project, None, None),
+        project=project,
+        wanted=definition,
+        unreadable="",
     )
     renumbers = bool(feeding) or is_refilled(entry, facts.topic_id if facts else None)
     if before is None:
-        action = Action.CREATE
+        action = begin(entry, details)
     elif updated.wanted != before:
         action = Action.UPDATE
     elif changed or updated != entry or renumbers:
@@ -86,7 +89,7 @@ def delete_channel(entry: Entry, topics: Topics, options: PlanOptions) -> Change
         Action.DELETE,
         entry.name,
         ("delete its topics with all their events; its members keep theirs",),
-        entry=replace(entry, wanted=None),
+        entry=replace(entry, wanted=None, unreadable=""),
         topics=tuple(delete_topics(names, topics)),
     )
 

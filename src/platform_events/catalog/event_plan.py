@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from platform_events.catalog.changes import Action, Change
-from platform_events.catalog.ownership import exists, refuse_other_owner, with_latest
+from platform_events.catalog.ownership import begin, exists, refuse_other_owner, with_latest
 from platform_events.catalog.state import Entry
 from platform_events.catalog.topics import (
     compare_topic,
@@ -75,8 +75,8 @@ def plan_event(
         details += describe_drift(topic, touched, options)
     updated = _update_entry(definition, project, entry, topic)
     if before is None:
-        action = Action.CREATE
         details.insert(0, _describe(definition))
+        action = begin(entry, details)
     elif updated.wanted != before:
         action = Action.UPDATE
     elif touched is not None or updated != entry:
@@ -101,7 +101,7 @@ def delete_event(
         Action.DELETE,
         entry.name,
         ("delete the topic with all its events",),
-        entry=replace(entry, wanted=None),
+        entry=replace(entry, wanted=None, unreadable=""),
         topics=tuple(delete_topics([options.namespace.topic(entry.name)], topics)),
     )
 
@@ -183,5 +183,6 @@ def _update_entry(
         entry,
         project=project,
         wanted=definition,
+        unreadable="",
         topic_ids=with_latest(entry.topic_ids, topic.topic_id if topic else None),
     )

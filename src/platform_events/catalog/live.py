@@ -40,6 +40,7 @@ class Catalog:
         self._reader: TopicReader | None = None
         self._position = 0
         self._state = CatalogState()
+        """Never changed, only replaced, so that every question sees one of them whole."""
         self._revision = 0
         self._is_read = False
 
@@ -58,12 +59,15 @@ class Catalog:
 
         Raises:
             UnknownStreamError: it never was, or it was deleted.
+            CatalogCorruptError: its record cannot be read; the message says how to repair it.
             BrokerError: the catalog cannot be read.
         """
         entry = self._state.entries.get(name)
         if entry is None or entry.active is None:
             self.refresh()
             entry = self._state.entries.get(name)
+        if entry is not None and entry.unreadable:
+            raise CatalogCorruptError(f"{name}: {entry.unreadable}")
         if entry is None or entry.active is None:
             raise UnknownStreamError(stream_path(name), self._explain_unknown(name, entry))
         return entry
@@ -102,10 +106,13 @@ class Catalog:
 
         Raises:
             UnknownSchemaError: it was never applied in this tenant.
+            CatalogCorruptError: its record cannot be read; the message says how to repair it.
             BrokerError: the catalog cannot be read.
         """
-        if schema_id not in self._state.schemas:
-            self.refresh()
+        known = self._state.find_schema(schema_id)
+        if known is not None:
+            return known
+        self.refresh()
         try:
             return self._state.schemas[schema_id]
         except KeyError:
@@ -119,10 +126,10 @@ class Catalog:
         return self._state.entries.get(name)
 
     def entries(self) -> list[Entry]:
-        """Return every entry with an active or pending definition, by name."""
+        """Return by name every entry with an active or pending definition, or an unreadable one."""
         self.refresh()
         return sorted(
-            (e for e in self._state.entries.values() if e.active or e.wanted),
+            (e for e in self.known() if e.active or e.wanted or e.unreadable),
             key=lambda entry: entry.name,
         )
 
@@ -137,7 +144,6 @@ class Catalog:
         """Read everything written up to now.
 
         Raises:
-            CatalogCorruptError: a record cannot be read.
             BrokerError: the cluster cannot be asked.
         """
         with self._reading:
@@ -179,14 +185,12 @@ class Catalog:
 
     def _take(self, reader: TopicReader, timeout: float) -> bool:
         batch = reader.read(MAX_BATCH, timeout)
-        try:
+        if batch.records:
+            state = self._state.copy()
             for record in batch.records:
-                self._state.fold(record.key(), record.value(), f"{self._topic}@{record.offset()}")
+                state.fold(record.key(), record.value(), f"{self._topic}@{record.offset()}")
+            self._state = state
             self._revision += len(batch.records)
-        except CatalogCorruptError:
-            # Read again from the start at the next question, and so fail again.
-            self._restart("")
-            raise
         self._position = max(self._position, reader.positions().get(0, 0))
         return bool(batch)
 
@@ -196,7 +200,7 @@ class Catalog:
             return f"{name} is being applied and not ready yet; run platform-events apply to finish"
         if entry is not None:
             return f"{name} was deleted from tenant {tenant!r}"
-        names = sorted(e.name for e in self._state.entries.values() if e.active)
+        names = sorted(e.name for e in self.known() if e.active)
         if not names:
             return (
                 f"{name} is unknown: tenant {tenant!r} has no definitions; "

@@ -12,8 +12,6 @@ from platform_events.definitions.model import ChannelDefinition, EventDefinition
 from platform_events.payloads.types import Record, Union, parse_record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from platform_events.catalog.changes import PlanOptions
     from platform_events.catalog.state import CatalogState, Entry
     from platform_events.definitions.model import Definitions, Member
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 
 def find_conflicts(
     desired: Definitions, state: CatalogState, options: PlanOptions
-) -> Mapping[str, list[str]]:
+) -> dict[str, list[str]]:
     """Return what is refused because of what other definitions need, by event or channel.
 
     Channels that files define are judged with their members. A channel that is only in the

@@ -9,7 +9,7 @@ from platform_events.catalog.changes import Action, Change, Plan, PlanOptions
 from platform_events.catalog.channel_plan import delete_channel, plan_channel
 from platform_events.catalog.event_plan import delete_event, plan_event
 from platform_events.catalog.membership import find_conflicts
-from platform_events.catalog.ownership import is_absent, is_deleted
+from platform_events.catalog.ownership import is_absent, is_deleted, refuse_similar_names
 from platform_events.catalog.topics import TopicChange, TopicFacts, topic_config
 from platform_events.names import is_channel_name
 
@@ -67,6 +67,8 @@ def make_plan(
         for entry in absent
     ]
     conflicts = find_conflicts(desired, state, options)
+    for name, clash in refuse_similar_names(desired, state).items():
+        conflicts.setdefault(name, []).append(clash)
     return Plan(
         project,
         tuple(

@@ -1,14 +1,17 @@
 """The catalog as a value: every definition and every schema ever applied in one tenant.
 
 It is folded from the records of one compacted topic: `event/<name>`, `channel/<name>` and
-`schema/<id>`, JSON.
+`schema/<id>`, JSON. A record is read when it is first asked for, and leniently: what an apply
+accepted was judged then. One that cannot be read, or that a newer version wrote, condemns nothing
+but itself; applying its definition writes it again. Keys that this version does not know are kept.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import MutableMapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from platform_events.definitions.model import ChannelDefinition, Definition, EventDefinition
 from platform_events.definitions.schema import Schema
@@ -16,12 +19,14 @@ from platform_events.errors import CatalogCorruptError
 from platform_events.names import is_channel_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _VERSION = 1
 _EVENT = "event/"
 _CHANNEL = "channel/"
 _SCHEMA = "schema/"
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ class Entry:
 
     name: str
     project: str
-    """The project whose files define it."""
+    """The project whose files define it; empty if that cannot be read."""
     wanted: Definition | None
     """What the last apply set out to make; None: deleted."""
     active: Definition | None
@@ -66,6 +71,8 @@ class Entry:
     """Every topic UUID it ever had, the present one last."""
     feeding: Feeding | None = None
     """Of a channel that was ever active: how it is fed, or was when it was deleted."""
+    unreadable: str = ""
+    """Why its record cannot be read, and what to do; then nothing is wanted or active."""
 
     @property
     def pending(self) -> bool:
@@ -73,98 +80,239 @@ class Entry:
         return self.wanted != self.active
 
 
-@dataclass(slots=True)
 class CatalogState:
     """All entries and schemas. Mutable: it follows the topic."""
 
-    entries: dict[str, Entry] = field(default_factory=dict)
-    schemas: dict[str, Schema] = field(default_factory=dict)
-    """Schema ID to the newest text under that ID."""
+    def __init__(
+        self,
+        entries: Mapping[str, Entry] | None = None,
+        schemas: Mapping[str, Schema] | None = None,
+    ) -> None:
+        self.entries: _Lazy[Entry] = _Lazy(self._read_entry, entries or {})
+        """By name."""
+        self.schemas: _Lazy[Schema] = _Lazy(_read_schema, schemas or {})
+        """Schema ID to the newest text under that ID; CatalogCorruptError if it is unreadable."""
+
+    def copy(self) -> CatalogState:
+        """Return one that is not changed by what this one takes."""
+        copied = CatalogState()
+        copied.entries.share(self.entries)
+        copied.schemas.share(self.schemas)
+        return copied
 
     def fold(self, key: bytes | None, value: bytes | None, position: str) -> None:
         """Take one record of the topic. Writers' fence checks and unknown kinds are passed over.
 
-        Raises:
-            CatalogCorruptError: it cannot be read; `position` says where it is.
+        `position` says where it is, for errors.
         """
-        name = (key or b"").decode(errors="replace")
-        if not name.startswith((_SCHEMA, _EVENT, _CHANNEL)):
-            return
+        kind, slash, name = (key or b"").decode(errors="replace").partition("/")
+        if kind + slash == _SCHEMA:
+            self.schemas.put(name, _Record(value, position))
+        elif kind + slash in (_EVENT, _CHANNEL):
+            self.entries.put(name, _Record(value, position))
+
+    def records(self, entries: Iterable[Entry]) -> dict[str, bytes]:
+        """Return the topic's records, key to value, for these entries and their schemas.
+
+        Schemas come first, so that whoever reads in order knows them. What is there already is
+        not repeated.
+        """
+        schemas: dict[str, bytes] = {}
+        records: dict[str, bytes] = {}
+        for entry in entries:
+            for definition in (entry.active, entry.wanted):
+                if isinstance(definition, EventDefinition):
+                    schemas |= self._schema_record(definition.schema)
+            kind = _CHANNEL if is_channel_name(entry.name) else _EVENT
+            records[kind + entry.name] = self._entry_record(entry)
+        return schemas | records
+
+    def find_schema(self, schema_id: str) -> Schema | None:
+        """Return a schema; None if it never was, or cannot be read."""
         try:
-            document = json.loads(value or b"")
-            readable = document["version"] <= _VERSION
-            if readable and name.startswith(_SCHEMA):
-                schema_id = name.removeprefix(_SCHEMA)
-                self.schemas[schema_id] = Schema.from_catalog(schema_id, document["schema"])
-            elif readable:
-                entry = self._read_entry(name, document)
-                self.entries[entry.name] = entry
-        except Exception as error:
-            raise CatalogCorruptError(
-                f"catalog record {position} cannot be read ({type(error).__name__}: {error}); "
-                "other software wrote into the catalog topic"
-            ) from error
-        if not readable:
-            raise CatalogCorruptError(
-                f"catalog record {position} was written by a newer version; upgrade "
-                "platform-events here"
+            return self.schemas[schema_id]
+        except (KeyError, CatalogCorruptError):
+            return None
+
+    def _schema_record(self, schema: Schema) -> dict[str, bytes]:
+        if self.find_schema(schema.id) == schema:
+            return {}
+        known = self.schemas.document(schema.id)
+        return {_SCHEMA + schema.id: _to_json(known | {"schema": json.loads(schema.text)})}
+
+    def _entry_record(self, entry: Entry) -> bytes:
+        known = self.entries.document(entry.name)
+        latest = known.get("wanted") or known.get("active")
+        finished = entry.wanted == entry.active
+        document = {
+            "project": entry.project,
+            "wanted": _overlay(latest, entry.wanted and entry.wanted.to_json()),
+            "active": _overlay(
+                latest if finished else known.get("active"),
+                entry.active and entry.active.to_json(),
+            ),
+            "schema_ids": entry.schema_ids,
+            "topic_ids": entry.topic_ids,
+            "feeding": _overlay(known.get("feeding"), entry.feeding and asdict(entry.feeding)),
+        }
+        return _to_json(known | document)
+
+    def _read_entry(self, name: str, record: _Record) -> Entry:
+        try:
+            document = record.document()
+            feeding = document.get("feeding")
+            return Entry(
+                name=name,
+                project=document["project"],
+                wanted=self._read_definition(name, document["wanted"]),
+                active=self._read_definition(name, document["active"]),
+                schema_ids=tuple(document["schema_ids"]),
+                topic_ids=tuple(document["topic_ids"]),
+                feeding=_read_feeding(feeding) if feeding is not None else None,
             )
+        except Exception as error:  # noqa: BLE001 - whatever other software wrote
+            reason = record.explain(error, f"apply the definition of {name} again")
+            return Entry(name, wanted=None, active=None, unreadable=reason, **record.salvage())
 
-    def _read_entry(self, key: str, document: dict[str, Any]) -> Entry:
-        kind, _, name = key.partition("/")
-        read = self._read_event if kind + "/" == _EVENT else _read_channel
-        feeding = document.get("feeding")
-        return Entry(
-            name=name,
-            project=document["project"],
-            wanted=read(document["wanted"]),
-            active=read(document["active"]),
-            schema_ids=tuple(document["schema_ids"]),
-            topic_ids=tuple(document["topic_ids"]),
-            feeding=_read_feeding(feeding) if feeding is not None else None,
-        )
-
-    def _read_event(self, document: dict[str, Any] | None) -> EventDefinition | None:
+    def _read_definition(self, name: str, document: dict[str, Any] | None) -> Definition | None:
         if document is None:
             return None
-        return EventDefinition.from_json(document, self.schemas[document["schema_id"]])
+        if is_channel_name(name):
+            return ChannelDefinition.from_json(document)
+        schema = self.find_schema(document["schema_id"])
+        if schema is None:
+            raise CatalogCorruptError(f"its schema {document['schema_id']} cannot be read")
+        return EventDefinition.from_json(document, schema)
 
 
-def _read_channel(document: dict[str, Any] | None) -> ChannelDefinition | None:
-    return None if document is None else ChannelDefinition.from_json(document)
+class _Record:
+    """A record of the topic, and what was read from it."""
+
+    __slots__ = ("_position", "_value", "read")
+
+    def __init__(self, value: bytes | None, position: str, read: Any = None) -> None:
+        self._value = value
+        self._position = position
+        self.read = read
+
+    def document(self) -> dict[str, Any]:
+        """Return the whole document, unknown keys included; raises whatever is wrong."""
+        document: dict[str, Any] = json.loads(self._value or b"")
+        if document["version"] > _VERSION:
+            raise _NewerVersion
+        return document
+
+    def explain(self, error: Exception, repair: str) -> str:
+        """Say why the record cannot be read and what to do."""
+        if isinstance(error, _NewerVersion):
+            return (
+                f"catalog record {self._position} was written by a newer version; upgrade "
+                f"platform-events here, or {repair} to write the record in this version's form"
+            )
+        reason = str(error) if isinstance(error, CatalogCorruptError) else repr(error)
+        return f"catalog record {self._position} cannot be read ({reason:.300}); {repair}"
+
+    def salvage(self) -> dict[str, Any]:
+        """Return what can be told of an entry whose record cannot be read as a whole."""
+        try:
+            document = json.loads(self._value or b"")
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict):
+            document = {}
+        project = document.get("project")
+        return {
+            "project": project if isinstance(project, str) else "",
+            **{key: _texts(document.get(key)) for key in ("schema_ids", "topic_ids")},
+        }
+
+
+class _NewerVersion(Exception):  # noqa: N818 - always caught here
+    """A record was written by a newer version."""
+
+
+class _Lazy(MutableMapping[str, _T], Generic[_T]):
+    """A mapping whose values are read from their records when they are first asked for."""
+
+    def __init__(self, read: Callable[[str, _Record], _T], given: Mapping[str, _T]) -> None:
+        self._read = read
+        self._records = {key: _Record(None, "", value) for key, value in given.items()}
+
+    def __getitem__(self, key: str) -> _T:
+        record = self._records[key]
+        if record.read is None:
+            record.read = self._read(key, record)
+        found: _T = record.read
+        return found
+
+    def __setitem__(self, key: str, value: _T) -> None:
+        self._records[key] = _Record(None, "", value)
+
+    def __delitem__(self, key: str) -> None:
+        del self._records[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._records
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def put(self, key: str, record: _Record) -> None:
+        self._records[key] = record
+
+    def share(self, other: _Lazy[_T]) -> None:
+        self._records = dict(other._records)
+
+    def document(self, key: str) -> dict[str, Any]:
+        """Return the document that a value was read from, empty if there is none to read."""
+        try:
+            return self._records[key].document()
+        except Exception:  # noqa: BLE001 - it is written again as a whole
+            return {}
+
+
+def _read_schema(schema_id: str, record: _Record) -> Schema:
+    try:
+        return Schema.from_catalog(schema_id, record.document()["schema"])
+    except Exception as error:
+        repair = "apply the definition again that has this schema"
+        raise CatalogCorruptError(f"schema {schema_id}: {record.explain(error, repair)}") from error
 
 
 def _read_feeding(document: dict[str, Any]) -> Feeding:
-    feeds = [Feed(**{**feed, "starts": tuple(feed["starts"])}) for feed in document["feeds"]]
+    known = [item.name for item in fields(Feed)]
+    feeds = [
+        Feed(**{key: feed[key] for key in known} | {"starts": tuple(feed["starts"])})
+        for feed in document["feeds"]
+    ]
     return Feeding(document["number"], tuple(feeds))
 
 
-def entry_records(entries: Iterable[Entry]) -> dict[str, bytes]:
-    """Return the topic's records, key to value, for these entries and their schemas.
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(filter(lambda one: isinstance(one, str), value if isinstance(value, list) else ()))
 
-    Schemas come first, so that whoever reads in order knows them.
+
+def _overlay(known: Any, written: Any) -> Any:
+    """Return what is written, with the keys that only the catalog's document of it has.
+
+    Items of lists are the same if they are of the same event.
     """
-    schemas: dict[str, bytes] = {}
-    records: dict[str, bytes] = {}
-    for entry in entries:
-        for definition in (entry.active, entry.wanted):
-            if isinstance(definition, EventDefinition):
-                schemas[_SCHEMA + definition.schema.id] = _to_json(
-                    {"schema": json.loads(definition.schema.text)}
-                )
-        document: dict[str, Any] = {
-            "project": entry.project,
-            "wanted": entry.wanted and entry.wanted.to_json(),
-            "active": entry.active and entry.active.to_json(),
-            "schema_ids": entry.schema_ids,
-            "topic_ids": entry.topic_ids,
-        }
-        if entry.feeding is not None:
-            document["feeding"] = asdict(entry.feeding)
-        kind = _CHANNEL if is_channel_name(entry.name) else _EVENT
-        records[kind + entry.name] = _to_json(document)
-    return schemas | records
+    if isinstance(known, dict) and isinstance(written, dict):
+        return known | {key: _overlay(known.get(key), part) for key, part in written.items()}
+    if isinstance(known, list) and isinstance(written, list | tuple):
+        items = {item.get("event"): item for item in known if isinstance(item, dict)}
+        return [
+            _overlay(items.get(part["event"]), part) if isinstance(part, dict) else part
+            for part in written
+        ]
+    return written
 
 
 def _to_json(document: dict[str, Any]) -> bytes:
-    return json.dumps({"version": _VERSION, **document}, separators=(",", ":")).encode()
+    # Text as it is: escaped it could outgrow what a record may have.
+    return json.dumps(
+        document | {"version": _VERSION}, separators=(",", ":"), ensure_ascii=False
+    ).encode()

@@ -20,6 +20,7 @@ from platform_events.kafka.admin import Admin
 from platform_events.kafka.groups import Leadership
 from platform_events.kafka.tail import Tail
 from platform_events.kafka.watch import TopicWatch
+from platform_events.names import is_channel_name
 
 if TYPE_CHECKING:
     import threading
@@ -132,6 +133,9 @@ class Router:
         if revision == self._revision or not is_settled:
             return
         self._revision = revision
+        for entry in entries:
+            if entry.unreadable and is_channel_name(entry.name):
+                self._warn(f"{entry.name} is not fed: {entry.unreadable}")
         topic = self._settings.namespace.topic
         self._entries = {
             topic(entry.name): entry

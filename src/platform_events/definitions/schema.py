@@ -10,7 +10,7 @@ from functools import lru_cache
 from hashlib import md5
 from typing import Any, cast
 
-from platform_events.errors import UsageError
+from platform_events.errors import CatalogCorruptError, UsageError
 
 GUID_BYTES = 16
 """Bytes of a schema's GUID, the MD5 of its canonical form."""
@@ -60,8 +60,18 @@ class Schema:
 
     @property
     def parsed(self) -> dict[str, Any]:
-        """The schema as fastavro's `parse_schema` returns it; shared, so leave it unchanged."""
-        return _parse(self.text)
+        """The schema as fastavro's `parse_schema` returns it; shared, so leave it unchanged.
+
+        Raises:
+            CatalogCorruptError: other software wrote into the catalog what is no Avro schema.
+        """
+        try:
+            return _parse(self.text)
+        except Exception as error:
+            raise CatalogCorruptError(
+                f"schema {self.id} is not Avro ({error!r:.200}); apply the definition again that "
+                "has this schema"
+            ) from error
 
     @property
     def guid(self) -> bytes:

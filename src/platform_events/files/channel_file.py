@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from platform_events.definitions.durations import format_duration
 from platform_events.definitions.model import ChannelDefinition, Member
+from platform_events.definitions.storage import explain_excess
 from platform_events.files.common_keys import (
     check_keys,
     read_label,
@@ -82,7 +83,7 @@ def read_channel(root: Node, report: Report, known: KnownEvents) -> ChannelDefin
             )
     if name is None or report.problems or len(found) < len(members) or longest is None:
         return None
-    return ChannelDefinition(
+    definition = ChannelDefinition(
         name=name,
         members=tuple(sorted(members, key=lambda member: member.event)),
         retention_ms=longest.retention_ms if retention is None else retention,
@@ -93,6 +94,10 @@ def read_channel(root: Node, report: Report, known: KnownEvents) -> ChannelDefin
         file=report.file,
         line=root.value["channel"].mark.line,
     )
+    excess = explain_excess(definition, sum(event.partitions for event in found))
+    if excess:
+        report.add(root, excess)
+    return definition
 
 
 def _read_members(root: Node, known: KnownEvents, report: Report) -> list[Member]:

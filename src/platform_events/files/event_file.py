@@ -9,6 +9,7 @@ from typing import Any
 
 from platform_events.definitions.model import DEFAULT_RETENTION, EventDefinition
 from platform_events.definitions.schema import SYSTEM_FIELDS, Schema
+from platform_events.definitions.storage import explain_excess
 from platform_events.files.common_keys import (
     check_keys,
     read_label,
@@ -92,7 +93,7 @@ def read_event(root: Node, report: Report, open_avro: AvroSource) -> EventDefini
         )
     if name is None or record is None or report.problems or record.report.problems:
         return None
-    return EventDefinition(
+    definition = EventDefinition(
         name=name,
         schema=Schema.from_normal(record.avro),
         label=label,
@@ -104,6 +105,10 @@ def read_event(root: Node, report: Report, open_avro: AvroSource) -> EventDefini
         file=report.file,
         line=root.value["event"].mark.line,
     )
+    excess = explain_excess(definition)
+    if excess:
+        report.add(root, excess)
+    return definition
 
 
 def _read_fields(root: Node, name: str, description: str, report: Report) -> _Record | None:

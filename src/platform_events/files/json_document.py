@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from json import JSONDecodeError, JSONDecoder
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from platform_events.files.document import MAX_DEPTH, MAX_NODES, Mark, Node, entry_path, item_path
-from platform_events.wording import is_unicode
+from platform_events.wording import is_unicode, shown
 
 if TYPE_CHECKING:
     from platform_events.files.document import Report
@@ -93,6 +94,8 @@ class _Reader:
             raise _Stop(start, f"not valid JSON: {error}") from None
         if isinstance(value, str) and not is_unicode(value):
             raise _Stop(start, _NOT_PAIRED)
+        if isinstance(value, float) and not isfinite(value):
+            raise _Stop(start, f"{shown(self._text[start:end])} is larger than a double can be")
         return value, end
 
     def _object(self, position: int, path: str, depth: int) -> tuple[dict[str, Node], int]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _READY = "ready"
 _PENDING = "pending"
 _MISSING = "topic missing"
+_UNREADABLE = "unreadable"
 _COLUMNS = [
     "NAME", "KIND", "PARTITIONS", "RETENTION", "EVENTS", "EARLIEST", "LATEST", "STATE",
 ]  # fmt: skip
@@ -42,7 +43,8 @@ def streams(connection: Connection, as_json: bool) -> None:
 
     EVENTS is an upper bound. Subscribing from EARLIEST delivers the oldest event still there,
     from LATEST only what comes next. STATE is ready, pending (an apply has begun and not
-    finished) or topic missing (apply makes it again).
+    finished), topic missing (apply makes it again) or unreadable (its catalog record is; apply
+    writes it again).
 
     Of each member of a channel: LAG is how many events are not routed yet (an upper bound), AGE
     the age of the oldest of them. PASSED went into the channel, FILTERED did not pass the filter,
@@ -94,14 +96,14 @@ def _document(
     from platform_events.replay import LowWaterMark
 
     definition = entry.active or entry.wanted
-    assert definition is not None
+    state = _PENDING if entry.pending else _READY if topic is not None else _MISSING
     document: dict[str, Any] = {
         "name": entry.name,
         "stream": stream_path(entry.name),
         "kind": "channel" if is_channel_name(entry.name) else "event",
-        "state": _PENDING if entry.pending else _READY if topic is not None else _MISSING,
-        "partitions": definition.partitions,
-        "retention": format_duration(definition.retention_ms),
+        "state": _UNREADABLE if definition is None else state,
+        "partitions": definition and definition.partitions,
+        "retention": definition and format_duration(definition.retention_ms),
         "events": None,
         "earliest_replay_id": None,
         "latest_replay_id": None,
@@ -123,8 +125,8 @@ def _row(document: dict[str, Any]) -> list[str]:
     return [
         document["name"],
         document["kind"],
-        str(document["partitions"]),
-        document["retention"],
+        str(document["partitions"] or _NOTHING),
+        document["retention"] or _NOTHING,
         _NOTHING if events is None else f"{events:,}",
         document["earliest_replay_id"] or _NOTHING,
         document["latest_replay_id"] or _NOTHING,
