@@ -162,7 +162,7 @@ def test_tags_differ_between_streams_clusters_and_meanings() -> None:
     assert 0 not in tags
 
 
-def test_low_water_waits_for_the_slowest_partition_that_is_behind() -> None:
+def test_low_water_waits_for_the_slowest_partition_that_lags() -> None:
     mark = LowWaterMark(2, start_ms=NOW_MS)
     mark.deliver(0, NOW_MS + 100_000)
     assert mark.time_ms == NOW_MS

@@ -75,7 +75,7 @@ class TestStart:
         assert orders(bus.subscribe(READING, follow=False)) == []
 
     @pytest.mark.parametrize("form", ["object", "text", "bytes", "cut to 8 bytes"])
-    def test_a_replay_id_goes_on_behind_its_event(self, bus: EventBus, form: str) -> None:
+    def test_a_replay_id_goes_on_after_its_event(self, bus: EventBus, form: str) -> None:
         replay_id = publish_orders(bus, 10)[6]
         start = {
             "object": replay_id,

@@ -62,7 +62,7 @@ def take_readings(settings: Settings, count: int) -> None:
         bus.publish_many(READING_NAME, [{"sensor": "a", "value": n} for n in range(count)])
 
 
-def test_members_begin_at_their_first_event_or_behind_their_last(
+def test_members_begin_at_their_first_event_or_after_their_last(
     settings: Settings, tmp_path: Path
 ) -> None:
     apply_texts(settings, tmp_path, ORDER, KEYED)
@@ -133,7 +133,7 @@ def test_members_join_and_leave_under_rising_numbers(settings: Settings, tmp_pat
     assert (back.number, back.feeds[0].added, back.feeds[0].starts) == (5, 5, (0,))
 
 
-def test_a_member_made_anew_is_read_from_its_beginning(settings: Settings, tmp_path: Path) -> None:
+def test_a_member_made_again_is_read_from_its_beginning(settings: Settings, tmp_path: Path) -> None:
     late = CHANNEL + "    from: now\n"
     apply_texts(settings, tmp_path, ORDER)
     place_orders(settings, 3)

@@ -201,7 +201,7 @@ def test_a_longer_retention_changes_both_topics(sales: Definitions) -> None:
 
 
 @pytest.mark.parametrize("seen", ["gone", "made again"])
-def test_a_member_that_was_made_anew_is_read_from_its_beginning(
+def test_a_member_that_was_made_again_is_read_from_its_beginning(
     sales: Definitions, seen: str
 ) -> None:
     world = applied(sales)
@@ -226,7 +226,7 @@ def test_drift_of_either_topic_is_repaired(sales: Definitions, topic: str) -> No
     assert (repaired.topic, repaired.config) == (topic, {"retention.ms": "259200000"})
 
 
-def test_missing_dead_letters_are_made_anew(sales: Definitions) -> None:
+def test_missing_dead_letters_are_made_again(sales: Definitions) -> None:
     world = applied(sales)
     world.topics[DEAD] = None
     change = change_of(world.plan(sales))
@@ -465,7 +465,7 @@ def active(definition: ChannelDefinition, feeding: Feeding) -> Entry:
     return Entry(CHANNEL_NAME, "default", definition, definition, feeding=feeding)
 
 
-def test_new_members_begin_at_their_first_event_or_behind_their_last() -> None:
+def test_new_members_begin_at_their_first_event_or_after_their_last() -> None:
     feeding = feeding_of(channel(Member(ORDER_NAME, "x"), Member(READING_NAME, "", "now")))
     assert feeding == Feeding(
         1,
@@ -491,13 +491,13 @@ def test_members_that_stay_keep_where_they_began() -> None:
     )
 
 
-def test_a_member_made_anew_begins_at_its_first_event_whatever_its_start_says() -> None:
+def test_a_member_made_again_begins_at_its_first_event_whatever_its_start_says() -> None:
     late = channel(Member(ORDER_NAME, "", "now"))
     entry = active(late, Feeding(1, (Feed(ORDER_NAME, "", 1, "old", (70,)),)))
     assert feeding_of(late, entry).feeds == (Feed(ORDER_NAME, "", 2, f"id-{ORDER_NAME}", (5,)),)
 
 
-def test_a_channel_that_comes_back_counts_on_and_is_filled_anew() -> None:
+def test_a_channel_that_comes_back_counts_on_and_is_filled_again() -> None:
     both = channel(Member(ORDER_NAME))
     entry = active(both, Feeding(4, (Feed(ORDER_NAME, "", 2, f"id-{ORDER_NAME}", (1,)),)))
     deleted = replace(entry, active=None)

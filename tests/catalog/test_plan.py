@@ -106,7 +106,7 @@ def test_min_insync_replicas_follows_the_setting(order: EventDefinition) -> None
     assert topic_change(change).config == {"min.insync.replicas": "2"}
 
 
-def test_a_missing_topic_is_made_anew_and_said_to_be_empty(order: EventDefinition) -> None:
+def test_a_missing_topic_is_made_again_and_said_to_be_empty(order: EventDefinition) -> None:
     change = plan(order, applied(order), None)
     assert (change.action, topic_change(change).create) == (Action.REPAIR, True)
     assert "gone with its events" in change.details[0]

@@ -211,7 +211,7 @@ class TestTopicsGone:
         ]
         assert len(bodies) == 5 + len(members)
 
-    def test_a_member_made_anew_at_once_is_read_once_and_from_its_beginning(
+    def test_a_member_made_again_at_once_is_read_once_and_from_its_beginning(
         self, settings: Settings, bus: EventBus, define: Define, start_router: StartRouter
     ) -> None:
         documents = (A, B, channel(NAME, "A__e", "B__e"))

@@ -209,7 +209,7 @@ def test_a_record_that_is_refused_while_others_are_still_being_written_is_found(
     check_channel(settings, "All__chn", [stay]).assert_none()
 
 
-def test_another_record_that_is_refused_right_behind_the_first_is_found_too(
+def test_another_record_that_is_refused_right_after_the_first_is_found_too(
     settings: Settings,
     bus: EventBus,
     define: Define,

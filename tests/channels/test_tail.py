@@ -125,7 +125,7 @@ def test_a_reader_that_comes_later_misses_nothing_from_its_start_on(
         assert [offset for offset in found if offset >= start] == list(range(start, 50))
 
 
-def test_who_falls_behind_is_let_go_and_holds_nobody(
+def test_who_lags_too_far_is_let_go_and_holds_nobody(
     settings: Settings,
     bus: EventBus,
     define: Callable[..., None],

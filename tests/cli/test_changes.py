@@ -67,10 +67,10 @@ def test_plan_and_apply_as_json(live: Any, settings: Any) -> None:
     assert json.loads(live("apply", "--json").stdout)["applied"] is False
 
 
-def test_channels_are_planned_and_applied_behind_their_events(
+def test_channels_are_planned_and_applied_after_their_events(
     live: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("platform_events.cli.views.holding._SECONDS", 0.0)
+    monkeypatch.setattr("platform_events.cli.views.activation._SECONDS", 0.0)
     define(ORDER, CHANNEL)
     result = live("plan")
     assert result.stdout.splitlines()[-4:] == [

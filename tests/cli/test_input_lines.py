@@ -6,8 +6,8 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platform_events.cli.events import lines as input_lines
-from platform_events.cli.events.lines import MAX_LINE, read_lines
+from platform_events.cli.terminal import input as input_module
+from platform_events.cli.terminal.input import MAX_LINE, read_lines
 
 
 def feed(*pieces: bytes) -> list[bytes | None]:
@@ -28,7 +28,7 @@ def feed(*pieces: bytes) -> list[bytes | None]:
 
 
 @given(st.lists(st.binary(max_size=20).map(lambda line: line.replace(b"\n", b"")), max_size=8))
-def test_lines_are_what_stands_between_line_feeds(lines: list[bytes]) -> None:
+def test_lines_are_what_is_between_line_feeds(lines: list[bytes]) -> None:
     text = b"\n".join([b"first", *lines, b"last"])
     expected = text.split(b"\n")
     assert feed(text) == expected
@@ -47,7 +47,7 @@ def test_a_byte_order_mark_is_dropped_at_the_beginning_only() -> None:
 
 
 def test_a_line_that_is_too_long_is_passed_over(monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(input_lines, "CHUNK", 16 * 1024)
+    monkeypatch.setattr(input_module, "CHUNK", 16 * 1024)
     fits, exceeds = b"x" * MAX_LINE, b"y" * (MAX_LINE + 1)
     assert feed(fits + b"\n" + exceeds + b"\nnext\n" + exceeds) == [fits, None, b"next", None]
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from platform_events.bus.bus import EventBus
-from platform_events.cli.events import chunks as publishing_module
-from platform_events.cli.events.chunks import Publishing
+from platform_events.cli.events import publisher as publisher_module
+from platform_events.cli.events.publisher import LinePublisher
 from platform_events.cli.terminal.interruption import Signals, Terminated
 from platform_events.cli.terminal.progress import ByteProgress
 from platform_events.kafka.local import LocalKafka
@@ -191,7 +191,7 @@ def test_a_signal_while_the_broker_is_silent_gives_every_event_its_result(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     signals = Signals()
-    monkeypatch.setattr(publishing_module, "signals", signals)
+    monkeypatch.setattr(publisher_module, "signals", signals)
     (tmp_path / "in").write_text('{"order_id":"A"}\nno\n')
     with LocalKafka() as kafka:
         own = settings.model_copy(
@@ -199,7 +199,7 @@ def test_a_signal_while_the_broker_is_silent_gives_every_event_its_result(
         )
         apply_texts(own, tmp_path / "applied", ORDER)
         with EventBus(own) as bus, (tmp_path / "in").open("rb") as source:
-            publishing = Publishing(bus, "Order_Placed__e", {}, envelope=False)
+            publishing = LinePublisher(bus, "Order_Placed__e", {}, envelope=False)
             bus.publish("Order_Placed__e", {"order_id": "before"})
             kafka.pause()
 

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import platform_events
-from platform_events.cli.base import looks_like_id
-from platform_events.cli.commands import streams as streams_module
+from platform_events.cli.arguments import looks_like_id
 from platform_events.cli.program import program
+from platform_events.cli.views import streams as streams_module
 from platform_events.definitions.schema import schema_id_from_guid
 
 COMMANDS = [
@@ -164,7 +164,7 @@ def test_a_defect_is_one_line_and_shows_its_place_on_demand(
     def fail(*_: object) -> None:
         raise KeyError("two\nlines")
 
-    monkeypatch.setattr(streams_module, "_describe", fail)
+    monkeypatch.setattr(streams_module, "describe_streams", fail)
     result = cli("streams")
     assert result.exit_code == 1
     assert result.stderr.startswith("error: INTERNAL: KeyError: ")

@@ -95,7 +95,7 @@ def test_a_flight_that_arrived() -> None:
     )
 
 
-def test_a_cancelled_flight_stands_at_its_schedule() -> None:
+def test_a_cancelled_flight_is_at_its_schedule() -> None:
     missing = dict.fromkeys(("dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"), "")
     (cancelled,) = flight_events([row(**missing, tailnum="NA")])
     assert cancelled.event == CANCELLED

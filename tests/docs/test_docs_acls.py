@@ -24,7 +24,7 @@ from platform_events.bus.bus import EventBus
 from platform_events.catalog.apply import apply, plan_options, read_catalog, read_plan
 from platform_events.channels.router import Router
 from platform_events.channels.status import await_definition
-from platform_events.cli.commands.streams import _describe
+from platform_events.cli.views.streams import describe_streams
 from platform_events.errors import AuthorizationError, BrokerError, PublishError
 from platform_events.kafka.admin import Admin
 from platform_events.kafka.local import LocalKafka
@@ -182,7 +182,7 @@ def use_subscriber(cluster: Cluster, _: Path) -> None:
 def use_streams(cluster: Cluster, _: Path) -> None:
     cluster.publish(8.0)
     with EventBus(cluster.settings("streams")) as bus:
-        channel, _ = _describe(bus)
+        channel, _ = describe_streams(bus)
         (member,) = channel["members"]
         assert member["lag_events"] > 0
         assert member["lag_seconds"] > 0

@@ -82,7 +82,7 @@ def test_every_block_has_a_language_that_is_run_or_only_shown() -> None:
     assert not unknown
 
 
-def test_words_behind_the_language_are_known() -> None:
+def test_words_after_the_language_are_known() -> None:
     for block in _all():
         for word in block.words:
             assert word in ("no-test", "output") or word.startswith("title="), block.place

@@ -28,10 +28,10 @@ from platform_events.channels.status import ChannelStatus, LeaderStatus, MemberS
 from platform_events.channels.transfer import _LONGEST_REASON, _MOST_RECORDS
 from platform_events.cli.program import program
 from platform_events.cli.terminal.failures import report_failure
-from platform_events.cli.views.channels import _MEMBER_COLUMNS, _document
-from platform_events.cli.views.holding import _SECONDS
+from platform_events.cli.views.activation import _SECONDS
 from platform_events.cli.views.plan import _MARKS
 from platform_events.cli.views.replay_id import DELETED, READABLE
+from platform_events.cli.views.streams import _MEMBER_COLUMNS, _describe_channel
 from platform_events.definitions.model import ChannelDefinition, EventDefinition
 from platform_events.definitions.schema import Schema
 from platform_events.errors import PlatformEventsError
@@ -283,7 +283,7 @@ class TestChannels:
         assert set(names_in(told)) == set(get_args(State))
 
     def test_columns_and_keys_of_streams(self) -> None:
-        document = _document(STATUS)
+        document = _describe_channel(STATUS)
         rows = self.PAGE.table("Watching a channel")
         assert [row[0] for row in rows] == [
             column for column in _MEMBER_COLUMNS if column not in ("CHANNEL", "MEMBER")

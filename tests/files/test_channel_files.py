@@ -90,7 +90,7 @@ def test_partitions_are_one_or_those_of_each_member(tmp_path: Path) -> None:
     assert channel(tmp_path, as_many).partitions == 4
 
 
-def test_channels_stand_in_directories_below_too(tmp_path: Path) -> None:
+def test_channels_are_found_in_directories_below_too(tmp_path: Path) -> None:
     text = "channel: {}__chn\nmembers: [{{event: A__e}}]\n"
     places = {"channels/x/y/D__chn.yml": text.format("D"), PLACE: text.format("C")}
     found = load_definitions(write(tmp_path, {**EVENTS, **places}))
@@ -227,7 +227,7 @@ def test_nothing_is_called_missing_while_a_file_cannot_be_read(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["C__chn.yaml", "sub/channels/C__chn.yaml"])
-def test_a_channel_stands_in_its_directory(tmp_path: Path, name: str) -> None:
+def test_a_channel_belongs_in_its_directory(tmp_path: Path, name: str) -> None:
     write(tmp_path, {**EVENTS, name: "channel: C__chn\nmembers: [{event: A__e}]\n"})
     (problem,) = problems_of(tmp_path)
     assert str(problem) == (
@@ -294,7 +294,7 @@ def test_a_filter_s_mistake_is_shown_in_the_file(
     assert "\n" not in str(problem)
 
 
-def test_what_is_missing_at_the_end_is_shown_behind_it(tmp_path: Path) -> None:
+def test_what_is_missing_at_the_end_is_shown_after_it(tmp_path: Path) -> None:
     write(tmp_path, {**EVENTS, PLACE: "channel: C__chn\nmembers: [{event: A__e, filter: 'n ='}]\n"})
     (problem,) = problems_of(tmp_path)
     assert problem.excerpt.splitlines()[0] == "members: [{event: A__e, filter: 'n ='}]"

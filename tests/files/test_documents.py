@@ -101,7 +101,7 @@ def test_an_alias_is_written_out_where_it_stands() -> None:
     assert inner.path == "b[1].k"
 
 
-def test_an_anchor_may_be_set_anew() -> None:
+def test_an_anchor_may_be_set_again() -> None:
     assert yaml("a: &x 1\nb: *x\nc: &x 2\nd: *x\n") == {"a": 1, "b": 1, "c": 2, "d": 2}
 
 

@@ -98,7 +98,7 @@ def test_every_style(text: str) -> None:
     ("text", "end"),
     [("a: 'it''s'\n", "'\n"), ("a: x\n", "\n"), ('a: "\\x41"\n', '"\n'), ("a: |-\n  x\n", "\n")],
 )
-def test_the_place_behind_the_last_character(text: str, end: str) -> None:
+def test_the_place_after_the_last_character(text: str, end: str) -> None:
     _, offsets = offsets_of(text)
     assert text[offsets[-1] :] == end
 

@@ -205,7 +205,7 @@ def test_the_excerpt_points_at_the_place() -> None:
     assert caught.value.excerpt(text) == "  AND note = other\n             ^~~~~"
 
 
-def test_the_excerpt_of_an_end_points_behind_it() -> None:
+def test_the_excerpt_of_an_end_points_after_it() -> None:
     with pytest.raises(FilterError) as caught:
         parse_filter("amount >")
     assert caught.value.excerpt("amount >") == "amount >\n        ^"

@@ -64,6 +64,6 @@ def test_a_definite_no_is_certain(producer: RecordProducer) -> None:
     assert report(producer, KafkaError.MSG_SIZE_TOO_LARGE) is False
 
 
-def test_a_no_behind_an_unanswered_attempt_is_not(producer: RecordProducer) -> None:
+def test_a_no_after_an_unanswered_attempt_is_not(producer: RecordProducer) -> None:
     assert report(producer, REFUSED, trouble_meanwhile=True) is None
     assert report(producer, REFUSED, latency=31.0) is None

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share."""
+"""Commands as click has them here, with the arguments and options that several share."""
 
 from __future__ import annotations
 
@@ -14,18 +14,60 @@ import click
 from platform_events.definitions.durations import DURATION_PATTERN, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from platform_events.bus.values import Start
     from platform_events.replay import ReplayId
 
 _Decorated = TypeVar("_Decorated", bound="Callable[..., Any]")
+CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 DEFAULT_PATH = "schemas"
 _KEYWORDS = ("latest", "earliest")
 _AGE = re.compile(DURATION_PATTERN, re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SCHEMA_ID_LENGTH = 22
+_ID = re.compile(r"[A-Za-z0-9_-]+=*")
+_OPTIONS_NEVER_HAVE = re.compile(r"[A-Z0-9_]")
 _FORMS = "latest, earliest, an age such as 15m, a time such as 2024-01-31T12:00:00Z or a replay ID"
+
+
+class Command(click.Command):
+    """A command whose help ends with examples."""
+
+    def __init__(self, *args: Any, examples: Sequence[str] = (), **extra: Any) -> None:
+        extra.setdefault("context_settings", CONTEXT_SETTINGS)
+        super().__init__(*args, **extra)
+        self.examples = tuple(examples)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the examples as they are."""
+        if self.examples:
+            with formatter.section("Examples"):
+                for example in self.examples:
+                    formatter.write(f"  {example}\n")
+
+
+class IdCommand(Command):
+    """A command with one argument, an ID, which may begin with `-`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Move what is an ID after `--`, where nothing is an option."""
+        if "--" not in args:
+            ids = [text for text in args if looks_like_id(text)]
+            if ids:
+                args = [text for text in args if text not in ids] + ["--", *ids]
+        return super().parse_args(ctx, args)
+
+
+class Group(click.Group):
+    """A group of commands without options of its own."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **extra: Any) -> None:
+        extra.setdefault("context_settings", CONTEXT_SETTINGS)
+        super().__init__(*args, **extra)
 
 
 def definitions_path(command: _Decorated) -> _Decorated:
@@ -33,6 +75,12 @@ def definitions_path(command: _Decorated) -> _Decorated:
     return click.argument(
         "path", default=DEFAULT_PATH, metavar="[PATH]", type=click.Path(path_type=Path)
     )(command)
+
+
+def input_file(command: _Decorated) -> _Decorated:
+    """Add the argument `file`: what to read; None if nothing is named, - for stdin."""
+    kind = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True)
+    return click.argument("file", metavar="[FILE|-]", required=False, type=kind)(command)
 
 
 def json_option(command: _Decorated) -> _Decorated:
@@ -110,6 +158,19 @@ def parse_header(text: str) -> tuple[str, str]:
     if not separator or not name:
         raise click.BadParameter(f"{text!r} is not NAME=VALUE")
     return name, value
+
+
+def looks_like_id(text: str) -> bool:
+    """Whether an argument that begins with `-` is an ID rather than an option.
+
+    Options are lowercase words after two dashes; IDs are base64url. Only a schema ID has exactly
+    22 characters, and no option of a command that takes one does.
+    """
+    if not text.startswith("-") or text in ("-", "--") or not _ID.fullmatch(text):
+        return False
+    if len(text.rstrip("=")) == _SCHEMA_ID_LENGTH or _OPTIONS_NEVER_HAVE.search(text):
+        return True
+    return not text.startswith("--") and len(text) > len("-h")
 
 
 def _parse_time(text: str) -> datetime:

@@ -6,11 +6,11 @@ import difflib
 import importlib
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from platform_events.cli.base import CONTEXT_SETTINGS
+from platform_events.cli.arguments import CONTEXT_SETTINGS
 from platform_events.cli.connection import Connection
 from platform_events.cli.terminal.failures import is_debugging, report_failure
 from platform_events.cli.terminal.interruption import exit_status, signals
@@ -20,28 +20,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-class _Place(NamedTuple):
-    module: str
-    attribute: str
-    help: str
-
-
 _PACKAGE = "platform_events.cli.commands"
 _COMMANDS = {
-    "init": _Place("init", "init", "Write an example schemas/ to start from."),
-    "up": _Place("up", "up", "Run Kafka and the bus on this machine, for development."),
-    "demo": _Place("demo", "demo", "Show everything on free ports with real data, then stop."),
-    "check": _Place("check", "check", "Check definitions, without a broker."),
-    "plan": _Place("plan", "plan", "Show what apply would change."),
-    "apply": _Place("apply", "apply", "Make topics and catalog what the definitions say."),
-    "publish": _Place("publish", "publish", "Publish events from NDJSON."),
-    "subscribe": _Place("subscribe", "subscribe", "Print a stream's events as NDJSON."),
-    "streams": _Place("streams", "streams", "List the streams and what they hold."),
-    "route": _Place("route", "route", "Fill the channels from their member events."),
-    "schema": _Place("schema", "schema", "Look at Avro schemas."),
-    "filter": _Place("filter", "filter", "Try filters of channels."),
-    "replay-id": _Place("replay_id", "replay_id", "Look into replay IDs."),
-    "completion": _Place("completion", "completion", "Print the completion script of a shell."),
+    "init": "Write an example schemas/ to start from.",
+    "up": "Run Kafka and the bus on this machine, for development.",
+    "demo": "Show everything on free ports with real data, then stop.",
+    "check": "Check definitions, without a broker.",
+    "plan": "Show what apply would change.",
+    "apply": "Make topics and catalog what the definitions say.",
+    "publish": "Publish events from NDJSON.",
+    "subscribe": "Print a stream's events as NDJSON.",
+    "streams": "List the streams and what they hold.",
+    "route": "Fill the channels from their member events.",
+    "schema": "Look at Avro schemas.",
+    "filter": "Try filters of channels.",
+    "replay-id": "Look into replay IDs.",
+    "completion": "Print the completion script of a shell.",
 }
 """In the order of the help. The help is here so that listing it imports no command."""
 
@@ -55,11 +49,10 @@ class Program(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import a command."""
-        place = _COMMANDS.get(cmd_name)
-        if place is None:
+        if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"{_PACKAGE}.{place.module}")
-        command: click.Command = getattr(module, place.attribute)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(f"{_PACKAGE}.{name}"), name)
         return command
 
     def resolve_command(
@@ -75,7 +68,7 @@ class Program(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the list of commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, place.help) for name, place in _COMMANDS.items()])
+            formatter.write_dl(list(_COMMANDS.items()))
 
     def main(
         self,

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from platform_events.cli.arguments import change_options, definitions_path, json_option
-from platform_events.cli.base import Command
+from platform_events.cli.arguments import Command, change_options, definitions_path, json_option
 from platform_events.cli.terminal.failures import FAILED
 from platform_events.cli.terminal.output import note, print_json, print_line, print_lines
 from platform_events.errors import BrokerError, UsageError
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from platform_events.catalog.plan import Change, Plan
     from platform_events.cli.connection import Connection
-    from platform_events.cli.views.holding import Holding
+    from platform_events.cli.views.activation import Activation
     from platform_events.settings import Settings
 
 
@@ -78,13 +77,13 @@ def apply(
         raise
     if not plan.effective and not as_json:
         print_lines(plan_lines(plan, settings.tenant))
-    holdings = {} if declined else _await_routers(settings, plan, show)
+    activations = {} if declined else _await_routers(settings, plan, show)
     if as_json:
         applied = bool(plan.effective) and not declined
         document = plan_document(plan, settings.tenant, applied=applied)
         for change in document["changes"]:
-            if change["name"] in holdings:
-                change.update(holdings[change["name"]].document())
+            if change["name"] in activations:
+                change.update(activations[change["name"]].document())
         print_json(document)
     if declined:
         note("nothing was changed")
@@ -94,17 +93,17 @@ def apply(
 
 def _await_routers(
     settings: Settings, plan: Plan, show: Callable[[str], None]
-) -> dict[str, Holding]:
-    from platform_events.cli.views.holding import find_holdings
+) -> dict[str, Activation]:
+    from platform_events.cli.views.activation import find_activations
 
-    holdings: dict[str, Holding] = {}
+    activations: dict[str, Activation] = {}
     try:
-        for holding in find_holdings(settings, plan):
-            show(holding.line())
-            holdings[holding.channel] = holding
+        for activation in find_activations(settings, plan):
+            show(activation.line())
+            activations[activation.channel] = activation
     except BrokerError as error:
         note(f"applied; what routers do with it is not known: {error}")
-    return holdings
+    return activations
 
 
 def _confirm_deletions(plan: Plan) -> bool:

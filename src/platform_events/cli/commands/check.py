@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from platform_events.cli.arguments import definitions_path, json_option
-from platform_events.cli.base import Command
+from platform_events.cli.arguments import Command, definitions_path, json_option
 from platform_events.cli.terminal.failures import BreakingChangeError
 from platform_events.cli.terminal.output import print_json, print_lines
 from platform_events.errors import UsageError

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from platform_events.cli.base import Command
-from platform_events.cli.local import local_settings, refuse_other_cluster, running_kafka
+from platform_events.cli.arguments import Command
+from platform_events.cli.connection import running_kafka
 from platform_events.cli.terminal.output import print_line
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def demo(connection: Connection) -> None:
 
     Needs: pip install 'platform-events[local]'
     """
-    refuse_other_cluster(connection, "demo", "leave it out")
+    connection.refuse_other_cluster("demo", "leave it out")
     from platform_events.demo.narration import Narrator
     from platform_events.demo.tour import give_tour
 
@@ -39,7 +39,7 @@ def demo(connection: Connection) -> None:
             f"Apache Kafka serves at {kafka.bootstrap_servers} after "
             f"{time.monotonic() - begin:.1f} s, its data in a temporary directory."
         )
-        give_tour(local_settings(connection, kafka), narrator)
+        give_tour(connection.local_settings(kafka), narrator)
     narrator.begin_chapter("The end")
     narrator.claim(
         not kafka.pids and not kafka.data_dir.exists(),

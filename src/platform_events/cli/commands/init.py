@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from platform_events.cli.arguments import DEFAULT_PATH
-from platform_events.cli.base import Command
+from platform_events.cli.arguments import DEFAULT_PATH, Command
 from platform_events.cli.terminal.failures import InputOutputError
 from platform_events.cli.terminal.output import note, print_lines
 from platform_events.errors import UsageError

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from platform_events.cli.arguments import change_options, definitions_path, json_option
-from platform_events.cli.base import Command
+from platform_events.cli.arguments import Command, change_options, definitions_path, json_option
 from platform_events.cli.terminal.output import print_json, print_lines
 from platform_events.errors import PlanRefusedError
 

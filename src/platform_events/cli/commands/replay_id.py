@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from platform_events.cli.arguments import json_option
-from platform_events.cli.base import Group, IdCommand
+from platform_events.cli.arguments import Group, IdCommand, json_option
 from platform_events.cli.terminal.output import note, print_json, print_lines
 
 if TYPE_CHECKING:

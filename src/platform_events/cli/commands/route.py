@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from typing import TYPE_CHECKING
 
 import click
 
-from platform_events.cli.base import Command
+from platform_events.cli.arguments import Command
+from platform_events.cli.terminal.interruption import stop_event
 from platform_events.cli.terminal.output import note
 from platform_events.cli.views.router import shown_router
 
@@ -35,20 +34,7 @@ def route(connection: Connection) -> None:
     that dies. New and changed channels are noticed while it runs. What each channel does is said
     on stderr, and shown anywhere by platform-events streams.
     """
-    stop = _set_by_signals()
+    stop = stop_event(insistently=True)
     with shown_router(connection.settings()) as router:
         router.run(stop)
     note("stopped")
-
-
-def _set_by_signals() -> threading.Event:
-    """Let Ctrl-C and SIGTERM set the event; a second one interrupts."""
-    stop = threading.Event()
-
-    def receive(number: int, _: object) -> None:
-        signal.signal(number, signal.default_int_handler)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, receive)
-    return stop

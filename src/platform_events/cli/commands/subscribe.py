@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from platform_events.cli.arguments import parse_seconds, parse_start
-from platform_events.cli.base import Command
-from platform_events.cli.commands.completion import complete_streams
+from platform_events.cli.arguments import Command, parse_seconds, parse_start
+from platform_events.cli.stream_names import complete_streams
 from platform_events.cli.terminal.interruption import signals
 from platform_events.cli.terminal.output import note, print_lines, reader_is_gone
 
@@ -106,7 +105,7 @@ def _print_events(
     limit: int | None,
     timeout: float | None,
 ) -> None:
-    from platform_events.cli.events.documents import EventWriter
+    from platform_events.cli.events.writer import EventWriter
     from platform_events.cli.terminal.failures import UndecodableError
     from platform_events.errors import UndecodableRecordError
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import shlex
 import signal
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from platform_events.cli.base import Command
-from platform_events.cli.local import local_settings, refuse_other_cluster, running_kafka
+from platform_events.cli.arguments import Command
+from platform_events.cli.connection import running_kafka
+from platform_events.cli.terminal.interruption import stop_event
 from platform_events.cli.terminal.output import note, print_line
 from platform_events.cli.views.router import shown_router
 
@@ -87,40 +87,29 @@ def up(
 
     Needs: pip install 'platform-events[local]'
     """
-    refuse_other_cluster(connection, "up", "choose its port with --kafka-port")
+    connection.refuse_other_cluster("up", "choose its port with --kafka-port")
     # A shell lets its background jobs ignore Ctrl-C; a script that sends SIGINT means it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
-        _run(connection, kafka_port, data_dir, schemas, brokers, kafka_home)
+        usual_servers = connection.settings().bootstrap_servers
+        definitions = _load(schemas)
+        with running_kafka(
+            brokers=brokers, data_dir=data_dir, port=kafka_port, kafka_home=kafka_home
+        ) as kafka:
+            settings = connection.local_settings(kafka)
+            if definitions is not None:
+                _apply(settings, definitions, schemas)
+            servers = kafka.bootstrap_servers
+            if usual_servers not in (servers, *servers.split(",")):
+                note(f"other commands find it with PLATFORM_EVENTS_BOOTSTRAP_SERVERS={servers}")
+            stop = stop_event(insistently=False)
+            with _routing(settings) as router:
+                data = shlex.quote(str(kafka.data_dir))
+                print_line(f"ready kafka={shlex.quote(servers)} data={data}")
+                while not stop.wait(_LOOK_EVERY):
+                    kafka.check()
+                    router.check()
     note(f"stopped; {data_dir} keeps the events" if data_dir.exists() else "stopped")
-
-
-def _run(
-    connection: Connection,
-    kafka_port: int,
-    data_dir: Path,
-    schemas: Path,
-    brokers: int,
-    kafka_home: Path | None,
-) -> None:
-    usual_servers = connection.settings().bootstrap_servers
-    definitions = _load(schemas)
-    with running_kafka(
-        brokers=brokers, data_dir=data_dir, port=kafka_port, kafka_home=kafka_home
-    ) as kafka:
-        settings = local_settings(connection, kafka)
-        if definitions is not None:
-            _apply(settings, definitions, schemas)
-        servers = kafka.bootstrap_servers
-        if usual_servers not in (servers, *servers.split(",")):
-            note(f"other commands find it with PLATFORM_EVENTS_BOOTSTRAP_SERVERS={servers}")
-        stop = _catch_signals()
-        with _routing(settings) as router:
-            data = shlex.quote(str(kafka.data_dir))
-            print_line(f"ready kafka={shlex.quote(servers)} data={data}")
-            while not stop.wait(_LOOK_EVERY):
-                kafka.check()
-                router.check()
 
 
 @contextlib.contextmanager
@@ -154,11 +143,3 @@ def _apply(settings: Settings, definitions: Definitions, schemas: Path) -> None:
     plan = apply(settings, definitions, plan_options(settings), progress=tell)
     if not plan.effective:
         note(f"{schemas}: nothing to apply, everything is as defined")
-
-
-def _catch_signals() -> threading.Event:
-    """Let Ctrl-C and SIGTERM no longer interrupt what runs, but set the returned event."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop

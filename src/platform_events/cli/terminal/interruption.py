@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -99,3 +100,21 @@ def exit_status(interrupt: KeyboardInterrupt) -> int:
     """Return the exit status that shells use for a process that a signal ended."""
     number = signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT
     return _SIGNAL_STATUS + number
+
+
+def stop_event(*, insistently: bool) -> threading.Event:
+    """Let SIGINT and SIGTERM set the returned event from now on, instead of interrupting.
+
+    Args:
+        insistently: a second one interrupts.
+    """
+    stop = threading.Event()
+
+    def receive(number: int, _: object) -> None:
+        if insistently:
+            signal.signal(number, signal.default_int_handler)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, receive)
+    return stop

@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
 _ENDLESS = 10_000
 """Columns of a table's line at most."""
@@ -28,6 +29,11 @@ def json_line(document: Any) -> str:
         # A lone surrogate, which only an escape can carry.
         return _COMPACT_ASCII.encode(document)
     return line
+
+
+def iso_time(moment: datetime) -> str:
+    """Return a time in UTC as text with milliseconds."""
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -1,16 +1,20 @@
-"""How far a file was published, for whoever sits at the terminal."""
+"""Bars for whoever sits at the terminal."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Self
 
+from platform_events.cli.terminal.output import note
+
 if TYPE_CHECKING:
-    from types import TracebackType
+    from rich.progress import Progress, TaskID
+
+_MEGABYTE = 1_000_000
 
 
 class ByteProgress:
-    """A bar on stderr; nothing at all unless stderr is a terminal that stdout does not share.
+    """How far a file was published: a bar on stderr, if that is a terminal and stdout is not.
 
     Args:
         total: bytes of the input; None if that is not known, which shows no bar.
@@ -43,11 +47,47 @@ class ByteProgress:
             self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+class DownloadProgress:
+    """Shows a download from its first byte on: a bar on a terminal, else one line."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._is_told = False
+
+    def advance(self, done: int, total: int) -> None:
+        """Show that `done` of `total` bytes are there."""
+        if not self._is_told:
+            self._is_told = True
+            self._begin(total)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _begin(self, total: int) -> None:
+        if not sys.stderr.isatty():
+            note(f"downloading Kafka, {total / _MEGABYTE:.0f} MB, once on this machine")
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+
+        self._bar = Progress(
+            "downloading Kafka, once on this machine",
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=total)
+        self._bar.start()

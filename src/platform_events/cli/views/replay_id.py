@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from platform_events.bus.starts import identify
 from platform_events.bus.values import EPOCH
+from platform_events.cli.terminal.output import iso_time
 from platform_events.names import stream_path
 from platform_events.replay import (
     OffsetPosition,
@@ -172,7 +173,6 @@ def _plain(error: ReplayError, path: str) -> str:
 
 def _iso(time_ms: int) -> str:
     try:
-        moment = EPOCH + timedelta(milliseconds=time_ms)
+        return iso_time(EPOCH + timedelta(milliseconds=time_ms))
     except OverflowError:
         return f"{time_ms} ms since 1970"
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

@@ -6,8 +6,8 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from platform_events.cli.events.lines import read_lines
-from platform_events.cli.events.parsing import LineReader, RefusedLineError
+from platform_events.cli.events.reader import LineReader, RefusedLineError
+from platform_events.cli.terminal.input import read_lines
 from platform_events.cli.terminal.interruption import signals
 from platform_events.cli.terminal.output import json_line, print_lines
 from platform_events.errors import ClosedError
@@ -25,7 +25,7 @@ CLOSE_WITHIN = 2.0
 """Seconds that a signal waits for events on their way before they become UNKNOWN."""
 
 
-class Publishing:
+class LinePublisher:
     """Publishes the lines of one input to one event.
 
     Raises:

@@ -1,15 +1,15 @@
-"""From a line of input to what is published."""
+"""Lines of input as what is published: payloads, or events as `subscribe` prints them."""
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from platform_events.bus.values import EventMessage
-from platform_events.cli.events.documents import header_from_json
-from platform_events.cli.events.lines import MAX_LINE
 from platform_events.cli.terminal.failures import InvalidJsonError, LineTooLongError
+from platform_events.cli.terminal.input import MAX_LINE
 from platform_events.errors import PayloadError, PlatformEventsError
 from platform_events.payloads.json_values import compile_from_json
 
@@ -109,10 +109,24 @@ def _read_headers(document: Any) -> dict[str, str | bytes]:
     headers: dict[str, str | bytes] = {}
     for name, value in document.items():
         try:
-            headers[name] = header_from_json(value)
+            headers[name] = _header_value(value)
         except ValueError as error:
             raise PayloadError(f"headers.{name}", str(error)) from None
     return headers
+
+
+def _header_value(value: Any) -> str | bytes:
+    """Return the header's value: text, or bytes that are not UTF-8.
+
+    Raises:
+        ValueError: it is of neither form.
+    """
+    if isinstance(value, str):
+        value.encode()
+        return value
+    if isinstance(value, dict) and value.keys() == {"base64"} and isinstance(value["base64"], str):
+        return base64.b64decode(value["base64"], validate=True)
+    raise ValueError('it must be text or {"base64": text}')
 
 
 def _parse(line: bytes) -> Any:

@@ -1,12 +1,16 @@
-"""Reading lines as they come: at once from a pipe, in bounded memory from a large file."""
+"""Reading a file or stdin: lines as they come from a pipe, a large file in bounded memory."""
 
 from __future__ import annotations
 
 import os
 import select
+import stat
+import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from platform_events.cli.terminal.interruption import signals
+from platform_events.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +20,36 @@ CHUNK = 1024 * 1024
 MAX_LINE = 4 * 1024 * 1024
 """Bytes of a line at most; a longer one is passed over without keeping it."""
 _BOM = b"\xef\xbb\xbf"
+_STDIN = "-"
+
+
+@contextmanager
+def open_input(file: str | None, what: str) -> Iterator[tuple[int, int | None]]:
+    """Give the descriptor of an input, and its size if it is a file.
+
+    Args:
+        file: its path; `-` is stdin, and so is None unless that is a terminal.
+        what: the input has, in words.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    if file is None or file == _STDIN:
+        if sys.stdin is None:
+            raise UsageError(f"stdin is closed; name a FILE or pipe {what} in")
+        if file is None and sys.stdin.isatty():
+            raise UsageError(f"name a FILE, pipe {what} in, or give - to type them")
+        yield sys.stdin.fileno(), None
+        return
+    try:
+        descriptor = os.open(file, os.O_RDONLY)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from None
+    try:
+        status = os.fstat(descriptor)
+        yield descriptor, status.st_size if stat.S_ISREG(status.st_mode) else None
+    finally:
+        os.close(descriptor)
 
 
 def read_lines(descriptor: int) -> Iterator[tuple[list[bytes | None], int]]:

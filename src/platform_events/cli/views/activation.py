@@ -23,14 +23,14 @@ _SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class Activation:
     """A channel's definition, and where it begins to hold."""
 
     channel: str
     definition: int
     """Its number."""
     replay_id: str | None
-    """Events of the channel after this one are judged by it; None: no router has taken it up."""
+    """Events of the channel after this one are judged by it; None: no router has come to it."""
     obstacle: str = ""
     """Why not, in words."""
 
@@ -45,7 +45,7 @@ class Holding:
         return {"definition": self.definition, "holds_after": self.replay_id}
 
 
-def find_holdings(settings: Settings, plan: Plan) -> Iterator[Holding]:
+def find_activations(settings: Settings, plan: Plan) -> Iterator[Activation]:
     """Yield where each channel's new definition holds, waiting up to 10 s for routers.
 
     Raises:
@@ -65,7 +65,7 @@ def find_holdings(settings: Settings, plan: Plan) -> Iterator[Holding]:
             stream = find_stream(entry, settings.namespace.topic(name), admin)
             left = max(deadline - time.monotonic(), 0)
             at = await_definition(settings, entry, stream.topic.partitions, left)
-            yield Holding(
+            yield Activation(
                 name,
                 entry.feeding.number,
                 None if at is None else str(stream.identity.position_id(at)),

@@ -7,13 +7,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from platform_events.bus.starts import find_stream
-from platform_events.cli.events.lines import read_lines
-from platform_events.cli.events.parsing import LineReader, RefusedLineError
+from platform_events.cli.events.reader import LineReader, RefusedLineError
+from platform_events.cli.terminal.input import read_lines
 from platform_events.definitions.schema import CREATED_BY, CREATED_DATE
-from platform_events.errors import PayloadError, UsageError
-from platform_events.filters import check_filter, explain, parse_filter
+from platform_events.errors import DefinitionsError, PayloadError, Problem, UsageError
+from platform_events.filters import FilterError, check_filter, explain, parse_filter
 from platform_events.filters.binding import bind
-from platform_events.names import stream_name
+from platform_events.names import is_channel_name, stream_name
 from platform_events.payloads.codec import PayloadDecoder, PayloadEncoder
 from platform_events.payloads.json_values import compile_from_json
 from platform_events.payloads.types import parse_record
@@ -35,6 +35,15 @@ Verdict: TypeAlias = "dict[str, Any]"
 _Definition = TypeVar("_Definition")
 _ENVELOPE = frozenset({"stream", "event_id", "type", "payload"})
 """Keys that tell a line of `subscribe` from a payload."""
+
+
+class WrongFilterError(UsageError):
+    """An expression of the command line is no filter for the event."""
+
+    def __init__(self, error: FilterError, text: str) -> None:
+        super().__init__(f"the filter is wrong: {error}")
+        self.excerpt = error.excerpt(text)
+        """The expression and below it a mark at the place."""
 
 
 class Definitions(Protocol):
@@ -156,6 +165,45 @@ class _Member:
             record = parse_record(catalog.schema(schema_id).parsed)
             self._bound[schema_id] = self._parsed and bind(self._parsed, record, strict=False)
         return self._bound[schema_id]
+
+
+def make_judge(target: str, event: str | None, definitions: Definitions) -> Judge:
+    """Return what judges events by a channel's filters, or by an expression.
+
+    Args:
+        target: the channel's name, or the expression.
+        event: the one that the expression is for; of a channel only this member.
+        definitions: of the channel and the events.
+
+    Raises:
+        WrongFilterError: the expression is no filter for the event.
+        DefinitionsError: a filter of the channel is none.
+        UsageError: the event is missing, or no member.
+        PlatformEventsError: an event or the channel is not defined.
+    """
+    name = target.removeprefix("/event/")
+    if is_channel_name(name):
+        filters = {member.event: member.filter for member in definitions.channel(name).members}
+        if event is not None:
+            only = stream_name(event)
+            if only not in filters:
+                raise UsageError(f"{only} is no member of {name}: {', '.join(filters)}")
+            filters = {only: filters[only]}
+    elif event is None:
+        raise UsageError("--event is missing: the name of the event that the expression is for")
+    else:
+        filters = {stream_name(event): target}
+    judge = Judge()
+    for member, text in filters.items():
+        try:
+            judge.add(definitions.event(member), text)
+        except FilterError as error:
+            if text is target:
+                raise WrongFilterError(error, text) from error
+            raise DefinitionsError(
+                [Problem(name, f"the filter of {member}: {error}", excerpt=error.excerpt(text))]
+            ) from error
+    return judge
 
 
 def recent_events(

@@ -1,0 +1,191 @@
+"""What streams hold and how channels are fed, as tables for people and as JSON."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from platform_events.bus.starts import identify
+from platform_events.bus.values import EPOCH
+from platform_events.channels.status import channel_statuses
+from platform_events.cli.terminal.output import iso_time, print_line, print_table
+from platform_events.definitions.durations import format_duration
+from platform_events.names import is_channel_name, stream_path
+from platform_events.replay import LowWaterMark
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from platform_events.bus.bus import EventBus
+    from platform_events.catalog.state import Entry
+    from platform_events.channels.status import ChannelStatus
+    from platform_events.kafka.admin import Topic
+
+_READY = "ready"
+_PENDING = "pending"
+_MISSING = "topic missing"
+_UNREADABLE = "unreadable"
+_COLUMNS = [
+    "NAME", "KIND", "PARTITIONS", "RETENTION", "EVENTS", "EARLIEST", "LATEST", "STATE",
+]  # fmt: skip
+_NUMBERS = (2, 3, 4)
+_MEMBER_COLUMNS = [
+    "CHANNEL", "MEMBER", "DEFINITION", "LAG", "AGE", "PASSED", "FILTERED", "DEAD-LETTERED",
+    "EXPIRED", "FILTER",
+]  # fmt: skip
+_MEMBER_NUMBERS = (2, 3, 4, 5, 6, 7, 8)
+_ROUTER_COLUMNS = ["CHANNEL", "PARTITION", "STATE", "ROUTER", "HOST", "DETAIL"]
+_ROUTER_NUMBERS = (1,)
+_NOTHING = "-"
+_SECOND = 1000
+
+
+def describe_streams(bus: EventBus) -> list[dict[str, Any]]:
+    """Return each stream as JSON: what it holds, and of a channel how it is fed.
+
+    Raises:
+        BrokerError: the cluster cannot be asked.
+    """
+    entries = bus.catalog.entries()
+    topic_of = {entry.name: bus.settings.namespace.topic(entry.name) for entry in entries}
+    described = bus.admin.describe(topic_of.values())
+    topics = {name: topic for name, topic in described.items() if topic is not None}
+    # Before the offsets are asked for, so that it is no later than what comes after them.
+    now_ms = int(time.time() * 1000)
+    partitions = {topic.name: topic.partitions for topic in topics.values()}
+    marks = bus.admin.watermarks(partitions)
+    statuses = channel_statuses(bus.settings, bus.admin, entries, partitions)
+    return [
+        _describe_stream(
+            bus, entry, topics.get(topic_of[entry.name]), marks.get(topic_of[entry.name]), now_ms
+        )
+        | _describe_channel(statuses.get(entry.name))
+        for entry in entries
+    ]
+
+
+def print_streams(documents: Sequence[dict[str, Any]]) -> None:
+    """Print a table of streams and, if there are channels, one of members and one of routers."""
+    print_table(_COLUMNS, [_row(document) for document in documents], _NUMBERS)
+    channels = [document for document in documents if "members" in document]
+    if not channels:
+        return
+    print_line("")
+    members = [_member_row(one["name"], member) for one in channels for member in one["members"]]
+    print_table(_MEMBER_COLUMNS, members, _MEMBER_NUMBERS)
+    print_line("")
+    routers = [_router_row(one["name"], part) for one in channels for part in one["routing"]]
+    print_table(_ROUTER_COLUMNS, routers, _ROUTER_NUMBERS)
+
+
+def _describe_stream(
+    bus: EventBus,
+    entry: Entry,
+    topic: Topic | None,
+    marks: list[tuple[int, int]] | None,
+    now_ms: int,
+) -> dict[str, Any]:
+    definition = entry.active or entry.wanted
+    state = _PENDING if entry.pending else _READY if topic is not None else _MISSING
+    document: dict[str, Any] = {
+        "name": entry.name,
+        "stream": stream_path(entry.name),
+        "kind": "channel" if is_channel_name(entry.name) else "event",
+        "state": _UNREADABLE if definition is None else state,
+        "partitions": definition and definition.partitions,
+        "retention": definition and format_duration(definition.retention_ms),
+        "events": None,
+        "earliest_replay_id": None,
+        "latest_replay_id": None,
+    }
+    if topic is not None and marks is not None:
+        identity = identify(entry, topic, bus.admin.cluster_id()).identity
+        latest_ms = now_ms - LowWaterMark.MARGIN_MS
+        document |= {
+            "partitions": topic.partitions,
+            "events": sum(end - first for first, end in marks),
+            "earliest_replay_id": str(identity.position_id([first for first, _ in marks])),
+            "latest_replay_id": str(identity.position_id([end for _, end in marks], latest_ms)),
+        }
+    return document
+
+
+def _describe_channel(status: ChannelStatus | None) -> dict[str, Any]:
+    if status is None:
+        return {}
+    return {
+        "definition": status.definition,
+        "members": [
+            {
+                "event": member.event,
+                "filter": member.filter or None,
+                "definition": member.definition,
+                "lag_events": member.lag,
+                "lag_seconds": None if member.lag_ms is None else member.lag_ms / _SECOND,
+                "passed": member.passed,
+                "filtered": member.filtered,
+                "dead_lettered": member.dead_lettered,
+                "expired": member.expired,
+            }
+            for member in status.members
+        ],
+        "routing": [
+            {
+                "partition": part.partition,
+                "state": part.state,
+                "router": part.leader,
+                "host": part.host,
+                "detail": part.detail,
+                "since": None if part.since_ms is None else _time(part.since_ms),
+            }
+            for part in status.partitions
+        ],
+    }
+
+
+def _time(time_ms: int) -> str:
+    return iso_time(EPOCH + timedelta(milliseconds=time_ms))
+
+
+def _row(document: dict[str, Any]) -> list[str]:
+    events = document["events"]
+    return [
+        document["name"],
+        document["kind"],
+        str(document["partitions"] or _NOTHING),
+        document["retention"] or _NOTHING,
+        _NOTHING if events is None else f"{events:,}",
+        document["earliest_replay_id"] or _NOTHING,
+        document["latest_replay_id"] or _NOTHING,
+        document["state"],
+    ]
+
+
+def _member_row(channel: str, member: dict[str, Any]) -> list[str]:
+    age = member["lag_seconds"]
+    counts = [member[name] for name in ("passed", "filtered", "dead_lettered", "expired")]
+    return [
+        channel,
+        member["event"],
+        _number(member["definition"]),
+        _number(member["lag_events"]),
+        _NOTHING if age is None else f"{age:.1f} s",
+        *(_number(count) for count in counts),
+        member["filter"] or _NOTHING,
+    ]
+
+
+def _router_row(channel: str, part: dict[str, Any]) -> list[str]:
+    return [
+        channel,
+        str(part["partition"]),
+        part["state"],
+        part["router"] or _NOTHING,
+        part["host"] or _NOTHING,
+        part["detail"],
+    ]
+
+
+def _number(value: int | None) -> str:
+    return _NOTHING if value is None else f"{value:,}"
