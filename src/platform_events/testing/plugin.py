@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 import pytest
 
 from platform_events.testing import KafkaBroker
-from platform_events.testing.sharing import BrokerLease
+from platform_events.testing.sharing import RunBroker
 
-_LEASE = pytest.StashKey[BrokerLease]()
+_BROKER = pytest.StashKey[RunBroker]()
+_INVITATION = "platform_events_broker"
 
 
 @pytest.fixture(scope="session")
-def kafka_broker(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> KafkaBroker:
+def kafka_broker(pytestconfig: pytest.Config) -> KafkaBroker:
     """A real Kafka for the whole run: use its `bootstrap_servers`, and `tenant` for isolation.
 
     The first start on a machine downloads 45 MB.
     """
-    is_worker = hasattr(pytestconfig, "workerinput")
-    lease = BrokerLease(tmp_path_factory.getbasetemp().parent if is_worker else None)
-    address = lease.acquire()
-    pytestconfig.stash[_LEASE] = lease
-    return KafkaBroker(address)
+    invitation = getattr(pytestconfig, "workerinput", {}).get(_INVITATION)
+    if invitation is not None:
+        from platform_events.testing.desk import ask_for_broker  # not in every test run
+
+        return KafkaBroker(ask_for_broker(invitation))
+    return KafkaBroker(pytestconfig.stash[_BROKER].address())
 
 
 @pytest.fixture
@@ -33,9 +34,17 @@ def tenant() -> str:
     return f"t-{secrets.token_hex(4)}"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Give the broker up. Not in the fixture, whose wait for other workers could time out."""
-    lease = session.config.stash.get(_LEASE, None)
-    if lease is not None:
-        lease.release()
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare for the first test that asks for a broker."""
+    config.stash[_BROKER] = RunBroker()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist where to ask."""
+    node.workerinput[_INVITATION] = node.config.stash[_BROKER].invitation()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the broker, after all workers have ended."""
+    config.stash[_BROKER].stop()
