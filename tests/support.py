@@ -17,6 +17,7 @@ from platform_events.catalog.apply import apply, plan_options
 from platform_events.catalog.plan import Plan
 from platform_events.definitions.model import Definitions
 from platform_events.files.loader import load_definitions
+from platform_events.kafka.admin import Admin
 from platform_events.settings import Settings
 
 ORDER = """
@@ -87,8 +88,12 @@ def delete_before(settings: Settings, name: str, offsets: list[int]) -> None:
 
 
 def delete_topic(settings: Settings, name: str) -> None:
+    """Delete a topic by hand, and return when the broker knows it no more."""
+    topic = topic_of(settings, name)
     client = admin_client(settings)
-    client.delete_topics([topic_of(settings, name)])[topic_of(settings, name)].result()
+    client.delete_topics([topic])[topic].result()
+    with Admin(settings) as admin:
+        wait_until(lambda: admin.describe_one(topic) is None)
 
 
 def produce_to(settings: Settings, topic: str, key: bytes, value: bytes) -> None:

@@ -6,12 +6,16 @@ import json
 import os
 import pty
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
-from tests.support import ORDER
+from platform_events.bus.bus import EventBus
+from platform_events.kafka.admin import Admin
+from tests.support import ORDER, topic_of
 
 CHANNEL = """
 channel: Sales__chn
@@ -21,12 +25,13 @@ members:
 OTHER = ORDER.replace("Order_Placed", "Order_Packed")
 
 
-def define(*documents: str) -> None:
+def define(*documents: str, project: str = "shop") -> None:
     directory = Path("schemas")
     directory.mkdir(exist_ok=True)
     for old in directory.rglob("*.yaml"):
         old.unlink()
     (directory / "channels").mkdir(exist_ok=True)
+    (directory / "project.yaml").write_text(f"project: {project}\n")
     for number, document in enumerate(documents):
         folder = directory / "channels" if "channel:" in document else directory
         (folder / f"definition{number}.yaml").write_text(textwrap.dedent(document))
@@ -147,7 +152,9 @@ def test_pruning_needs_consent(live: Any) -> None:
 
     result = live("apply", "--prune")
     assert result.exit_code == 2
-    assert result.stderr.startswith("error: USAGE: Order_Packed__e would be deleted")
+    assert result.stderr.startswith(
+        "error: USAGE: Order_Packed__e: delete the topic with 0 events: nobody can be asked"
+    )
     assert "--yes" in result.stderr
     assert live("plan", "--prune", "--exit-code").exit_code == 3
 
@@ -170,7 +177,7 @@ def test_a_terminal_is_asked(live: Any, spawn: Any, answer: bytes, status: int) 
         byte = process.stderr.read(1)
         assert byte, question
         question += byte
-    assert b"Delete Order_Packed__e with all events?" in question
+    assert b"Order_Packed__e: delete the topic with 0 events\nGo on?" in question
     os.write(ours, answer)
     assert process.wait() == status
     os.close(ours)
@@ -178,6 +185,135 @@ def test_a_terminal_is_asked(live: Any, spawn: Any, answer: bytes, status: int) 
     assert ("nothing was changed" in rest) == (status == 1)
     names = [entry["name"] for entry in json.loads(live("streams", "--json").stdout)]
     assert ("Order_Packed__e" in names) == (status == 1)
+
+
+def publish(settings: Any, name: str, count: int) -> None:
+    with EventBus(settings) as bus:
+        bus.publish_many(name, [{"order_id": str(number)} for number in range(count)])
+
+
+def test_pruning_says_how_many_events_go(live: Any, settings: Any, tmp_path: Path) -> None:
+    define(ORDER, CHANNEL, OTHER)
+    live("apply")
+    publish(settings, "Order_Placed__e", 3)
+    define(OTHER)
+    lines = live("plan", "--prune").stdout.splitlines()
+    assert "    delete the topic with 3 events" in lines
+    assert (
+        "    delete its topics with 0 events and 0 dead letters; its members keep theirs" in lines
+    )
+    document = json.loads(live("plan", "--prune", "--json").stdout)
+    confirm = {change["name"]: change["confirm"] for change in document["changes"]}
+    assert confirm["Order_Placed__e"] == ["delete the topic with 3 events"]
+    assert confirm["Order_Packed__e"] == []
+
+
+@pytest.mark.parametrize("part", ["a file", "a directory of it", "a directory with a project file"])
+def test_pruning_needs_the_whole_project(cli: Any, part: str) -> None:
+    define(ORDER)
+    path = Path("schemas/definition0.yaml")
+    if part != "a file":
+        path = Path("schemas/billing")
+        path.mkdir()
+        (path / "other.yaml").write_text(OTHER)
+    if part == "a directory with a project file":
+        (path / "project.yaml").write_text("project: shop\n")
+    for command in ("plan", "apply"):
+        result = cli(command, path, "--prune")
+        assert result.exit_code == 2
+        assert result.stderr.startswith("error: USAGE: --prune deletes what is not defined in PATH")
+        assert "whole directory" in result.stderr
+
+
+@pytest.mark.parametrize("text", [None, "project: default\n"])
+def test_pruning_needs_a_project_with_a_name(cli: Any, text: str | None) -> None:
+    define(ORDER)
+    project = Path("schemas/project.yaml")
+    project.unlink()
+    if text is not None:
+        project.write_text(text)
+    for command in ("plan", "apply"):
+        result = cli(command, "--prune")
+        assert result.exit_code == 2
+        assert "write `project: NAME` into schemas/project.yaml" in result.stderr
+
+
+def test_a_project_file_of_other_software_above_does_not_matter(live: Any) -> None:
+    define(ORDER)
+    for text in ("project: elsewhere\n", "name: x\n", "project: shop\nversion: 3\n", "[]"):
+        Path("project.yaml").write_text(text)
+        assert live("plan", "--prune").exit_code == 0
+
+
+def test_a_project_without_definitions_can_be_pruned(live: Any) -> None:
+    define(ORDER)
+    live("apply")
+    define()
+    result = live("apply")
+    assert result.exit_code == 1
+    assert "no event is defined here" in result.stderr
+    assert "--prune" in result.stderr
+    assert "- delete Order_Placed__e" in live("plan", "--prune").stdout
+    assert live("apply", "--prune", "--yes").exit_code == 0
+    assert json.loads(live("streams", "--json").stdout) == []
+
+
+def test_a_named_project_adopts_what_one_without_a_name_defined(live: Any) -> None:
+    define(ORDER, CHANNEL, OTHER, project="default")
+    live("apply")
+    define(ORDER, CHANNEL)
+    result = live("plan", "--prune")
+    assert result.stdout.splitlines()[1:] == [
+        "~ update Order_Placed__e",
+        "    adopt it from the project default",
+        "~ update Sales__chn",
+        "    adopt it from the project default",
+        "2 to update",
+    ]
+    result = live("apply")
+    assert result.exit_code == 2
+    assert "Order_Placed__e: adopt it from the project default" in result.stderr
+    assert live("apply", "--yes").exit_code == 0
+    assert live("plan", "--exit-code").exit_code == 0
+    define(ORDER, project="other")
+    assert "the project 'shop' owns it" in live("plan").stderr
+    define(ORDER, project="default")
+    assert "the project 'shop' owns it" in live("plan").stderr
+
+
+def test_a_shorter_retention_says_how_many_events_go_and_asks(live: Any, settings: Any) -> None:
+    define(ORDER)
+    live("apply")
+    define(ORDER + "retention: 60h\n")
+    assert live("apply").exit_code == 0, "there are no events that could go"
+    name = topic_of(settings, "Order_Placed__e")
+    with Admin(settings) as admin:
+        admin.configure(name, {"message.timestamp.type": "CreateTime"})
+        produce_at(settings, name, time.time() - 10 * 3600, time.time() - 5 * 3600, time.time())
+        admin.configure(name, {"message.timestamp.type": "LogAppendTime"})
+    define(ORDER + "retention: 8h\n")
+    assert "    1 of 3 events are older than 8h and go" in live("plan").stdout.splitlines()
+    result = live("apply")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        "error: USAGE: Order_Placed__e: 1 of 3 events are older than 8h and go: nobody can be asked"
+    )
+    define(ORDER + "retention: 90h\n")
+    assert live("apply").exit_code == 0
+    with Admin(settings) as admin:
+        admin.configure(name, {"retention.ms": "-1"})
+    assert "    0 of 3 events are older than 90h and go" in live("plan").stdout.splitlines()
+    assert live("apply").exit_code == 2
+    assert live("apply", "--yes").exit_code == 0
+    define(ORDER + "retention: 8h\n")
+    assert live("apply", "--yes").exit_code == 0
+
+
+def produce_at(settings: Any, topic: str, *times: float) -> None:
+    producer = Producer({"bootstrap.servers": settings.bootstrap_servers})
+    for moment in times:
+        producer.produce(topic, b"x", timestamp=int(moment * 1000))
+    assert producer.flush(10) == 0
 
 
 def test_wrong_definitions_are_refused_before_a_broker_is_asked(cli: Any) -> None:

@@ -55,6 +55,22 @@ def test_init_writes_an_example_that_is_valid(cli: Any) -> None:
     assert cli("check").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("folder", "project"),
+    [
+        ("Web-Shop 2", "web-shop-2"),
+        ("Büro.Café", "buro-cafe"),
+        ("_x_", "x"),
+        ("default", "my-project"),
+        ("日本", "my-project"),
+        ("a" * 79 + "-b", "a" * 79),
+    ],
+)
+def test_init_names_the_project_after_the_folder_above(cli: Any, folder: str, project: str) -> None:
+    cli("init", f"{folder}/schemas")
+    assert load_definitions(Path(folder) / "schemas").project == project
+
+
 def test_init_brings_the_editors_schemas_where_the_files_look_for_them(cli: Any) -> None:
     cli("init", "shop")
     for path in Path("shop").glob("*.yaml"):

@@ -18,7 +18,7 @@ from platform_events.catalog.ownership import with_latest
 from platform_events.catalog.plan import make_plan, planned_topics
 from platform_events.catalog.positions import Place, read_positions
 from platform_events.catalog.state import CatalogState, Entry
-from platform_events.catalog.topics import TopicChange, TopicFacts
+from platform_events.catalog.topics import TopicChange, TopicFacts, kept_ms
 from platform_events.definitions.model import ChannelDefinition
 from platform_events.errors import BrokerTimeoutError, PlanRefusedError
 from platform_events.kafka.admin import Admin
@@ -29,7 +29,7 @@ from platform_events.kafka.reader import read_range
 from platform_events.kafka.transactions import TransactionalProducer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from platform_events.definitions.model import Definitions
     from platform_events.kafka.admin import Topic
@@ -190,7 +190,6 @@ def _await_readable(settings: Settings, admin: Admin) -> None:
 def _change_topic(admin: Admin, change: TopicChange, replication_factor: int) -> None:
     if change.delete:
         admin.delete(change.topic)
-        return
     if change.create:
         admin.create(change.topic, change.partitions, replication_factor, change.config)
         return
@@ -283,12 +282,27 @@ def read_catalog(settings: Settings, admin: Admin) -> CatalogState:
     return state
 
 
-def _read_topics(admin: Admin, names: Iterable[str]) -> dict[str, TopicFacts | None]:
-    topics = admin.describe(names)
-    configs = admin.configs(name for name, topic in topics.items() if topic is not None)
-    return {
-        name: TopicFacts(topic.topic_id, topic.partitions, topic.replication_factor, configs[name])
-        if topic is not None
-        else None
-        for name, topic in topics.items()
-    }
+def _read_topics(admin: Admin, wanted: Mapping[str, int | None]) -> dict[str, TopicFacts | None]:
+    """Return what topics are. `wanted` says how long each should keep events, in milliseconds."""
+    found: dict[str, TopicFacts | None] = dict.fromkeys(wanted)
+    topics = {name: topic for name, topic in admin.describe(wanted).items() if topic is not None}
+    configs = admin.configs(topics)
+    marks = admin.watermarks({name: topic.partitions for name, topic in topics.items()})
+    for name, topic in topics.items():
+        kept = wanted[name]
+        outdated = 0
+        if kept is not None and kept < kept_ms(configs[name]):
+            since = admin.offsets_at(name, topic.partitions, int(time.time() * 1000) - kept)
+            outdated = sum(
+                (end if offset is None else max(offset, first)) - first
+                for offset, (first, end) in zip(since, marks[name], strict=True)
+            )
+        found[name] = TopicFacts(
+            topic.topic_id,
+            topic.partitions,
+            topic.replication_factor,
+            configs[name],
+            events=sum(end - first for first, end in marks[name]),
+            outdated=outdated,
+        )
+    return found

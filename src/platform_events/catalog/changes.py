@@ -60,6 +60,8 @@ class Change:
     """Why it is refused; empty when it is not."""
     entry: Entry | None = None
     """What the catalog will say, with `wanted` set; None when it stays as it is."""
+    asks: tuple[str, ...] = ()
+    """What has to be confirmed, such as the events that go; among the details too."""
     topics: tuple[TopicChange, ...] = ()
     """Topics that have to be made, changed or deleted."""
     renumbers: bool = False
@@ -85,6 +87,11 @@ class Plan:
     def effective(self) -> tuple[Change, ...]:
         """The changes that change something."""
         return tuple(c for c in self.changes if c.action not in (Action.NONE, Action.KEEP))
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """Everything to confirm, each beginning with the event's or channel's name."""
+        return tuple(f"{c.name}: {ask}" for c in self.effective for ask in c.asks)
 
     @property
     def refusals(self) -> tuple[str, ...]:

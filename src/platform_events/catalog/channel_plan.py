@@ -10,10 +10,13 @@ from platform_events.catalog.feeding import describe_feeding
 from platform_events.catalog.ownership import begin, exists, refuse_other_owner
 from platform_events.catalog.state import Entry
 from platform_events.catalog.topics import (
+    TopicPlan,
     compare_topic,
+    count_of,
     count_partitions,
     delete_topics,
     describe_drift,
+    is_foreign,
     topic_config,
 )
 from platform_events.definitions.durations import format_duration
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
     from platform_events.catalog.changes import PlanOptions
     from platform_events.catalog.state import CatalogState
-    from platform_events.catalog.topics import TopicChange, TopicFacts
+    from platform_events.catalog.topics import TopicFacts
 
     Topics = Mapping[str, TopicFacts | None]
 
@@ -54,7 +57,7 @@ def plan_channel(
     details = [*([] if before is not None else [_describe(definition)]), *feeding]
     if isinstance(before, ChannelDefinition):
         details += _compare(before, definition)
-    changed, topic_details, refusals = _plan_topics(definition, entry, topics, options)
+    needed = _plan_topics(definition, entry, topics, options)
     facts = topics.get(options.namespace.topic(definition.name))
     updated = replace(
         entry or Entry(definition.name, project, None, None),
@@ -67,17 +70,18 @@ def plan_channel(
         action = begin(entry, details)
     elif updated.wanted != before:
         action = Action.UPDATE
-    elif changed or updated != entry or renumbers:
+    elif needed.changes or updated != entry or renumbers:
         action = Action.REPAIR
     else:
         action = Action.NONE
     return Change(
         action,
         definition.name,
-        (*details, *topic_details),
-        tuple(refusals),
+        (*details, *needed.details),
+        tuple(needed.refusals),
+        asks=tuple(needed.asks),
         entry=None if action is Action.NONE else updated,
-        topics=changed,
+        topics=tuple(needed.changes),
         renumbers=renumbers,
     )
 
@@ -85,10 +89,16 @@ def plan_channel(
 def delete_channel(entry: Entry, topics: Topics, options: PlanOptions) -> Change:
     """Return the deletion of a channel with its topics. Its definition number is kept."""
     names = [options.namespace.topic(entry.name), options.namespace.dead_letters(entry.name)]
+    events, dead = (facts.events if facts else 0 for facts in map(topics.get, names))
+    detail = (
+        f"delete its topics with {count_of(events, 'event')} and {count_of(dead, 'dead letter')}; "
+        "its members keep theirs"
+    )
     return Change(
         Action.DELETE,
         entry.name,
-        ("delete its topics with all their events; its members keep theirs",),
+        (detail,),
+        asks=(detail,),
         entry=replace(entry, wanted=None, unreadable=""),
         topics=tuple(delete_topics(names, topics)),
     )
@@ -105,9 +115,8 @@ def is_refilled(entry: Entry | None, topic_id: str | None) -> bool:
 
 
 def _describe(definition: ChannelDefinition) -> str:
-    count = len(definition.members)
     return (
-        f"{count} member{'s' if count > 1 else ''}, kept "
+        f"{count_of(len(definition.members), 'member')}, kept "
         f"{format_duration(definition.retention_ms)}, {count_partitions(definition.partitions)}"
     )
 
@@ -139,38 +148,43 @@ def _compare(before: ChannelDefinition, after: ChannelDefinition) -> list[str]:
 
 def _plan_topics(
     definition: ChannelDefinition, entry: Entry | None, topics: Topics, options: PlanOptions
-) -> tuple[tuple[TopicChange, ...], list[str], list[str]]:
-    """Return what the channel's own topics need, in words too, and what is refused of it."""
+) -> TopicPlan:
     name = options.namespace.topic(definition.name)
     config = topic_config(definition, options)
-    is_active = entry is not None and entry.active is not None
     facts = topics.get(name)
-    details: list[str] = []
-    refusals: list[str] = []
-    grow_to = None
-    if is_refilled(entry, facts.topic_id if facts else None):
-        details.append(
+    needed = TopicPlan()
+    remake = facts is not None and is_foreign(facts, entry.topic_ids if entry else (), config)
+    if facts is not None and remake:
+        needed.say(
+            f"a topic that other software made is there: delete it with "
+            f"{count_of(facts.events, 'record')}, make it again and fill it from the members",
+            ask=facts.events > 0,
+        )
+    elif is_refilled(entry, facts.topic_id if facts else None):
+        needed.say(
             "the topic was made again: fill it from the members"
             if facts
             else "the topic is gone with its events: make it again and fill it from the members"
         )
     elif facts is not None and not exists(entry):
-        details.append("use the topic that is there already")
-    if facts is not None and definition.partitions != facts.partitions:
-        details.append(f"partitions: {facts.partitions} -> {definition.partitions}")
-        refusals += _judge_partitions(definition, entry, facts, topics, options)
-        grow_to = definition.partitions if definition.partitions > facts.partitions else None
-    own = compare_topic(name, facts, config, partitions=definition.partitions, grow_to=grow_to)
-    if facts is not None:
-        details += describe_drift(facts, own, options)
+        needed.say("use the topic that is there already")
+    if facts is not None and not remake and definition.partitions != facts.partitions:
+        needed.say(f"partitions: {facts.partitions} -> {definition.partitions}")
+        needed.refusals += _judge_partitions(definition, entry, facts, topics, options)
+    own = compare_topic(name, facts, config, partitions=definition.partitions, remake=remake)
+    needed.add(own)
+    if facts is not None and not remake:
+        needed.details += describe_drift(facts, own, options)
     dead_letters = options.namespace.dead_letters(definition.name)
     dead = topics.get(dead_letters)
     other = compare_topic(dead_letters, dead, config)
+    needed.add(other)
     if dead is not None:
-        details += [f"dead letters: {drift}" for drift in describe_drift(dead, other, options)]
-    elif is_active:
-        details.append("the topic of its dead letters is gone: make it again")
-    return tuple(change for change in (own, other) if change is not None), details, refusals
+        drifts = describe_drift(dead, other, options)
+        needed.details += [f"dead letters: {drift}" for drift in drifts]
+    elif entry is not None and entry.active is not None:
+        needed.say("the topic of its dead letters is gone: make it again")
+    return needed
 
 
 def _judge_partitions(

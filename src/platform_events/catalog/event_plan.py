@@ -9,10 +9,13 @@ from platform_events.catalog.changes import Action, Change
 from platform_events.catalog.ownership import begin, exists, refuse_other_owner, with_latest
 from platform_events.catalog.state import Entry
 from platform_events.catalog.topics import (
+    TopicPlan,
     compare_topic,
+    count_of,
     count_partitions,
     delete_topics,
     describe_drift,
+    is_foreign,
     topic_config,
 )
 from platform_events.definitions.compatibility import find_breaks
@@ -54,32 +57,17 @@ def plan_event(
     if isinstance(before, EventDefinition) and entry is not None:
         versions = [state.schemas[schema_id] for schema_id in entry.schema_ids]
         _compare(before, definition, versions, details, refusals)
-    name = options.namespace.topic(definition.name)
-    topic = topics.get(name)
-    grow_to = None
-    if topic is None:
-        if before is not None:
-            details.append("the topic is gone with its events: make it again")
-    else:
-        if not exists(entry):
-            details.append("use the topic that is there already")
-        grow_to = _plan_partitions(definition, topic, options, details, refusals)
-    touched = compare_topic(
-        name,
-        topic,
-        topic_config(definition, options),
-        partitions=definition.partitions,
-        grow_to=grow_to,
-    )
-    if topic is not None:
-        details += describe_drift(topic, touched, options)
+    topic = topics.get(options.namespace.topic(definition.name))
+    needed = _plan_topic(definition, entry, topic, options)
+    details += needed.details
+    refusals += needed.refusals
     updated = _update_entry(definition, project, entry, topic)
     if before is None:
         details.insert(0, _describe(definition))
         action = begin(entry, details)
     elif updated.wanted != before:
         action = Action.UPDATE
-    elif touched is not None or updated != entry:
+    elif needed.changes or updated != entry:
         action = Action.REPAIR
     else:
         action = Action.NONE
@@ -88,8 +76,9 @@ def plan_event(
         definition.name,
         tuple(details),
         tuple(refusals),
+        asks=tuple(needed.asks),
         entry=None if action is Action.NONE else updated,
-        topics=() if touched is None else (touched,),
+        topics=tuple(needed.changes),
     )
 
 
@@ -97,13 +86,29 @@ def delete_event(
     entry: Entry, topics: Mapping[str, TopicFacts | None], options: PlanOptions
 ) -> Change:
     """Return the deletion of an event with its topic."""
+    name = options.namespace.topic(entry.name)
+    facts = topics.get(name)
+    detail = f"delete the topic with {count_of(facts.events if facts else 0, 'event')}"
     return Change(
         Action.DELETE,
         entry.name,
-        ("delete the topic with all its events",),
+        (detail,),
+        asks=(detail,),
         entry=replace(entry, wanted=None, unreadable=""),
-        topics=tuple(delete_topics([options.namespace.topic(entry.name)], topics)),
+        topics=tuple(delete_topics([name], topics)),
     )
+
+
+def _describe_takeover(topic: TopicFacts, *, remake: bool) -> str:
+    held = count_of(topic.events, "record")
+    if remake:
+        return (
+            f"a topic that other software made is there with {count_partitions(topic.partitions)}: "
+            f"delete it with {held}, and make it again"
+        )
+    if topic.events:
+        return f"take over the topic that other software made, with {held} as its first events"
+    return "take over the empty topic that other software made"
 
 
 def _describe(definition: EventDefinition) -> str:
@@ -149,30 +154,50 @@ def _compare(
     ]
 
 
-def _plan_partitions(
+def _plan_topic(
     definition: EventDefinition,
-    topic: TopicFacts,
+    entry: Entry | None,
+    topic: TopicFacts | None,
     options: PlanOptions,
-    details: list[str],
-    refusals: list[str],
-) -> int | None:
-    wanted = definition.partitions
-    if wanted == topic.partitions:
-        return None
-    details.append(f"partitions: {topic.partitions} -> {wanted}")
-    if wanted < topic.partitions:
-        refusals.append(
-            f"partitions {topic.partitions} -> {wanted}: Kafka cannot remove partitions; "
-            "give the event a new name"
-        )
-        return None
-    if not options.allow_growth:
-        refusals.append(
-            f"partitions {topic.partitions} -> {wanted}: keys move to other partitions, so events "
-            "of one key published before and after are no longer in order; allow it with "
-            "--allow-partition-growth when no consumer depends on that, or when the stream is empty"
-        )
-    return wanted
+) -> TopicPlan:
+    needed = TopicPlan()
+    config = topic_config(definition, options)
+    remake = False
+    if topic is not None:
+        foreign = is_foreign(topic, entry.topic_ids if entry else (), config)
+        remake = foreign and topic.partitions > definition.partitions
+        if foreign:
+            needed.say(_describe_takeover(topic, remake=remake), ask=topic.events > 0)
+        elif not exists(entry):
+            needed.say("use the topic that is there already")
+        if not remake and definition.partitions != topic.partitions:
+            needed.say(f"partitions: {topic.partitions} -> {definition.partitions}")
+            if not foreign or topic.events:
+                needed.refusals += _judge_partitions(definition, topic, options)
+    elif entry is not None and entry.active is not None:
+        needed.say("the topic is gone with its events: make it again")
+    name = options.namespace.topic(definition.name)
+    change = compare_topic(name, topic, config, partitions=definition.partitions, remake=remake)
+    needed.add(change)
+    if topic is not None and not remake:
+        needed.details += describe_drift(topic, change, options)
+    return needed
+
+
+def _judge_partitions(
+    definition: EventDefinition, topic: TopicFacts, options: PlanOptions
+) -> list[str]:
+    change = f"partitions {topic.partitions} -> {definition.partitions}"
+    if definition.partitions < topic.partitions:
+        return [f"{change}: Kafka cannot remove partitions; give the event a new name"]
+    if options.allow_growth:
+        return []
+    warning = (
+        f"{change}: keys move to other partitions, so events of one key published before and after "
+        "are no longer in order; allow it with --allow-partition-growth when no consumer depends "
+        "on that, or when the stream is empty"
+    )
+    return [warning]
 
 
 def _update_entry(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from platform_events.catalog.ownership import is_deleted
+from platform_events.catalog.ownership import is_deleted, refuse_other_owner
 from platform_events.catalog.topics import count_partitions
 from platform_events.definitions.durations import format_duration
 from platform_events.definitions.model import ChannelDefinition, EventDefinition
@@ -34,7 +34,8 @@ def find_conflicts(
     for entry in state.entries.values():
         if is_deleted(entry, desired, options):
             continue
-        kept = entry.project != desired.project or entry.name not in desired.channels
+        is_other = refuse_other_owner(entry, desired.project) is not None
+        kept = is_other or entry.name not in desired.channels
         live = (entry.active, entry.wanted if kept else None)
         for channel in dict.fromkeys(one for one in live if isinstance(one, ChannelDefinition)):
             for member in channel.members:

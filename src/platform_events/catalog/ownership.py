@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from platform_events.catalog.changes import Action
+from platform_events.definitions.model import DEFAULT_PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,9 +44,21 @@ def is_deleted(entry: Entry, desired: Definitions, options: PlanOptions) -> bool
     return is_absent(entry, desired) and (is_begun or options.prune)
 
 
+def is_adopted(entry: Entry | None, project: str) -> bool:
+    """Whether a project with a name takes over what one without a name has defined."""
+    return (
+        entry is not None
+        and exists(entry)
+        and entry.project == DEFAULT_PROJECT
+        and project != DEFAULT_PROJECT
+    )
+
+
 def refuse_other_owner(entry: Entry | None, project: str) -> str | None:
-    """Say that another project owns the name; None if none does."""
+    """Say that another project owns the name; None if none does, or one that gives it up."""
     if entry is None or not exists(entry) or entry.project in (project, ""):
+        return None
+    if is_adopted(entry, project):
         return None
     return (
         f"the project {entry.project!r} owns it, this is {project!r}; "

@@ -9,8 +9,18 @@ from platform_events.catalog.changes import Action, Change, Plan, PlanOptions
 from platform_events.catalog.channel_plan import delete_channel, plan_channel
 from platform_events.catalog.event_plan import delete_event, plan_event
 from platform_events.catalog.membership import find_conflicts
-from platform_events.catalog.ownership import is_absent, is_deleted, refuse_similar_names
-from platform_events.catalog.topics import TopicChange, TopicFacts, topic_config
+from platform_events.catalog.ownership import (
+    is_absent,
+    is_adopted,
+    is_deleted,
+    refuse_similar_names,
+)
+from platform_events.catalog.topics import (
+    TopicChange,
+    TopicFacts,
+    describe_loss,
+    topic_config,
+)
 from platform_events.names import is_channel_name
 
 if TYPE_CHECKING:
@@ -69,29 +79,59 @@ def make_plan(
     conflicts = find_conflicts(desired, state, options)
     for name, clash in refuse_similar_names(desired, state).items():
         conflicts.setdefault(name, []).append(clash)
-    return Plan(
-        project,
-        tuple(
-            replace(change, refusals=(*change.refusals, *conflicts.get(change.name, ())))
-            for change in changes
-        ),
+    changes = [
+        replace(
+            _with_losses(_adopt(change, project, state), topics, options.namespace),
+            refusals=(*change.refusals, *conflicts.get(change.name, ())),
+        )
+        for change in changes
+    ]
+    return Plan(project, tuple(changes))
+
+
+def planned_topics(
+    desired: Definitions, state: CatalogState, namespace: Namespace
+) -> dict[str, int | None]:
+    """Return the topics that a plan has to know: of all that files or catalog say is the project's.
+
+    The names are Kafka's. The values are the milliseconds for which files say that events are kept.
+    """
+    own = [entry.name for entry in state.entries.values() if entry.project == desired.project]
+    wanted: dict[str, int | None] = dict.fromkeys(own)
+    for part in (desired.events, desired.channels):
+        wanted |= {name: definition.retention_ms for name, definition in part.items()}
+    return {topic: kept for name, kept in wanted.items() for topic in _topics_of(name, namespace)}
+
+
+def _topics_of(name: str, namespace: Namespace) -> Iterable[str]:
+    yield namespace.topic(name)
+    if is_channel_name(name):
+        yield namespace.dead_letters(name)
+
+
+def _adopt(change: Change, project: str, state: CatalogState) -> Change:
+    entry = state.entries.get(change.name)
+    if entry is None or not is_adopted(entry, project):
+        return change
+    detail = f"adopt it from the project {entry.project}"
+    action = Action.UPDATE if change.action is Action.REPAIR else change.action
+    return replace(
+        change, action=action, details=(detail, *change.details), asks=(detail, *change.asks)
     )
 
 
-def planned_topics(desired: Definitions, state: CatalogState, namespace: Namespace) -> list[str]:
-    """Return the topics that a plan has to know: of all that files or catalog say is the project's.
-
-    The names are Kafka's.
-    """
-    own = (entry.name for entry in state.entries.values() if entry.project == desired.project)
-    return list(_topics_of({*desired.events, *desired.channels, *own}, namespace))
-
-
-def _topics_of(names: Iterable[str], namespace: Namespace) -> Iterable[str]:
-    for name in names:
-        yield namespace.topic(name)
-        if is_channel_name(name):
-            yield namespace.dead_letters(name)
+def _with_losses(
+    change: Change, topics: Mapping[str, TopicFacts | None], namespace: Namespace
+) -> Change:
+    """Add how many events a shorter retention removes."""
+    for one in change.topics:
+        facts = topics.get(one.topic)
+        loss = describe_loss(facts, one) if facts is not None else None
+        if loss is not None:
+            of_dead_letters = one.topic == namespace.dead_letters(change.name)
+            detail = f"dead letters: {loss}" if of_dead_letters else loss
+            change = replace(change, details=(*change.details, detail), asks=(*change.asks, detail))
+    return change
 
 
 def _delete(entry: Entry, topics: Mapping[str, TopicFacts | None], options: PlanOptions) -> Change:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from platform_events.definitions.durations import format_duration
 from platform_events.definitions.model import ChannelDefinition
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from platform_events.catalog.changes import PlanOptions
     from platform_events.definitions.model import Definition
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 _SEGMENTS_IN_RETENTION = 12
 _LONGEST_SEGMENT_MS = 7 * 24 * 3_600_000
 _SHORTEST_SEGMENT_MS = 1_000
+_OURS = ("cleanup.policy", "message.timestamp.type", "retention.bytes")
+"""Config by which a topic that `apply` made is known, whatever it was made for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +30,15 @@ class TopicFacts:
     partitions: int
     replication_factor: int
     config: Mapping[str, str]
+    events: int = 0
+    """Records in it at most; what ends a transaction counts too."""
+    outdated: int = 0
+    """Those of them that are older than the definition keeps events."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicChange:
-    """What happens to one topic."""
+    """What happens to one topic. One that is deleted and made is another one after."""
 
     topic: str
     """Its name in Kafka."""
@@ -42,6 +50,30 @@ class TopicChange:
     config: Mapping[str, str] = field(default_factory=dict)
     """Config to set; all of it for a new topic."""
     delete: bool = False
+
+
+@dataclass(slots=True)
+class TopicPlan:
+    """What the topics of an event or channel need."""
+
+    changes: list[TopicChange] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+    """The same in words."""
+    asks: list[str] = field(default_factory=list)
+    """What of it has to be confirmed."""
+    refusals: list[str] = field(default_factory=list)
+    """Why it is refused."""
+
+    def say(self, detail: str, *, ask: bool = False) -> None:
+        """Add a detail, which has to be confirmed if `ask`."""
+        self.details.append(detail)
+        if ask:
+            self.asks.append(detail)
+
+    def add(self, change: TopicChange | None) -> None:
+        """Add what happens to one topic, if anything does."""
+        if change is not None:
+            self.changes.append(change)
 
 
 def topic_config(definition: Definition, options: PlanOptions) -> dict[str, str]:
@@ -75,7 +107,7 @@ def compare_topic(
     config: Mapping[str, str],
     *,
     partitions: int = 1,
-    grow_to: int | None = None,
+    remake: bool = False,
 ) -> TopicChange | None:
     """Return what makes a topic what it should be, None if it is.
 
@@ -83,15 +115,44 @@ def compare_topic(
         topic: its name in Kafka.
         facts: what it is; None if there is none.
         config: what its config should be.
-        partitions: of a topic that has to be made.
-        grow_to: partitions that one that is there should get, if it should get more.
+        partitions: how many it should have; more than that are left.
+        remake: delete one that is there and make another.
     """
-    if facts is None:
-        return TopicChange(topic, create=True, partitions=partitions, config=config)
+    if facts is None or remake:
+        delete = facts is not None
+        return TopicChange(topic, create=True, partitions=partitions, config=config, delete=delete)
+    grow_to = partitions if partitions > facts.partitions else None
     differing = {key: value for key, value in config.items() if facts.config.get(key) != value}
     if not differing and grow_to is None:
         return None
     return TopicChange(topic, grow_to=grow_to, config=differing)
+
+
+def is_foreign(facts: TopicFacts, known: Sequence[str], config: Mapping[str, str]) -> bool:
+    """Whether other software made a topic, such as a broker that makes whatever is asked for.
+
+    `known` has the UUIDs of the topics that the event or channel ever had.
+    """
+    return facts.topic_id not in known and any(
+        facts.config.get(key) != config[key] for key in _OURS
+    )
+
+
+def describe_loss(facts: TopicFacts, change: TopicChange) -> str | None:
+    """Say how many events a topic loses to a shorter retention; None if it has none to lose."""
+    after = kept_ms({**facts.config, **change.config})
+    if not facts.events or change.delete or after >= kept_ms(facts.config):
+        return None
+    return (
+        f"{facts.outdated:,} of {count_of(facts.events, 'event')} are older than "
+        f"{format_duration(int(after))} and go"
+    )
+
+
+def kept_ms(config: Mapping[str, str]) -> float:
+    """Return for how many milliseconds a topic keeps its events."""
+    retention = int(config.get("retention.ms", -1))
+    return retention if retention >= 0 and "delete" in config["cleanup.policy"] else math.inf
 
 
 def describe_drift(
@@ -115,4 +176,9 @@ def delete_topics(names: list[str], topics: Mapping[str, TopicFacts | None]) -> 
 
 def count_partitions(partitions: int) -> str:
     """Return `1 partition` or `3 partitions`."""
-    return f"{partitions} partition{'s' if partitions > 1 else ''}"
+    return count_of(partitions, "partition")
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun, such as `1 event` or `3 events`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

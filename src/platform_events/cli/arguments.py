@@ -93,7 +93,8 @@ def change_options(command: _Decorated) -> _Decorated:
     prune = click.option(
         "--prune",
         is_flag=True,
-        help="Delete this project's events and channels that no file defines any more.",
+        help="Delete this project's events and channels that no file defines any more; PATH is "
+        "then its whole directory.",
     )
     growth = click.option(
         "--allow-partition-growth",

@@ -20,12 +20,18 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from platform_events.definitions.model import DEFAULT_PROJECT, Definitions
-from platform_events.errors import DefinitionsError, Problem
+from platform_events.errors import DefinitionsError, Problem, UsageError
 from platform_events.files.channel_file import KnownEvents, read_channel
 from platform_events.files.document import Node, Report, decode_text, in_order
 from platform_events.files.event_file import read_event, read_project
 from platform_events.files.json_document import read_json
-from platform_events.files.sources import PROJECT_FILE, FileError, FileTree, open_tree
+from platform_events.files.sources import (
+    PROJECT_FILE,
+    Directory,
+    FileError,
+    FileTree,
+    open_tree,
+)
 from platform_events.files.yaml_document import read_yaml
 
 if TYPE_CHECKING:
@@ -53,7 +59,44 @@ def load_definitions(path: Path) -> Definitions:
     return read_definitions(open_tree(path))
 
 
-def read_definitions(tree: FileTree) -> Definitions:
+def load_project(path: Path) -> Definitions:
+    """Load all that a project defines, to delete what is not there; it may be nothing any more.
+
+    Raises:
+        UsageError: it is only a part of a project, or the project has no name of its own.
+        DefinitionsError: with every problem of every file, in file and line order.
+    """
+    tree = open_tree(path)
+    rule = "--prune deletes what is not defined in PATH"
+    if path.is_file():
+        raise UsageError(f"{rule}, and {path} is one file; give the project's whole directory")
+    project = _project_of(path)
+    for outer in path.resolve().parents:
+        name = _project_of(outer)
+        if name is not None and project in (None, name):
+            raise UsageError(
+                f"{rule}, and {path} is only a part of the project {name}; give its whole "
+                f"directory, {outer}"
+            )
+    definitions = read_definitions(tree, allow_empty=True)
+    if definitions.project == DEFAULT_PROJECT:
+        raise UsageError(
+            "--prune needs a project with a name of its own, since all that give none share "
+            f"{DEFAULT_PROJECT}: write `project: NAME` into {path / PROJECT_FILE}"
+        )
+    return definitions
+
+
+def _project_of(folder: Path) -> str | None:
+    """Return the name in a directory's project file; None if there is none, or not of ours."""
+    if not (folder / PROJECT_FILE).is_file():
+        return None
+    loader = _Loader(Directory(folder))
+    name = loader.read_project()
+    return None if loader.problems else name
+
+
+def read_definitions(tree: FileTree, *, allow_empty: bool = False) -> Definitions:
     """Read the definitions among the files of a tree.
 
     Raises:
@@ -77,13 +120,11 @@ def read_definitions(tree: FileTree) -> Definitions:
             if event is not None:
                 events.append(event)
     loader.problems += _name_clashes(events, "event") + _name_clashes(channels, "channel")
-    if not any(name != PROJECT_FILE for name in names):
-        loader.problems.append(
-            Problem(
-                tree.place,
-                "no event is defined here; `platform-events init` writes an example",
-            )
-        )
+    if not names or (names == [PROJECT_FILE] and not allow_empty):
+        hint = "`platform-events init` writes an example"
+        if names:
+            hint += ", and if all were removed, plan and apply delete them with --prune"
+        loader.problems.append(Problem(tree.place, f"no event is defined here; {hint}"))
     if loader.problems:
         raise DefinitionsError(in_order(loader.problems))
     return Definitions(

@@ -87,6 +87,8 @@ class Admin:
         self._changing = threading.Lock()
         self._client: AdminClient | None = make_client(AdminClient, settings, self._health, {})
         self._cluster_id = ""
+        self._deleted: set[str] = set()
+        """UUIDs of topics that this deleted; a broker that has yet to hear of it still has them."""
         protect(self)
 
     def __enter__(self) -> Self:
@@ -116,12 +118,8 @@ class Admin:
         topics: dict[str, Topic | None] = {}
         for name, future in futures.items():
             described = self._wait_or_none(future, f"describing topic {name}", _ABSENT)
-            topics[name] = described and Topic(
-                name,
-                str(described.topic_id),
-                len(described.partitions),
-                len(described.partitions[0].replicas),
-            )
+            known = described is not None and str(described.topic_id) not in self._deleted
+            topics[name] = _as_topic(name, described) if known else None
         return topics
 
     def describe_one(self, name: str) -> Topic | None:
@@ -197,8 +195,11 @@ class Admin:
 
     def delete(self, name: str) -> None:
         """Delete a topic with its events; none of that name is fine."""
+        before = self.describe_one(name)
         futures = self._live().delete_topics([name], request_timeout=self._timeout)
         self._wait_or_none(futures[name], f"deleting topic {name}", _ABSENT)
+        if before is not None:
+            self._deleted.add(before.topic_id)
 
     def delete_records(self, name: str, offsets: Sequence[int]) -> None:
         """Remove what lies below these offsets, one for each partition, as retention does."""
@@ -375,3 +376,8 @@ class Admin:
             raise translate(error, doing, self._health) from exception
         self._health.recover()
         return result
+
+
+def _as_topic(name: str, described: Any) -> Topic:
+    partitions = described.partitions
+    return Topic(name, str(described.topic_id), len(partitions), len(partitions[0].replicas))

@@ -55,6 +55,8 @@ def client_config(
         **(defaults or {}),
         **passed,
         **properties,
+        # Brokers make what a producer asks for by default, and librdkafka lets them.
+        "allow.auto.create.topics": False,
         "bootstrap.servers": settings.bootstrap_servers,
         "error_cb": health.note,
         "logger": _logger,

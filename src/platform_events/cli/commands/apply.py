@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 )
 @definitions_path
 @change_options
-@click.option("--yes", is_flag=True, help="Delete without asking.")
+@click.option("--yes", is_flag=True, help="Confirm what would be asked.")
 @json_option
 @click.pass_obj
 def apply(
@@ -44,17 +44,17 @@ def apply(
 ) -> int:
     """Make topics and catalog what the definitions say.
 
-    PATH has the definitions (default: schemas). It shows the plan, asks if anything would be
-    deleted, and says what was done. One refusal, and nothing is changed. Applying again finishes
+    PATH has the definitions (default: schemas). It shows the plan, asks before events go or change
+    hands, and says what was done. One refusal, and nothing is changed. Applying again finishes
     what was interrupted. For a channel whose members or filters change it waits up to 10 seconds
     for a router, and says after which replay ID of the channel the change holds, or that it is
     pending.
     """
     from platform_events.catalog import apply as catalog
     from platform_events.cli.views.plan import done_line, plan_document, plan_lines
-    from platform_events.files.loader import load_definitions
+    from platform_events.files.loader import load_definitions, load_project
 
-    desired = load_definitions(path)
+    desired = load_project(path) if prune else load_definitions(path)
     settings = connection.settings()
     options = catalog.plan_options(settings, allow_growth=allow_partition_growth, prune=prune)
     show = note if as_json else print_line
@@ -64,7 +64,7 @@ def apply(
         nonlocal declined
         if not as_json:
             print_lines(plan_lines(plan, settings.tenant))
-        declined = not (yes or _confirm_deletions(plan))
+        declined = not (yes or _ask(plan))
         return not declined
 
     def tell(change: Change) -> None:
@@ -106,15 +106,14 @@ def _await_routers(
     return activations
 
 
-def _confirm_deletions(plan: Plan) -> bool:
-    from platform_events.catalog.plan import Action
-
-    names = [change.name for change in plan.effective if change.action is Action.DELETE]
-    if not names:
+def _ask(plan: Plan) -> bool:
+    """Return whether somebody at the terminal confirms what needs it."""
+    if not plan.asks:
         return True
     if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(
-            f"{', '.join(names)} would be deleted with all events, and nobody can be asked "
-            "without a terminal: confirm with --yes"
+            f"{'; '.join(plan.asks)}: nobody can be asked without a terminal, confirm with --yes"
         )
-    return click.confirm(f"Delete {', '.join(names)} with all events?", err=True)
+    for line in plan.asks:
+        note(line)
+    return click.confirm("Go on?", err=True)

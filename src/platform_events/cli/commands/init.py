@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from importlib import resources
 from pathlib import Path
 
@@ -11,6 +13,10 @@ from platform_events.cli.arguments import DEFAULT_PATH, Command
 from platform_events.cli.terminal.failures import InputOutputError
 from platform_events.cli.terminal.output import note, print_lines
 from platform_events.errors import UsageError
+from platform_events.files.sources import PROJECT_FILE
+
+_LONGEST_NAME = 80
+"""Characters of a project's name."""
 
 
 @click.command(
@@ -21,10 +27,11 @@ from platform_events.errors import UsageError
 def init(directory: Path) -> None:
     """Write an example into DIR (default: schemas) to start from.
 
-    It has a project.yaml, the definition of one event, and the JSON Schemas with which editors
-    complete and check definitions. Nothing that is there already is overwritten.
+    It has a project.yaml, which names the project after the directory above DIR, the definition of
+    one event, and the JSON Schemas with which editors complete and check definitions. Nothing that
+    is there already is overwritten.
     """
-    files = _example_files()
+    files = _example_files(_name_project(directory.resolve().parent.name))
     there = [str(directory / name) for name in files if (directory / name).exists()]
     if there:
         raise UsageError(f"already there: {', '.join(there)}; nothing was written")
@@ -44,8 +51,9 @@ def init(directory: Path) -> None:
     note(f"  platform-events apply{argument}    # make the streams")
 
 
-def _example_files() -> dict[str, str]:
+def _example_files(project: str) -> dict[str, str]:
     """Return the example's files: path below the directory, and content."""
+    from platform_events.definitions.model import DEFAULT_PROJECT
     from platform_events.files.editor_schema import (
         CHANNEL_SCHEMA,
         DIRECTORY,
@@ -59,4 +67,16 @@ def _example_files() -> dict[str, str]:
         f"{DIRECTORY}/{name}": package.joinpath(name)
         for name in (EVENT_SCHEMA, CHANNEL_SCHEMA, PROJECT_SCHEMA)
     }
-    return {name: sources[name].read_text(encoding="utf-8") for name in sorted(sources)}
+    files = {name: sources[name].read_text(encoding="utf-8") for name in sorted(sources)}
+    unnamed = f"\nproject: {DEFAULT_PROJECT}\n"
+    files[PROJECT_FILE] = files[PROJECT_FILE].replace(unnamed, f"\nproject: {project}\n")
+    return files
+
+
+def _name_project(folder: str) -> str:
+    """Return a name that a project may have, as near to that of a folder as can be."""
+    from platform_events.definitions.model import DEFAULT_PROJECT
+
+    plain = unicodedata.normalize("NFKD", folder).encode("ascii", "ignore").decode().lower()
+    name = re.sub(r"[^a-z0-9]+", "-", plain)[:_LONGEST_NAME].strip("-")
+    return name if name not in ("", DEFAULT_PROJECT) else "my-project"

@@ -49,9 +49,9 @@ def plan(
     """
     from platform_events.catalog.apply import plan_options, read_plan
     from platform_events.cli.views.plan import plan_document, plan_lines
-    from platform_events.files.loader import load_definitions
+    from platform_events.files.loader import load_definitions, load_project
 
-    desired = load_definitions(path)
+    desired = load_project(path) if prune else load_definitions(path)
     settings = connection.settings()
     options = plan_options(settings, allow_growth=allow_partition_growth, prune=prune)
     found = read_plan(settings, desired, options)

@@ -63,6 +63,7 @@ def plan_document(plan: Plan, tenant: str, **extra: Any) -> dict[str, Any]:
                 "action": change.action.value,
                 "details": list(change.details),
                 "refusals": list(change.refusals),
+                "confirm": list(change.asks),
             }
             for change in plan.changes
         ],
