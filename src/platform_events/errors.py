@@ -79,7 +79,21 @@ __all__ = [
 ]
 
 
-class PlatformEventsError(Exception):
+class PortableError(Exception):
+    """An exception that pickle and copy take as it is, whatever its constructor asks for.
+
+    Process pools, task queues and parallel test runs send exceptions to other processes.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args), self.__dict__
+
+
+def _restore(kind: type[PortableError], args: tuple[Any, ...]) -> PortableError:
+    return kind.__new__(kind, *args)
+
+
+class PlatformEventsError(PortableError):
     """Root of the tree. `str(error)` is one line: what was wrong and what to do."""
 
     code: ClassVar[str] = "ERROR"

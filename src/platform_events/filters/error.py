@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from platform_events.errors import PortableError
+
 _WIDTH = 76
 """Characters of a line that an excerpt shows at most."""
 _BEFORE = 30
@@ -9,7 +11,7 @@ _BEFORE = 30
 _CUT = "..."
 
 
-class FilterError(ValueError):
+class FilterError(PortableError, ValueError):
     """An expression is not a filter, or not one for this event. The text is one line."""
 
     def __init__(self, message: str, start: int, end: int) -> None:
