@@ -8,7 +8,7 @@ PlatformEventsError
 ├── UnknownStreamError           UNKNOWN_STREAM        no such event or channel in this tenant
 ├── UnknownSchemaError           UNKNOWN_SCHEMA        no such schema ID in this tenant
 ├── ClosedError                  CLOSED                the bus or subscription was closed
-├── ForkedError                  FORKED                the bus was made in another process
+├── ForkedError                  FORKED                the bus was used in another process
 ├── CatalogError
 │   ├── PlanRefusedError         PLAN_REFUSED          a change that would break consumers or order
 │   ├── ApplyConflictError       APPLY_CONFLICT        another apply took over
@@ -176,7 +176,7 @@ class ClosedError(PlatformEventsError):
 
 
 class ForkedError(PlatformEventsError):
-    """The bus was made in a parent process; Kafka clients do not survive a fork."""
+    """The bus was used in a parent process; Kafka clients do not survive a fork."""
 
     code = "FORKED"
 

@@ -328,6 +328,41 @@ class TestProcesses:
         assert outcome.stdout.split() == ["forked", "forked", "forked", "7"]
         assert order_ids(bus) == ["parent", "parent again"]
 
+    def test_an_unused_bus_works_in_children_and_parent(
+        self, bus: EventBus, settings: Settings
+    ) -> None:
+        outcome = self.run(
+            settings,
+            """
+            for name in ("child", "other"):
+                pid = os.fork()
+                if pid == 0:
+                    if name == "other" and os.fork():
+                        sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+                    bus.submit("Order_Placed__e", {"order_id": name})
+                    sys.exit(7)
+                print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+            bus.submit("Order_Placed__e", {"order_id": "parent"})
+            """,
+        )
+        assert (outcome.stdout.split(), outcome.stderr) == (["7", "7"], "")
+        assert order_ids(bus) == ["child", "other", "parent"]
+
+    def test_a_fork_amid_the_first_use_is_told(self) -> None:
+        outcome = self.run(
+            Settings(),
+            """
+            with bus._starting:
+                if os.fork() == 0:
+                    try:
+                        bus.publish("Order_Placed__e", {"order_id": "x"})
+                    except ForkedError:
+                        sys.exit(7)
+            print(os.waitstatus_to_exitcode(os.wait()[1]))
+            """,
+        )
+        assert (outcome.stdout.split(), outcome.stderr) == (["7"], "")
+
     def test_a_forgotten_bus_is_closed_at_exit(self, bus: EventBus, settings: Settings) -> None:
         outcome = self.run(
             settings,

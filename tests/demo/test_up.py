@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from platform_events.bus.bus import EventBus
 from platform_events.bus.values import Start
+from platform_events.kafka.local.artifacts import cache_directory
 from tests.support import ORDER, wait_until
 
 if TYPE_CHECKING:
@@ -52,6 +53,26 @@ def test_events_outlive_ctrl_c_and_sigterm(
         assert run.end() == (0, ""), run.stderr
         assert not any(is_alive(pid) for pid in running)
         assert ".platform-events keeps the events" in run.stderr
+
+
+def test_any_paths_in_any_locale(start: StartProgram, directory: Path, port: str) -> None:
+    define(directory)
+    (directory / "schemas").rename(directory / "Schemata für Aufträge")
+    jars = directory / "Käthe/.cache/platform-events"
+    jars.parent.mkdir(parents=True)
+    jars.symlink_to(cache_directory().parent)
+    run = start(
+        "up", "--kafka-port", port, "--data-dir", "Bestellüngen",
+        "--schemas", "Schemata für Aufträge",
+        HOME=str(directory / "Käthe"), LC_ALL="C", XDG_CACHE_HOME="cache",
+    )  # fmt: skip
+    assert run.await_ready()["data"] == str(directory / "Bestellüngen")
+    assert "created Order_Placed__e" in run.stderr
+    run.send(signal.SIGTERM)
+    assert run.end() == (0, ""), run.stderr
+    assert sorted(file.name for file in directory.iterdir()) == [
+        "Bestellüngen", "Käthe", "Schemata für Aufträge",
+    ]  # fmt: skip
 
 
 def test_sigkill_leaves_no_java(

@@ -94,6 +94,16 @@ def repository(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Repo
     repository.close()
 
 
+def test_a_relative_xdg_folder_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for folder in ("cache", "./cache", "~/cache", ""):
+        monkeypatch.setenv("XDG_CACHE_HOME", folder)
+        assert cache_directory().is_relative_to(tmp_path / ".cache")
+    monkeypatch.setenv("HOME", "home")
+    assert cache_directory().is_relative_to(tmp_path / "home/.cache")
+
+
 def cached() -> set[str]:
     return {file.name for file in cache_directory().glob("*") if file.name != "lock"}
 

@@ -43,8 +43,8 @@ _logger = logging.getLogger("platform_events")
 class EventBus:
     """One tenant's event bus. Thread-safe; make one for a process and close it at the end.
 
-    Nothing is connected before the first use. A bus does not survive a fork. A bus that was never
-    closed is closed at exit.
+    Nothing is connected before the first use. A bus that was used does not survive a fork. A bus
+    that was never closed is closed at exit.
 
     Args:
         settings: all settings; None reads them from the environment.
@@ -254,8 +254,8 @@ class EventBus:
             self._admin.close()
 
     def abandon(self) -> None:
-        """Note that this process is a fork, in which the bus cannot be used."""
-        self._forked = True
+        """Note that this process is a fork, in which the clients that it has cannot be used."""
+        self._forked = self._admin is not None or self._starting.locked()
 
     def __enter__(self) -> Self:
         return self

@@ -16,7 +16,7 @@ class Closable(Protocol):
         """End it; doing so again does nothing."""
 
     def abandon(self) -> None:
-        """Note that this process is a fork, in which it cannot be used."""
+        """Note that this process is a fork, in which the clients that it has cannot be used."""
 
 
 _logger = logging.getLogger("platform_events")
@@ -24,7 +24,7 @@ _open: weakref.WeakSet[Closable] = weakref.WeakSet()
 
 
 def register(closable: Closable) -> None:
-    """Close it at exit, abandon it in forked children."""
+    """Close it at exit, have it abandoned in forked children."""
     _open.add(closable)
 
 
@@ -39,7 +39,6 @@ def _close_forgotten() -> None:
 def _abandon_in_child() -> None:
     for closable in list(_open):
         closable.abandon()
-    _open.clear()
 
 
 atexit.register(_close_forgotten)

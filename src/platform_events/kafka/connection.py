@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import KafkaException
 
-from platform_events.errors import ConfigurationError
+from platform_events.errors import ConfigurationError, UsageError
 from platform_events.kafka.properties import check_properties
 
 if TYPE_CHECKING:
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 _Client = TypeVar("_Client")
 _IDEMPOTENT_ONLY = "enable.gapless.guarantee"
 """The one property that other clients than idempotent producers refuse instead of ignoring."""
+
+_GREEN_THREADS = (
+    ("gevent.monkey", "is_module_patched", "threading", "gevent.monkey.patch_all"),
+    ("eventlet.patcher", "is_monkey_patched", "thread", "eventlet.monkey_patch"),
+)
+"""Libraries that replace threads: module, its question, what to ask for, what replaces them."""
 
 _logger = logging.getLogger("platform_events.kafka")
 
@@ -88,8 +95,21 @@ def make_client(
 
     Raises:
         ConfigurationError: a property of the user's is not accepted.
+        UsageError: this process has green threads.
     """
+    _refuse_green_threads()
     try:
         return kind(client_config(settings, health, properties, defaults))
     except (KafkaException, TypeError, ValueError) as error:
         raise refuse_property(error) from error
+
+
+def _refuse_green_threads() -> None:
+    """Refuse to wait where nothing else could run meanwhile (tried: a subscription never ends)."""
+    for module, question, threads, patch in _GREEN_THREADS:
+        if module in sys.modules and getattr(sys.modules[module], question)(threads):
+            raise UsageError(
+                f"{module.partition('.')[0]} has replaced threading, and the Kafka client would "
+                f"block all of its threads at once: call {patch}(thread=False), or use the bus "
+                "in a process of its own"
+            )

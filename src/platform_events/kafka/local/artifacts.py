@@ -75,11 +75,18 @@ def load_pins() -> tuple[Jar, ...]:
 
 
 def cache_directory() -> Path:
-    """Return where the jars are kept: in `$XDG_CACHE_HOME`, by default `~/.cache`."""
-    try:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:
-        raise LocalBrokerError(f"there is no home directory for Kafka's jars; {_ROOM}") from None
+    """Return where the jars are kept: in `$XDG_CACHE_HOME`, by default `~/.cache`.
+
+    The XDG specification says that a relative path is ignored.
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not base.is_absolute():
+        try:
+            base = Path.home().absolute() / ".cache"
+        except RuntimeError:
+            raise LocalBrokerError(
+                f"there is no home directory for Kafka's jars; {_ROOM}"
+            ) from None
     return base / "platform-events" / f"kafka-{KAFKA_VERSION}"
 
 

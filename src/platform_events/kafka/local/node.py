@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platform_events.errors import LocalBrokerError, UsageError
+from platform_events.kafka.local.storage import java_environment
 from platform_events.kafka.local.supervisor import KILL, TERMINATE
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Node:
             guard = subprocess.Popen(
                 [sys.executable, "-I", "-S", _SUPERVISOR, owner, str(GRACE_SECONDS), doomed, *java],
                 cwd=self.files.root,
+                env=java_environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,

@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import base64
 import json
+import locale
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -60,6 +62,16 @@ def new_kafka_uuid() -> str:
         text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
         if not text.startswith("-"):  # Kafka's own tools would take it for an option
             return text
+
+
+def java_environment() -> dict[str, str]:
+    """Return the environment in which Java reads paths as Python wrote them.
+
+    Python takes paths as UTF-8 in the locale C too; Java would see nothing but question marks.
+    """
+    if sys.getfilesystemencoding() == "utf-8" and locale.getencoding().lower() != "utf-8":
+        return os.environ | {"LC_ALL": "C.UTF-8"}
+    return dict(os.environ)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +297,7 @@ class DataDirectory:
             done = subprocess.run(
                 files.java_command(runtime, *tool, str(files.properties)),
                 cwd=self.path,
+                env=java_environment(),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
