@@ -123,6 +123,14 @@ def produce_raw(
     return offset
 
 
+def produce_many(settings: Settings, name: str, count: int, headers: Any) -> None:
+    """Write records as other software would, all at once, with bodies that are none."""
+    producer = Producer({"bootstrap.servers": settings.bootstrap_servers})
+    for _ in range(count):
+        producer.produce(topic_of(settings, name), b"x", headers=headers)
+    assert producer.flush(10) == 0
+
+
 def consume_raw(settings: Settings, name: str, count: int) -> list[Message]:
     """Read the first records of a stream's first partition with a bare client."""
     consumer = Consumer(

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from platform_events.bus.values import (
         Event,
         EventMessage,
-        Origin,
         PublishResult,
         PublishStatus,
         Start,
     )
+    from platform_events.envelope import Origin
     from platform_events.replay import (
         ReplayCorruptedError,
         ReplayError,
@@ -58,9 +58,8 @@ _HOMES = {
     "bus.aio": ("AsyncEventBus", "AsyncSubscription"),
     "bus.bus": ("EventBus",),
     "bus.subscription": ("Subscription",),
-    "bus.values": (
-        "Event", "EventMessage", "Origin", "PublishResult", "PublishStatus", "Start",
-    ),
+    "bus.values": ("Event", "EventMessage", "PublishResult", "PublishStatus", "Start"),
+    "envelope": ("Origin",),
     "replay": (
         "ReplayCorruptedError", "ReplayError", "ReplayExpiredError", "ReplayFutureError",
         "ReplayId", "ReplayRecreatedError", "ReplayWrongStreamError",

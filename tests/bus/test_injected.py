@@ -29,10 +29,10 @@ def test_a_schema_that_cannot_be_asked_for_loses_no_event(
     original = Catalog.schema
     failures = iter([BrokerTimeoutError("away"), BrokerTimeoutError("still away")])
 
-    def unreliable(catalog: Catalog, schema_id: str) -> Any:
+    def unreliable(*asked: Any, **options: Any) -> Any:
         for failure in failures:
             raise failure
-        return original(catalog, schema_id)
+        return original(*asked, **options)
 
     monkeypatch.setattr(Catalog, "schema", unreliable)
     with bus.subscribe(EVENT, follow=False) as subscription:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import itertools
 import secrets
 import threading
+import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +13,9 @@ import pytest
 from platform_events.bus.bus import EventBus
 from platform_events.bus.subscription import Subscription
 from platform_events.bus.values import Event, Start
+from platform_events.catalog.apply import apply, plan_options
+from platform_events.catalog.live import Catalog
+from platform_events.definitions.schema import schema_id_from_guid
 from platform_events.errors import (
     ClosedError,
     StreamDeletedError,
@@ -18,6 +24,7 @@ from platform_events.errors import (
     UnknownStreamError,
     UsageError,
 )
+from platform_events.payloads.codec import PayloadEncoder
 from platform_events.replay import (
     ReplayCorruptedError,
     ReplayExpiredError,
@@ -35,6 +42,8 @@ from tests.support import (
     consume_raw,
     delete_before,
     delete_topic,
+    load,
+    produce_many,
     produce_raw,
     topic_of,
     wait_until,
@@ -287,6 +296,72 @@ class TestForeignRecords:
         assert read[0].type == EVENT
         assert read[0].headers == {"x": b"y"}
         assert read[0].event_id == read[1].event_id != ""
+
+    def test_type_and_id_are_the_same_whatever_the_order_of_headers(
+        self, bus: EventBus, settings: Settings
+    ) -> None:
+        publish_orders(bus, 1)
+        (message,) = consume_raw(settings, EVENT, 1)
+        schema = ("__value_schema_id", dict(message.headers() or ())["__value_schema_id"])
+        event_id, type_ = ("ce_id", b"mine"), ("ce_type", b"Other")
+        kinds: list[tuple[tuple[str, Any], ...]] = [
+            (schema,),
+            (schema, event_id),
+            (schema, type_),
+            (schema, event_id, type_),
+            (schema, ("ce_id", None), ("ce_type", b"")),
+        ]
+        for kind in kinds:
+            for headers in itertools.permutations((*kind, ("x", None))):
+                produce_raw(settings, EVENT, message.value(), list(headers))
+        first, *read = bus.subscribe(EVENT, follow=False)
+        again = list(bus.subscribe(EVENT, first.replay_id, False))
+        assert [event.event_id for event in again] == [event.event_id for event in read]
+        for kind in kinds:
+            given = dict(kind)
+            for _ in itertools.permutations((*kind, ("x", None))):
+                event = read.pop(0)
+                assert event.type == (given.get("ce_type") or EVENT.encode()).decode()
+                if given.get("ce_id"):
+                    assert event.event_id == "mine"
+                else:
+                    assert uuid.UUID(event.event_id).version == 5
+                assert event.headers == {"x": None}
+        assert not read
+
+    def test_an_unknown_schema_is_asked_for_once_a_batch(
+        self, bus: EventBus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = []
+        schema = Catalog.schema
+        monkeypatch.setattr(
+            Catalog, "schema", lambda *a, **k: (asked.append(a[1]), schema(*a, **k))[1]
+        )
+        publish_orders(bus, 1)
+        produce_many(settings, EVENT, 500, [("__value_schema_id", b"\x01" + b"?" * 16)])
+        publish_orders(bus, 1, first=1)
+        with bus.subscribe(EVENT, follow=False, on_undecodable="skip") as subscription:
+            assert orders(subscription) == [0, 1]
+        assert 1 <= asked.count(schema_id_from_guid(b"?" * 16)) <= 5
+
+    def test_a_schema_applied_after_it_was_asked_for_is_found(
+        self, bus: EventBus, settings: Settings, tmp_path: Path
+    ) -> None:
+        """Whoever writes events right after an apply finds readers that know their schema."""
+        newer = load(tmp_path / "newer", ORDER + "  - {name: more, type: string, optional: true}")
+        schema = newer.events[EVENT].schema
+        headers = [("__value_schema_id", b"\x01" + schema.guid)]
+        body = PayloadEncoder(schema.parsed).encode(
+            {"CreatedDate": 1, "CreatedById": "x", "order_id": "A-1", "more": "m"}
+        )
+        with bus.subscribe(EVENT) as subscription:
+            produce_raw(settings, EVENT, body, headers)
+            with pytest.raises(UndecodableRecordError, match="never applied"):
+                next(subscription)
+            apply(settings, newer, plan_options(settings))
+            # Its readers were told that the schema is unknown less than a second ago.
+            produce_raw(settings, EVENT, body, headers)
+            assert next(subscription).payload["more"] == "m"
 
     @pytest.mark.parametrize(
         ("value", "header", "reason"),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from platform_events.catalog.positions import Checkpoint, Place, Position
 from platform_events.catalog.state import Feed
 from platform_events.channels.isolation import Isolation
-from platform_events.channels.members import MemberFilter, Source, Stamp
+from platform_events.channels.members import Source, member_writers
 from platform_events.channels.transfer import Destination, Transfer
 from platform_events.definitions.schema import Schema
+from platform_events.envelope import Stamp
 from platform_events.errors import RecordRejectedError, UnknownSchemaError
 from platform_events.kafka.offsets import Committed
 from platform_events.replay import StreamIdentity
@@ -24,14 +28,15 @@ HEADERS = [("ce_id", b"1"), ("__value_schema_id", HEADER), ("ce_type", b"A__e")]
 class Stored:
     """A record as the client library gives it."""
 
-    def __init__(self, offset: int) -> None:
+    def __init__(self, offset: int, headers: Any = HEADERS) -> None:
         self._offset = offset
+        self._headers = headers
 
     def offset(self) -> int:
         return self._offset
 
-    def headers(self) -> list[tuple[str, bytes]]:
-        return HEADERS
+    def headers(self) -> Any:
+        return self._headers
 
     def value(self) -> bytes:
         return b"%d" % self._offset
@@ -48,6 +53,7 @@ class Broker:
 
     def __init__(self, *refused: bytes) -> None:
         self.refused = refused
+        self.headers: list[Any] = []
         self.committed: list[tuple[list[tuple[str, bytes]], dict[tuple[str, int], int]]] = []
         self._records: list[tuple[str, bytes]] = []
         self._positions: dict[tuple[str, int], int] = {}
@@ -55,8 +61,9 @@ class Broker:
     def begin(self) -> None:
         self._records, self._positions = [], {}
 
-    def produce(self, topic: str, value: bytes | None, *_: Any) -> bool:
+    def produce(self, topic: str, value: bytes | None, *rest: Any) -> bool:
         self._records.append((topic, value or b""))
+        self.headers.append(rest[-1])
         return True
 
     def send_offsets(self, offsets: Sequence[Committed], _: Any) -> None:
@@ -83,11 +90,10 @@ class Broker:
 
 
 def source_of(event: str, offset: int = 0, catalog: Any = None) -> Source:
-    filter_ = MemberFilter(Feed(event, "", 1, "id", (0,)), catalog)
-    filter_.writers[HEADER] = (b"A__e", lambda body: int(body) % 5 != 0)
-    place = Place(event, 0)
-    stamp = Stamp(place, 1, StreamIdentity("cluster", "id", 1))
-    return Source(place, event, Position(offset, Checkpoint(1, 0)), filter_, stamp)
+    writers = member_writers(Feed(event, "", 1, "id", (0,)), catalog)
+    writers.known[HEADER] = (b"A__e", lambda body: int(body) % 5 != 0)
+    stamp = Stamp(event, 0, 1, StreamIdentity("cluster", "id", 1))
+    return Source(Place(event, 0), event, Position(offset, Checkpoint(1, 0)), writers, stamp)
 
 
 def transfer_of(broker: Broker, isolation: Isolation, *sources: Source) -> Transfer:
@@ -118,7 +124,8 @@ class ForeignCatalog:
     def cached(self, name: str) -> str:
         return name
 
-    def schema(self, schema_id: str) -> Schema:
+    def schema(self, schema_id: str, since: float, *, wait: bool) -> Schema:
+        assert wait == (self.asked == 0)
         self.asked += 1
         raise UnknownSchemaError(schema_id, "never applied")
 
@@ -126,15 +133,39 @@ class ForeignCatalog:
 def test_an_unknown_schema_is_asked_for_once_until_it_may_have_been_applied() -> None:
     broker, catalog = Broker(), ForeignCatalog()
     source = source_of("A__e", catalog=catalog)
-    source.filter.writers.clear()
+    source.writers.known.clear()
     transfer = transfer_of(broker, Isolation(), source)
     transfer.forward(source, records(*range(5)))
     assert catalog.asked == 1
-    transfer.retry_schemas()
+    transfer.take()
     transfer.forward(source, records(5, 6))
     transfer.commit()
     assert catalog.asked == 2
     assert (broker.bodies, broker.buried, source.dead_lettered) == ([], 7, 7)
+
+
+@given(
+    st.permutations([*HEADERS, ("mine", b"x"), ("ce_source", b"y")]),
+    st.sets(st.sampled_from(["ce_id", "ce_type"])),
+    st.sampled_from([None, b""]),
+)
+def test_what_other_software_left_out_is_added_whatever_the_order_of_headers(
+    headers: list[tuple[str, bytes]], missing: set[str], emptied: bytes | None
+) -> None:
+    """A header without a value is as good as none."""
+    broker, source = Broker(), source_of("A__e")
+    stored: list[tuple[str, bytes | None]] = [
+        (name, emptied if name in missing else value)
+        for name, value in headers
+        if name not in missing or emptied is not None
+    ]
+    transfer_of(broker, Isolation(), source).forward(source, [Stored(1, stored)])  # type: ignore[list-item]
+    (routed,) = broker.headers
+    first = dict(reversed(routed))
+    assert first["ce_type"] == b"A__e"
+    derived = str(uuid.uuid5(uuid.NAMESPACE_OID, "cluster/id/0/1")).encode()
+    assert first["ce_id"] == (derived if "ce_id" in missing else b"1")
+    assert routed[-1][0] == "ce_origin"
 
 
 def test_records_and_the_positions_after_them_are_one_transaction() -> None:

@@ -18,11 +18,12 @@ from platform_events.bus.values import Event, EventMessage, Payload, PublishResu
 from platform_events.errors import ClosedError, PublishError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from types import TracebackType
 
     from platform_events.bus.starts import OnExpired, StartPoint
     from platform_events.bus.subscription import OnUndecodable, Subscription
+    from platform_events.envelope import UserHeaders
     from platform_events.replay import ReplayId
     from platform_events.settings import Settings
 
@@ -124,7 +125,7 @@ class AsyncEventBus:
         event: str,
         payload: Any,
         *,
-        headers: Mapping[str, str | bytes] | None = None,
+        headers: UserHeaders | None = None,
         event_id: str | None = None,
     ) -> PublishResult:
         """Publish one event and wait until it is stored; see `EventBus.publish`."""
@@ -139,7 +140,7 @@ class AsyncEventBus:
         event: str,
         payloads: Iterable[Any],
         *,
-        headers: Mapping[str, str | bytes] | None = None,
+        headers: UserHeaders | None = None,
     ) -> list[PublishResult]:
         """Publish events in order and wait for all; see `EventBus.publish_many`."""
         return await asyncio.to_thread(self._bus.publish_many, event, payloads, headers=headers)
@@ -149,7 +150,7 @@ class AsyncEventBus:
         event: str,
         payload: Any,
         *,
-        headers: Mapping[str, str | bytes] | None = None,
+        headers: UserHeaders | None = None,
         event_id: str | None = None,
     ) -> asyncio.Future[PublishResult]:
         """Wait for room in the buffer, queue one event, return an awaitable of its outcome."""

@@ -28,9 +28,11 @@ from platform_events.names import stream_name
 from platform_events.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from concurrent.futures import Future
     from types import TracebackType
+
+    from platform_events.envelope import UserHeaders
 
 Model = TypeVar("Model")
 _TICK = 0.5
@@ -71,7 +73,7 @@ class EventBus:
         event: str,
         payload: Any,
         *,
-        headers: Mapping[str, str | bytes] | None = None,
+        headers: UserHeaders | None = None,
         event_id: str | None = None,
     ) -> PublishResult:
         """Publish one event and wait until it is stored.
@@ -100,7 +102,7 @@ class EventBus:
         event: str,
         payloads: Iterable[Any],
         *,
-        headers: Mapping[str, str | bytes] | None = None,
+        headers: UserHeaders | None = None,
     ) -> list[PublishResult]:
         """Publish events in order and wait for all of them.
 
@@ -123,7 +125,7 @@ class EventBus:
         event: str,
         payload: Any,
         *,
-        headers: Mapping[str, str | bytes] | None = None,
+        headers: UserHeaders | None = None,
         event_id: str | None = None,
     ) -> Future[PublishResult]:
         """Publish one event without waiting for its outcome.

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import uuid
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
-from platform_events.bus.headers import (
-    ID,
+from platform_events.bus.values import Event, Payload, VectorPosition
+from platform_events.envelope import (
     ORIGIN,
     SCHEMA,
-    TYPE,
-    Headers,
     RecordHeaders,
+    UnreadableError,
+    Writers,
     find_header,
-    schema_guid,
+    plain_writer,
+    with_identity,
 )
-from platform_events.bus.values import Event, Payload, VectorPosition
-from platform_events.definitions.schema import schema_id_from_guid
-from platform_events.errors import (
-    CatalogCorruptError,
-    UndecodableRecordError,
-    UnknownSchemaError,
-)
+from platform_events.errors import CatalogCorruptError, UndecodableRecordError
 from platform_events.names import is_channel_name, stream_name
 from platform_events.payloads.codec import PayloadDecoder
 
@@ -29,8 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from platform_events.catalog.live import Catalog
+    from platform_events.definitions.schema import Schema
     from platform_events.kafka.reader import Record
     from platform_events.replay import ReplayId, StreamIdentity
+
+Writer: TypeAlias = "tuple[str, bytes, Callable[[bytes], Any]]"
+"""A schema's ID, its record's name, and how a body becomes a payload."""
 
 
 class EventDecoder(Generic[Payload]):
@@ -40,10 +38,11 @@ class EventDecoder(Generic[Payload]):
         self, stream: str, catalog: Catalog, convert: Callable[[dict[str, Any]], Payload] | None
     ) -> None:
         self._stream = stream
-        self._catalog = catalog
         self._convert = convert
-        self._is_channel = is_channel_name(stream_name(stream))
-        self._writers: dict[bytes | None, tuple[str, bytes, Callable[[bytes], Any]]] = {}
+        name = stream_name(stream)
+        self._is_channel = is_channel_name(name)
+        self.writers: Writers[Writer] = Writers(name, catalog, _make_writer)
+        self._known = self.writers.known
 
     def decode(
         self,
@@ -62,14 +61,13 @@ class EventDecoder(Generic[Payload]):
             UndecodableRecordError: it is not an event, or its schema is not in the catalog.
         """
         headers: RecordHeaders = record.headers() or ()
-        if len(headers) > 1 and headers[1][0] == SCHEMA:
-            header = headers[1][1]
-        else:
+        header = plain = plain_writer(headers)
+        if plain is None:
             header = find_header(headers, SCHEMA)
-        writer = self._writers.get(header)
-        if writer is None:
-            writer = self._find_writer(record, headers)
-        schema_id, type_, decode = writer
+        try:
+            schema_id, type_, decode = self._known.get(header) or self.writers.find(header)
+        except (UnreadableError, CatalogCorruptError) as error:
+            raise self._undecodable(record, str(error)) from error
         body = record.value()
         if body is None:
             raise self._undecodable(record, "it has no body (a tombstone)")
@@ -82,8 +80,8 @@ class EventDecoder(Generic[Payload]):
                 payload = self._convert(payload)
             except Exception as error:
                 raise self._undecodable(record, f"the model does not take it: {error}") from error
-        if headers[0][0] != ID:
-            headers = with_identity(headers, type_, record, identity)
+        if plain is None:
+            headers = with_identity(headers, type_, identity, record.partition(), record.offset())
         origin = None
         if self._is_channel and headers[-1][0] == ORIGIN:
             origin = headers[-1][1]
@@ -91,40 +89,9 @@ class EventDecoder(Generic[Payload]):
             self._stream, payload, schema_id, headers, record.timestamp()[1], replay, origin
         )
 
-    def _find_writer(
-        self, record: Record, headers: RecordHeaders
-    ) -> tuple[str, bytes, Callable[[bytes], Any]]:
-        header = find_header(headers, SCHEMA)
-        guid = schema_guid(header)
-        if guid is None:
-            raise self._undecodable(
-                record, f"no header {SCHEMA} names the schema it was written with"
-            )
-        try:
-            schema = self._catalog.schema(schema_id_from_guid(guid))
-        except (UnknownSchemaError, CatalogCorruptError) as error:
-            raise self._undecodable(record, str(error)) from error
-        writer = (schema.id, schema.name.encode(), PayloadDecoder(schema.parsed).decode)
-        self._writers[header] = writer
-        return writer
-
     def _undecodable(self, record: Record, reason: str) -> UndecodableRecordError:
         return UndecodableRecordError(self._stream, record.partition(), record.offset(), reason)
 
 
-def with_identity(
-    headers: RecordHeaders, type_: bytes, record: Record, identity: StreamIdentity
-) -> RecordHeaders:
-    """Return the headers with an event ID and a type, which other software may have left out.
-
-    The ID follows from the position, so that reading the record again gives the same.
-    """
-    added: Headers = []
-    if not find_header(headers, ID):
-        position = (
-            f"{identity.cluster_id}/{identity.topic_id}/{record.partition()}/{record.offset()}"
-        )
-        added.append((ID, str(uuid.uuid5(uuid.NAMESPACE_OID, position)).encode()))
-    if not find_header(headers, TYPE):
-        added.append((TYPE, type_))
-    return [*added, *headers]
+def _make_writer(schema: Schema) -> Writer:
+    return schema.id, schema.name.encode(), PayloadDecoder(schema.parsed).decode

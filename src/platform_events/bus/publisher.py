@@ -9,11 +9,11 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from platform_events.bus.headers import ID, fixed_headers, header_bytes, user_headers
 from platform_events.bus.models import as_mapping
 from platform_events.bus.starts import find_stream, identify
 from platform_events.bus.values import EventIds, EventMessage, PublishResult, PublishStatus
 from platform_events.definitions.model import EventDefinition
+from platform_events.envelope import ID, fixed_headers, header_bytes, user_headers
 from platform_events.errors import EventTooLargeError, PlatformEventsError, UsageError
 from platform_events.kafka.producer import MAX_RECORD_BYTES, Delivery, RecordProducer
 from platform_events.names import stream_name, stream_path
@@ -21,11 +21,11 @@ from platform_events.payloads.codec import PayloadEncoder
 from platform_events.replay import LowWaterMark, StreamIdentity, encode_offset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from platform_events.bus.headers import Headers
     from platform_events.catalog.live import Catalog
     from platform_events.catalog.state import Entry
+    from platform_events.envelope import Headers, UserHeaders
     from platform_events.kafka.admin import Admin
     from platform_events.kafka.watch import TopicWatch
     from platform_events.replay import ReplayId
@@ -175,7 +175,7 @@ class Publisher:
         return pending.result()
 
     def publish_many(
-        self, event: str, payloads: Iterable[Any], headers: Mapping[str, str | bytes] | None
+        self, event: str, payloads: Iterable[Any], headers: UserHeaders | None
     ) -> list[PublishResult]:
         """Publish events in order and wait for all outcomes."""
         target = self.find(event)

@@ -201,6 +201,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
             batch = self._reader.read(MAX_BATCH, max(0, min(slice_, deadline - now)))
             if batch.records or batch.ends:
                 self._seen = time.monotonic()
+                self._decoder.writers.take()
             if batch.out_of_range or batch.topic_missing:
                 self._trouble = batch
             self._records = iter(batch.records)

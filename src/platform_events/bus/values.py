@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from platform_events.bus.headers import ID, TYPE, find_header, without_reserved
+from platform_events.envelope import ID, TYPE, Origin, find_header, without_reserved
 from platform_events.replay import ReplayId
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from platform_events.bus.headers import RecordHeaders
+    from platform_events.envelope import RecordHeaders, UserHeaders
     from platform_events.errors import PlatformEventsError
     from platform_events.replay import StreamIdentity
 
@@ -67,40 +65,7 @@ class EventMessage:
     """A mapping, a dataclass or a pydantic model."""
     event_id: str | None = None
     """At most 36 characters; None: a new UUID."""
-    headers: Mapping[str, str | bytes] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where an event of a channel was first stored."""
-
-    stream: str
-    """Path of the member's stream, such as `/event/Order_Placed__e`."""
-    replay_id: ReplayId
-    """In that stream. In one of several partitions it is a time, as in a `PublishResult`."""
-    partition: int
-    offset: int
-    appended_ms: int
-    """When the broker stored it there, ms since the epoch."""
-    definition: int
-    """Number of the channel's definition that let it in."""
-
-    @classmethod
-    def parse(cls, header: bytes) -> Origin:
-        """Read the header's text: stream, definition, partition, offset, time, replay ID.
-
-        Raises:
-            ValueError: it is not of that form.
-        """
-        stream, definition, partition, offset, appended_ms, replay_id = header.decode().split(" ")
-        return cls(
-            stream,
-            ReplayId.parse(replay_id),
-            int(partition),
-            int(offset),
-            int(appended_ms),
-            int(definition),
-        )
+    headers: UserHeaders | None = None
 
 
 class VectorPosition(NamedTuple):
@@ -159,14 +124,14 @@ class Event(Generic[Payload]):
         return replay if isinstance(replay, ReplayId) else replay.encode()
 
     @property
-    def headers(self) -> dict[str, bytes]:
-        """The publisher's own headers."""
+    def headers(self) -> dict[str, bytes | None]:
+        """The publisher's own headers. Kafka knows headers without a value: None."""
         return without_reserved(self._headers)
 
     @property
     def origin(self) -> Origin | None:
         """In a custom channel: where the event was first stored."""
-        return None if self._origin is None else Origin.parse(self._origin)
+        return Origin.parse(self._origin)
 
     @property
     def published_at(self) -> datetime:

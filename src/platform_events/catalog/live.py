@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from platform_events.catalog.state import CatalogState, Entry
 from platform_events.definitions.model import ChannelDefinition, EventDefinition
@@ -19,16 +20,23 @@ from platform_events.names import is_channel_name, stream_path
 from platform_events.wording import one_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from platform_events.definitions.schema import Schema
     from platform_events.kafka.admin import Admin
     from platform_events.settings import Settings
+
+Answer = TypeVar("Answer")
+_REFRESH_INTERVAL = 1.0
+"""Seconds between two refreshes because of questions that found nothing."""
 
 
 class Catalog:
     """Definitions and schemas of one tenant. Thread-safe.
 
-    Nothing is read before the first question. `follow()` takes what was written since; a question
-    that finds nothing follows first, so that what was just applied is known.
+    Nothing is read before the first question. `follow()` takes what was written since. A question
+    that finds nothing has the catalog refreshed, so that what was just applied is known; that is
+    done once a second at most, whoever asks, so the answer that there is nothing may take as long.
     """
 
     def __init__(self, settings: Settings, admin: Admin) -> None:
@@ -37,6 +45,11 @@ class Catalog:
         self._topic = settings.namespace.catalog
         self._topic_id = ""
         self._reading = threading.Lock()
+        self._asking = threading.Lock()
+        self._asked = -math.inf
+        """When the last refresh began, by `time.monotonic()`."""
+        self._known = -math.inf
+        """A moment up to which everything written was read."""
         self._reader: TopicReader | None = None
         self._position = 0
         self._state = CatalogState()
@@ -64,8 +77,7 @@ class Catalog:
         """
         entry = self._state.entries.get(name)
         if entry is None or entry.active is None:
-            self.refresh()
-            entry = self._state.entries.get(name)
+            entry = self._look(lambda: self._active(name)) or self._state.entries.get(name)
         if entry is not None and entry.unreadable:
             raise CatalogCorruptError(f"{name}: {entry.unreadable}")
         if entry is None or entry.active is None:
@@ -87,9 +99,7 @@ class Catalog:
         """
         if not is_channel_name(name):
             return
-        if name not in self._state.entries:
-            self.refresh()
-        entry = self._state.entries.get(name)
+        entry = self._look(lambda: self._state.entries.get(name))
         members = "one of its member events"
         if entry is not None and isinstance(entry.active, ChannelDefinition):
             members = one_of([member.event for member in entry.active.members])
@@ -101,18 +111,23 @@ class Catalog:
         assert isinstance(active, ChannelDefinition)
         return active
 
-    def schema(self, schema_id: str) -> Schema:
+    def schema(self, schema_id: str, since: float = math.inf, *, wait: bool = True) -> Schema:
         """Return a schema by its ID, of whatever event and version.
+
+        Args:
+            schema_id: which.
+            since: what was applied before this moment, by `time.monotonic()`, is found; by
+                default before this call.
+            wait: False answers by what has arrived rather than wait for the next refresh.
 
         Raises:
             UnknownSchemaError: it was never applied in this tenant.
             CatalogCorruptError: its record cannot be read; the message says how to repair it.
             BrokerError: the catalog cannot be read.
         """
-        known = self._state.find_schema(schema_id)
-        if known is not None:
-            return known
-        self.refresh()
+        schema = self._look(lambda: self._state.find_schema(schema_id), since, wait=wait)
+        if schema is not None:
+            return schema
         try:
             return self._state.schemas[schema_id]
         except KeyError:
@@ -147,10 +162,12 @@ class Catalog:
             BrokerError: the cluster cannot be asked.
         """
         with self._reading:
+            began = self._asked = time.monotonic()
             topic = self._admin.describe_one(self._topic)
             if topic is None or topic.topic_id != self._topic_id:
                 self._restart(topic.topic_id if topic else "")
             if topic is None:
+                self._known = began
                 return
             first, end = self._admin.watermarks({self._topic: 1})[self._topic][0]
             if self._reader is None:
@@ -161,6 +178,7 @@ class Catalog:
                 if not self._take(self._reader, END_SLICE) and time.monotonic() > deadline:
                     self._reader.raise_unreachable()
             self._is_read = True
+            self._known = began
 
     def follow(self) -> None:
         """Take what has arrived meanwhile, without waiting."""
@@ -173,12 +191,50 @@ class Catalog:
         with self._reading:
             self._restart("")
 
+    def _active(self, name: str) -> Entry | None:
+        entry = self._state.entries.get(name)
+        return entry if entry is not None and entry.active is not None else None
+
+    def _look(
+        self, find: Callable[[], Answer | None], since: float = math.inf, *, wait: bool = True
+    ) -> Answer | None:
+        """Return what is found, after reading on as far as it takes to be sure of nothing."""
+        answer = find()
+        if answer is None:
+            since = min(since, time.monotonic())
+            self.follow()
+            answer = find()
+        if answer is None and self._renew(since, wait=wait):
+            answer = find()
+        return answer
+
+    def _renew(self, since: float, *, wait: bool) -> bool:
+        """Know everything written before `since`; return whether that is so.
+
+        Whoever asks while another one waits for the next refresh shares it.
+        """
+        if not self._asking.acquire(blocking=wait):
+            return False
+        try:
+            while self._known < since:
+                pause = self._asked + _REFRESH_INTERVAL - time.monotonic()
+                if pause <= 0:
+                    self.refresh()
+                elif wait:
+                    time.sleep(pause)
+                else:
+                    return False
+            return True
+        finally:
+            self._asking.release()
+
     def _restart(self, topic_id: str) -> None:
         if self._reader is not None:
             self._reader.close()
         self._reader = None
         # First, for those who look without waiting.
         self._is_read = False
+        self._known = -math.inf
         self._state = CatalogState()
         self._revision += 1
         self._topic_id = topic_id

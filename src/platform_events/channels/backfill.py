@@ -47,7 +47,7 @@ def catch_up(
     if not lagging:
         return
     tell()
-    transfer.retry_schemas()
+    transfer.take()
     runners = [_Runner(settings, source, ends[source.place]) for source in lagging]
     merge: Merge[Record] = Merge(len(runners))
     told = time.monotonic()

@@ -306,7 +306,7 @@ class Feeder:
                 self._check(entry)
                 idle = _PROGRESS_SECONDS if transfer.has_progress else _IDLE_SECONDS
                 runs, reached = attachment.take(idle)
-                transfer.retry_schemas()
+                transfer.take()
                 for key, records in in_order(runs):
                     transfer.forward(sources[key], records)
                 for key, end in reached.items():

@@ -1,17 +1,12 @@
-"""Members: what becomes of their records, with which headers they go on, and how far they are."""
+"""Members: how their records are judged, and how far they are."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from platform_events.bus.decoding import with_identity
-from platform_events.bus.headers import SCHEMA, RecordHeaders, schema_guid
-from platform_events.definitions.schema import schema_id_from_guid
-from platform_events.errors import BrokerTimeoutError, UnknownSchemaError
+from platform_events.envelope import UnreadableError, Writers
 from platform_events.kafka.offsets import Committed
-from platform_events.names import stream_path
-from platform_events.replay import LowWaterMark, StreamIdentity, encode_offset_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +14,8 @@ if TYPE_CHECKING:
     from platform_events.catalog.live import Catalog
     from platform_events.catalog.positions import Checkpoint, Place, Position
     from platform_events.catalog.state import Feed
-    from platform_events.kafka.reader import Record
+    from platform_events.definitions.schema import Schema
+    from platform_events.envelope import Stamp
 
 
 class DeadLettered(Exception):  # noqa: N818 - not a failure of the router
@@ -31,104 +27,39 @@ Writer: TypeAlias = "tuple[bytes, Callable[[bytes], bool] | None]"
 every body does, and none is looked into."""
 
 
-class MemberFilter:
-    """Judges the records of one member, each by the schema that it was written with."""
+def member_writers(feed: Feed, catalog: Catalog) -> Writers[Writer]:
+    """Return how the records of one member are judged, each by the schema that wrote it."""
 
-    def __init__(self, feed: Feed, catalog: Catalog) -> None:
-        self._event = feed.event
-        self._filter = feed.filter
-        self._catalog = catalog
-        self.writers: dict[bytes | None, Writer] = {}
-        """By the header that names the schema, as far as they were found."""
-        self._refusals: dict[bytes, str] = {}
-        """Why there is none, by the header."""
-
-    def find_writer(self, header: bytes | None) -> Writer:
-        """Return how to judge the records with this header.
-
-        Raises:
-            DeadLettered: they cannot be decoded.
-            BrokerError: the catalog cannot be asked for the schema.
-        """
-        guid = schema_guid(header)
-        if guid is None:
-            raise DeadLettered(f"no header {SCHEMA} names the schema it was written with")
-        assert header is not None
-        if header in self._refusals:
-            raise DeadLettered(self._refusals[header])
-        try:
-            self.writers[header] = writer = self._make_writer(guid)
-        except DeadLettered as reason:
-            self._refusals[header] = str(reason)
-            raise
-        return writer
-
-    def retry(self) -> None:
-        """Ask again for schemas that were not found.
-
-        Call it before records that may have been written since: their schemas were applied first.
-        Asking for each record would let a flood of foreign ones hold the channel up.
-        """
-        self._refusals.clear()
-
-    def _make_writer(self, guid: bytes) -> Writer:
-        try:
-            schema = self._catalog.schema(schema_id_from_guid(guid))
-        except UnknownSchemaError as error:
-            # One that was lost, or is being written again, does not know the member either.
-            if not (self._catalog.is_read and self._catalog.cached(self._event)):
-                raise BrokerTimeoutError(
-                    "the catalog is away, so schemas are not known; apply if it was lost"
-                ) from error
-            raise DeadLettered(str(error)) from error
+    def make(schema: Schema) -> Writer:
         passes = None
-        if self._filter:
+        if feed.filter:
             from platform_events.filters import FilterError, compile_filter
 
             try:
-                passes = compile_filter(self._filter, schema)
+                passes = compile_filter(feed.filter, schema)
             except FilterError as error:
-                raise DeadLettered(
+                raise UnreadableError(
                     f"the filter does not fit schema {schema.id}: {error}"
                 ) from error
         return schema.name.encode(), passes
 
-
-class Stamp:
-    """Says in headers where the records of one place come from."""
-
-    def __init__(self, place: Place, definition: int, identity: StreamIdentity) -> None:
-        self._identity = identity
-        self._prefix = f"{stream_path(place.event)} {definition} {place.partition}".encode()
-        self._tag = identity.tags[0]
-        self._is_total = identity.partitions == 1
-
-    def origin(self, record: Record) -> bytes:
-        """Return the header's text: stream, definition, partition, offset, time, replay ID."""
-        offset, (_, time_ms) = record.offset(), record.timestamp()
-        if self._is_total:
-            replay_id = encode_offset_text(offset + 1, self._tag)
-        else:
-            replay_id = str(self._identity.time_id(time_ms - LowWaterMark.MARGIN_MS)).encode()
-        return b"%b %d %d %b" % (self._prefix, offset, time_ms, replay_id)
-
-    def identify(self, record: Record, headers: RecordHeaders, type_: bytes) -> RecordHeaders:
-        """Return headers with the event ID and type that other software left out.
-
-        The ID is the one that subscribers of the member see, so it stays the same.
-        """
-        return with_identity(headers, type_, record, self._identity)
+    return Writers(feed.event, catalog, make)
 
 
 class Source:
     """One partition of a member, and how far it has come."""
 
     def __init__(
-        self, place: Place, topic: str, position: Position, filter_: MemberFilter, stamp: Stamp
+        self,
+        place: Place,
+        topic: str,
+        position: Position,
+        writers: Writers[Writer],
+        stamp: Stamp,
     ) -> None:
         self.place = place
         self.topic = topic
-        self.filter = filter_
+        self.writers = writers
         self.stamp = stamp
         self.offset = position.offset
         """The next record to judge."""

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from platform_events.bus.headers import ORIGIN
-from platform_events.bus.values import Origin
 from platform_events.catalog.positions import Place
-from platform_events.errors import UsageError
+from platform_events.envelope import find_origin
 from platform_events.kafka.reader import read_range
 from platform_events.names import stream_name
-from platform_events.replay import ReplayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,7 +15,6 @@ if TYPE_CHECKING:
     from platform_events.catalog.state import Feed
     from platform_events.channels.context import FeederContext
     from platform_events.kafka.admin import Topic
-    from platform_events.kafka.reader import Record
 
 
 def find_highest(
@@ -51,21 +47,8 @@ def find_highest(
         counts[dead_letters] = 1
     for topic, marks in context.admin.watermarks(counts).items():
         for record in read_range(context.settings, topic, marks, check):
-            origin = _origin(record)
+            origin = find_origin(record.headers() or ())
             place = origin and Place(stream_name(origin.stream), origin.partition)
             if origin and place in added and origin.definition >= added[place]:
                 highest[place] = max(highest.get(place, -1), origin.offset)
     return highest
-
-
-def _origin(record: Record) -> Origin | None:
-    """Return a record's origin; None for what other software wrote."""
-    for header, value in reversed(record.headers() or ()):
-        if header == ORIGIN:
-            try:
-                origin = Origin.parse(value or b"")
-                stream_name(origin.stream)
-            except (ValueError, ReplayError, UsageError):
-                return None
-            return origin
-    return None

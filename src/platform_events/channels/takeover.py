@@ -16,10 +16,11 @@ from platform_events.catalog.positions import (
     read_positions,
     skip_expired,
 )
-from platform_events.channels.members import MemberFilter, Source, Stamp
+from platform_events.channels.members import Source, member_writers
 from platform_events.channels.recovery import find_highest
 from platform_events.channels.topics import ChannelTopics
 from platform_events.channels.transfer import Destination, Transfer
+from platform_events.envelope import Stamp
 from platform_events.kafka.offsets import GroupOffsets
 from platform_events.names import stream_path
 from platform_events.replay import StreamIdentity
@@ -151,13 +152,13 @@ class Takeover:
 
     def _sources(self, positions: list[tuple[Place, Position]]) -> list[Source]:
         cluster_id = self._context.admin.cluster_id()
-        filters = {
-            feed.event: MemberFilter(feed, self._context.catalog) for feed in self._feeding.feeds
+        writers = {
+            feed.event: member_writers(feed, self._context.catalog) for feed in self._feeding.feeds
         }
         sources = []
         for place, position in positions:
             topic = self.topics.topic_of(place)
             identity = StreamIdentity(cluster_id, topic.topic_id, topic.partitions)
-            stamp = Stamp(place, self._feeding.number, identity)
-            sources.append(Source(place, topic.name, position, filters[place.event], stamp))
+            stamp = Stamp(place.event, place.partition, self._feeding.number, identity)
+            sources.append(Source(place, topic.name, position, writers[place.event], stamp))
         return sources

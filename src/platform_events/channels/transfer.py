@@ -6,19 +6,26 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from platform_events.bus.headers import DEAD_LETTER_REASON, ID, ORIGIN, SCHEMA, find_header
 from platform_events.channels.isolation import FORMS
 from platform_events.channels.members import DeadLettered
+from platform_events.envelope import (
+    DEAD_LETTER_REASON,
+    ORIGIN,
+    SCHEMA,
+    find_header,
+    plain_writer,
+    with_identity,
+)
 from platform_events.errors import RecordRejectedError
 from platform_events.kafka.offsets import Committed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from platform_events.bus.headers import RecordHeaders
     from platform_events.catalog.positions import Checkpoint, Place
     from platform_events.channels.isolation import Isolation
     from platform_events.channels.members import Source
+    from platform_events.envelope import RecordHeaders
     from platform_events.kafka.reader import Record
     from platform_events.kafka.transactions import TransactionalProducer
 
@@ -120,14 +127,14 @@ class Transfer:
         ):
             self.commit()
 
-    def retry_schemas(self) -> None:
-        """Ask again for unknown schemas: what comes next may have been written since."""
+    def take(self) -> None:
+        """Note that records were taken now: their schemas were applied before."""
         for source in self.sources:
-            source.filter.retry()
+            source.writers.take()
 
     def _forward(self, source: Source, records: Sequence[Record]) -> None:
         # The router's inner loop: a call for each record is felt here.
-        writers, find_writer = source.filter.writers, source.filter.find_writer
+        known, find_writer = source.writers.known, source.writers.find
         stamp, produce = source.stamp, self._producer.produce
         topic, partition = self._destination.topic, self._destination.partition
         for record in records:
@@ -137,11 +144,10 @@ class Transfer:
             headers: RecordHeaders = record.headers() or ()
             body = record.value()
             try:
-                if len(headers) > 1 and headers[1][0] == SCHEMA:
-                    header = headers[1][1]
-                else:
+                header = plain = plain_writer(headers)
+                if plain is None:
                     header = find_header(headers, SCHEMA)
-                type_, passes = writers.get(header) or find_writer(header)
+                type_, passes = known.get(header) or find_writer(header)
                 if body is None:
                     raise DeadLettered("it has no body (a tombstone)")  # noqa: TRY301
                 if passes is not None and not passes(body):
@@ -149,9 +155,11 @@ class Transfer:
                 else:
                     if not self._is_open:
                         self._open()
-                    if not headers or headers[0][0] != ID:
-                        headers = stamp.identify(record, headers, type_)
-                    marked = [*headers, (ORIGIN, stamp.origin(record))]
+                    if plain is None:
+                        headers = with_identity(
+                            headers, type_, stamp.identity, source.place.partition, offset
+                        )
+                    marked = [*headers, (ORIGIN, stamp.origin(offset, record.timestamp()[1]))]
                     if not produce(topic, body, record.key(), partition, marked):
                         raise DeadLettered("it is larger than the channel takes")  # noqa: TRY301
                     source.passed += 1
@@ -236,7 +244,7 @@ class Transfer:
         """Write a record into the dead-letter topic, as much of it as that takes."""
         text = reason.encode(errors="replace")[:_LONGEST_REASON]
         why: list[tuple[str, bytes | None]] = [
-            (ORIGIN, source.stamp.origin(record)),
+            (ORIGIN, source.stamp.origin(record.offset(), record.timestamp()[1])),
             (DEAD_LETTER_REASON, text),
         ]
         marked = [*(record.headers() or ()), *why]

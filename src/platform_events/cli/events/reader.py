@@ -64,7 +64,7 @@ class LineReader:
         self,
         payload: Any,
         event_id: str | None = None,
-        headers: dict[str, str | bytes] | None = None,
+        headers: dict[str, str | bytes | None] | None = None,
     ) -> EventMessage:
         try:
             return EventMessage(self._convert(payload), event_id, headers)
@@ -103,10 +103,10 @@ _TOO_LONG = LineTooLongError(
 )
 
 
-def _read_headers(document: Any) -> dict[str, str | bytes]:
+def _read_headers(document: Any) -> dict[str, str | bytes | None]:
     if not isinstance(document, dict):
         raise PayloadError("headers", "expected a JSON object")
-    headers: dict[str, str | bytes] = {}
+    headers: dict[str, str | bytes | None] = {}
     for name, value in document.items():
         try:
             headers[name] = _header_value(value)
@@ -115,18 +115,20 @@ def _read_headers(document: Any) -> dict[str, str | bytes]:
     return headers
 
 
-def _header_value(value: Any) -> str | bytes:
-    """Return the header's value: text, or bytes that are not UTF-8.
+def _header_value(value: Any) -> str | bytes | None:
+    """Return the header's value: text, bytes that are not UTF-8, or None.
 
     Raises:
         ValueError: it is of neither form.
     """
+    if value is None:
+        return None
     if isinstance(value, str):
         value.encode()
         return value
     if isinstance(value, dict) and value.keys() == {"base64"} and isinstance(value["base64"], str):
         return base64.b64decode(value["base64"], validate=True)
-    raise ValueError('it must be text or {"base64": text}')
+    raise ValueError('it must be text, {"base64": text} or null')
 
 
 def _parse(line: bytes) -> Any:

@@ -46,8 +46,10 @@ class EventWriter:
         return json_line(document)
 
 
-def _header_value(value: bytes) -> str | dict[str, str]:
-    """Return a header's value as text where it is UTF-8, else `{"base64": ...}`."""
+def _header_value(value: bytes | None) -> str | dict[str, str] | None:
+    """Return a header's value as text where it is UTF-8, else `{"base64": ...}`; null for none."""
+    if value is None:
+        return None
     try:
         return value.decode()
     except UnicodeDecodeError:

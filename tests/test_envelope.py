@@ -1,29 +1,16 @@
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platform_events.bus.values import Origin
-from platform_events.channels.recovery import _origin
+from platform_events.envelope import Origin, find_origin
 from platform_events.names import stream_name
 
 GOOD = b"/event/A__e 3 1 42 1700000000000 AAAAAAAAAAEAAQ"
 
 
-class Stored:
-    """As much of a record as is looked at."""
-
-    def __init__(self, *headers: tuple[str, bytes | None]) -> None:
-        self._headers = list(headers) or None
-
-    def headers(self) -> Any:
-        return self._headers
-
-
 def origin_of(*headers: tuple[str, bytes | None]) -> Origin | None:
-    return _origin(Stored(*headers))  # type: ignore[arg-type]
+    return find_origin(headers)
 
 
 def test_the_last_origin_counts() -> None:
