@@ -10,13 +10,24 @@ if TYPE_CHECKING:
 
 SHOWN = 60
 """Characters of a quoted text at most."""
+LISTED = 10
+"""Words of a list at most."""
 _LONGEST_GUESS = 80
 
 
 def shown(text: str) -> str:
     """Quote text on one line, cut if it is long."""
-    cut = text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
-    return repr(cut)
+    return repr(cut(text))
+
+
+def cut(text: str) -> str:
+    """Return text as it is, cut if it is long."""
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return `a, b, c`, cut if there are many."""
+    return ", ".join(words[:LISTED]) + (", ..." if len(words) > LISTED else "")
 
 
 def suggest(word: str, options: Iterable[str], cutoff: float = 0.6) -> str:

@@ -7,15 +7,19 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from platform_events.errors import UsageError
 from platform_events.filters import (
+    FilterError,
     check_filter,
     compile_filter,
     evaluate,
     explain,
     parse_filter,
 )
+from platform_events.filters.patterns import MAX_WILD_PART, compile_pattern
 from tests.filters.filter_samples import ADDRESS, judge, schema_of
 
 FLAG = ["null", "boolean"]
@@ -259,6 +263,47 @@ def test_a_pattern_of_many_wildcards_takes_no_time() -> None:
     # Given back, each place of a part would be tried with each place of the next one: 10**20 ways.
     text = f"x LIKE '{'%a' * 20}%b'"
     assert judge({"x": "string"}, {"x": "a" * 3000}, text) is False
+
+
+@pytest.mark.parametrize("part", ["a" * 100_000 + "b", "b" + "a" * 100_000, "a" * 100_000])
+def test_a_long_part_of_a_pattern_is_not_tried_at_each_place(part: str) -> None:
+    # That would take 10**11 steps.
+    text = "a" * 1_000_000
+    for pattern in (f"%{part}%", f"a%{part}", f"{part}%a", f"%{part}%{part}"):
+        matches = compile_pattern(pattern)
+        assert matches(text) is ("b" not in part)
+        assert not matches(f"{text}c") or pattern.endswith("%")
+
+
+@given(st.text("ab%_", max_size=12), st.text("ab", max_size=12))
+@settings(max_examples=500)
+def test_a_pattern_matches_what_trying_every_length_finds(pattern: str, text: str) -> None:
+    ways = {0}
+    for character in pattern:
+        if character == "%":
+            ways = set(range(min(ways), len(text) + 1)) if ways else ways
+        else:
+            fits = ("a", "b") if character == "_" else (character,)
+            ways = {at + 1 for at in ways if text[at : at + 1] in fits}
+    assert compile_pattern(pattern)(text) is (len(text) in ways)
+
+
+def test_a_part_with_a_wildcard_character_has_a_limit() -> None:
+    most = "_" + "a" * (MAX_WILD_PART - 1)
+    schema = schema_of({"x": "string"})
+    for pattern in (f"%{most}%", f"{most}_%", f"%{most}_", f"{most}a", f"%{'a' * 200}%"):
+        check_filter(f"x LIKE '{pattern}'", schema)
+    with pytest.raises(FilterError, match="at most 64 characters if _ is among them, not 65"):
+        check_filter(f"x LIKE '%{most}a%'", schema)
+
+
+def test_reasons_are_cut() -> None:
+    numbers = ", ".join(map(str, range(4000)))
+    expression = check_filter(f"x IN ({numbers})", schema_of({"x": "int"}))
+    listed = "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ..."
+    assert explain(expression, {"x": -1}) == [f"x IN ({listed}) is false: x is -1"]
+    expression = check_filter(f"x = '{'a' * 500}'", schema_of({"x": "string"}))
+    assert explain(expression, {"x": "b"}) == [f"x = '{'a' * 56}... is false: x is 'b'"]
 
 
 REASONS = [

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,11 @@ from platform_events.filters import (
     parse_filter,
 )
 from platform_events.filters.expression import And, Comparison, Not, Or
-from tests.filters.filter_samples import ORDER
+from tests.filters.filter_samples import ORDER, schema_of
+from tests.growth import assert_grows_linearly
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def shape(expression: object) -> object:
@@ -255,12 +261,36 @@ def test_length_and_nesting_have_limits() -> None:
         "NOT " * 30_000 + "count = 1",
         "".join("(count != 1 AND (count > 5 OR " for _ in range(50)) + "count < 9" + "))" * 50,
         "".join("NOT (count = 1 OR (count < 5 AND " for _ in range(50)) + "count < 9" + "))" * 50,
+        "".join("count = 1 OR count > 5 AND (" for _ in range(100)) + "count < 9" + ")" * 100,
+        "".join("NOT (count = 1 AND NOT (" for _ in range(50)) + "count < 9" + "))" * 50,
+        "".join("count = 1 AND NOT (count = 2 OR " for _ in range(100)) + "count < 9" + ")" * 100,
+        "".join("NOT (count = 1 OR count > 5 AND " for _ in range(100)) + "count < 9" + ")" * 100,
         "(" * 99 + "count IN (1)" + ")" * 99,
     ],
 )
 def test_long_and_deep_filters_compile(text: str) -> None:
     check_filter(text, ORDER)
     compile_filter(text, ORDER)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda size: " OR ".join(f"e = 's{index}'" for index in range(size)),
+        lambda size: f"e IN ({', '.join(repr(f'S{index}') for index in range(size))})",
+        lambda size: " AND ".join(f"f{index} = 's0'" for index in range(size)),
+        lambda size: f"i IN ({', '.join(map(str, range(size)))})",
+        lambda size: " OR ".join(f"i = {index} AND e != 'S0'" for index in range(size)),
+    ],
+)
+def test_work_grows_with_the_filter_and_the_schema(write: Callable[[int], str]) -> None:
+    def prepare(size: int) -> Callable[[], object]:
+        enum = {"type": "enum", "name": "E", "symbols": [f"S{index}" for index in range(size)]}
+        schema = schema_of({"e": enum, "i": "int", **{f"f{index}": "E" for index in range(size)}})
+        assert schema.parsed
+        return lambda: compile_filter(write(size), schema)
+
+    assert_grows_linearly(prepare)
 
 
 WORDS = st.sampled_from(

@@ -13,16 +13,14 @@ from platform_events.filters.expression import (
     Not,
     Or,
 )
-from platform_events.filters.operands import make_test, missing_test
+from platform_events.filters.operands import SymbolTable, make_test, missing_test
 from platform_events.filters.parser import parse_filter
 from platform_events.payloads.type_names import bare_name
 from platform_events.payloads.types import AvroType, Leaf, Record, Union, parse_record
-from platform_events.wording import shown, suggest
+from platform_events.wording import listed, shown, suggest
 
 if TYPE_CHECKING:
     from platform_events.definitions.schema import Schema
-
-_SHOWN_FIELDS = 12
 
 
 def check_filter(text: str, schema: Schema) -> Expression:
@@ -50,17 +48,7 @@ def bind(expression: Expression, record: Record, *, strict: bool) -> Expression:
     Raises:
         FilterError: the expression does not go with the type.
     """
-    match expression:
-        case Not(operand=operand):
-            return Not(bind(operand, record, strict=strict))
-        case And(operands=operands):
-            return And(tuple(bind(each, record, strict=strict) for each in operands))
-        case Or(operands=operands):
-            return Or(tuple(bind(each, record, strict=strict) for each in operands))
-    avro_type = _find(expression, record, strict=strict)
-    if avro_type is None:
-        return replace(expression, test=missing_test(expression))
-    return replace(expression, test=make_test(expression, avro_type, strict=strict))
+    return _Binder(record, strict=strict).bind(expression)
 
 
 def record_of(avro_type: AvroType) -> Record | None:
@@ -73,33 +61,62 @@ def record_of(avro_type: AvroType) -> Record | None:
     return avro_type if isinstance(avro_type, Record) else None
 
 
-def _find(comparison: Comparison, record: Record, *, strict: bool) -> AvroType | None:
-    """Return the type of a comparison's field, None if a schema that may lack it does."""
-    start = comparison.start
-    steps = comparison.path.split(".")
-    parent = record
-    for index, step in enumerate(steps):
-        types = {item.name: item.type for item in parent.fields}
-        place = (start, start + len(step))
-        if step not in types:
-            if not strict:
-                return None
-            raise FilterError(_unknown(steps[: index + 1], parent, list(types)), *place)
-        avro_type = types[step]
-        if index + 1 == len(steps):
-            return avro_type
-        inner = record_of(avro_type)
-        if inner is None:
-            path = ".".join(steps[: index + 1])
-            raise FilterError(f"{path} is no record: it has no {steps[index + 1]!r}", *place)
-        parent = inner
-        start += len(step) + 1
-    return None
+class _Binder:
+    """Binds one expression; fields and symbols are put in order once for all comparisons."""
+
+    def __init__(self, record: Record, *, strict: bool) -> None:
+        self._record = record
+        self._strict = strict
+        self._types: dict[Record, dict[str, AvroType]] = {}
+        self._symbols = SymbolTable()
+
+    def bind(self, expression: Expression) -> Expression:
+        match expression:
+            case Not(operand=operand):
+                return Not(self.bind(operand))
+            case And(operands=operands):
+                return And(tuple(map(self.bind, operands)))
+            case Or(operands=operands):
+                return Or(tuple(map(self.bind, operands)))
+        avro_type = self._find(expression)
+        if avro_type is None:
+            return replace(expression, test=missing_test(expression))
+        test = make_test(expression, avro_type, self._symbols, strict=self._strict)
+        return replace(expression, test=test)
+
+    def _find(self, comparison: Comparison) -> AvroType | None:
+        """Return the type of a comparison's field, None if a schema that may lack it does."""
+        start = comparison.start
+        steps = comparison.path.split(".")
+        parent = self._record
+        for index, step in enumerate(steps):
+            types = self._types_in(parent)
+            place = (start, start + len(step))
+            if step not in types:
+                if not self._strict:
+                    return None
+                raise FilterError(_unknown(steps[: index + 1], parent, list(types)), *place)
+            avro_type = types[step]
+            if index + 1 == len(steps):
+                return avro_type
+            inner = record_of(avro_type)
+            if inner is None:
+                path = ".".join(steps[: index + 1])
+                raise FilterError(
+                    f"{path} is no record: it has no {shown(steps[index + 1])}", *place
+                )
+            parent = inner
+            start += len(step) + 1
+        return None
+
+    def _types_in(self, record: Record) -> dict[str, AvroType]:
+        if record not in self._types:
+            self._types[record] = {item.name: item.type for item in record.fields}
+        return self._types[record]
 
 
 def _unknown(steps: list[str], parent: Record, known: list[str]) -> str:
     *above, step = steps
     owner = ".".join(above) or bare_name(parent.name)
-    listed = ", ".join(known[:_SHOWN_FIELDS]) + (", ..." if len(known) > _SHOWN_FIELDS else "")
-    guess = suggest(step, known) or f"; its fields are {listed}"
+    guess = suggest(step, known) or f"; its fields are {listed(known)}"
     return f"{owner} has no field {shown(step)}{guess}"

@@ -102,14 +102,19 @@ class _Source:
                 wanted.only_presence = False
         return root
 
-    def _judge(self, expression: Expression, *, negated: bool) -> str:
-        """Return an expression that is true if the filter, or its negation, is true."""
+    def _judge(self, expression: Expression, *, negated: bool, around: str = "or") -> str:
+        """Return an expression that is true if the filter, or its negation, is true.
+
+        It has no more parentheses in parentheses than the filter: Python's parser takes 199.
+        """
         match expression:
             case Not(operand=operand):
-                return self._judge(operand, negated=not negated)
+                return self._judge(operand, negated=not negated, around=around)
             case And(operands=operands) | Or(operands=operands):
-                word = " and " if isinstance(expression, And) is not negated else " or "
-                return f"({word.join(self._judge(each, negated=negated) for each in operands)})"
+                word = "and" if isinstance(expression, And) is not negated else "or"
+                parts = (self._judge(each, negated=negated, around=word) for each in operands)
+                text = f" {word} ".join(parts)
+                return f"({text})" if (around, word) == ("and", "or") else text
         return self._compare(expression, negated=negated)
 
     def _compare(self, comparison: Comparison, *, negated: bool) -> str:

@@ -113,7 +113,7 @@ def _store(test: Test, value: Any) -> Any:
         return str(value).casefold()
     match family or kind:
         case "enum":
-            return test.leaf.symbols.index(str(value))
+            return test.leaf.indexes[str(value)]
         case "float":
             return _SINGLE.unpack(_SINGLE.pack(value))[0]
         case "decimal":

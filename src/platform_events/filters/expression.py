@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from platform_events.wording import cut, listed
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from fractions import Fraction
@@ -48,9 +50,9 @@ class Comparison:
     """What is asked of the field's value; None until the filter is checked against a schema."""
 
     def __str__(self) -> str:
-        """Return the comparison on one line."""
-        words = [literal.text for literal in self.literals]
-        value = f"({', '.join(words)})" if self.operator.endswith("IN") else words[0]
+        """Return the comparison on one line, cut where it is long."""
+        words = [cut(literal.text) for literal in self.literals]
+        value = f"({listed(words)})" if self.operator.endswith("IN") else words[0]
         return " ".join(f"{self.path} {self.operator} {value}".splitlines())
 
 

@@ -9,7 +9,6 @@ neighbour that gives the same answers. Text is compared by `str.casefold`.
 from __future__ import annotations
 
 import math
-import re
 import struct
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from platform_events.definitions.schema import CREATED_DATE
 from platform_events.filters.error import FilterError
 from platform_events.filters.operations import IS_NOT_NULL, IS_NULL, Test
+from platform_events.filters.patterns import compile_pattern
 from platform_events.payloads.types import (
     Array,
     AvroType,
@@ -26,11 +26,9 @@ from platform_events.payloads.types import (
     Union,
 )
 from platform_events.payloads.values import MICROS
-from platform_events.wording import one_of, shown, suggest
+from platform_events.wording import listed, one_of, shown, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from platform_events.filters.expression import Comparison, Literal
 
 FLOATING = frozenset({"float", "double"})
@@ -39,7 +37,6 @@ TEXTUAL = frozenset({"string", "uuid"})
 _EQUALITY = ("=", "!=")
 _LISTS = ("IN", "NOT IN")
 _ORDER = ("<", "<=", ">", ">=")
-_SHOWN_SYMBOLS = 10
 _NEVER: frozenset[Any] = frozenset()
 _SINGLE = struct.Struct("<f")
 
@@ -69,12 +66,32 @@ _FORMS = {
 """By kind: what it is, the kind of its literals, and what to write."""
 
 
-def make_test(comparison: Comparison, avro_type: AvroType, *, strict: bool) -> Test:
+class SymbolTable:
+    """The symbols of enums by their folded text, put in order once for all comparisons."""
+
+    def __init__(self) -> None:
+        self._indexes: dict[int, tuple[Leaf, dict[str, list[int]]]] = {}
+        """By the identity of the type, which is in the table lest another one gets it."""
+
+    def of(self, leaf: Leaf) -> dict[str, list[int]]:
+        """Return the indexes of an enum's symbols."""
+        if id(leaf) not in self._indexes:
+            indexes: dict[str, list[int]] = {}
+            for index, symbol in enumerate(leaf.symbols):
+                indexes.setdefault(symbol.casefold(), []).append(index)
+            self._indexes[id(leaf)] = leaf, indexes
+        return self._indexes[id(leaf)][1]
+
+
+def make_test(
+    comparison: Comparison, avro_type: AvroType, symbols: SymbolTable, *, strict: bool
+) -> Test:
     """Return what a comparison asks of values of the type.
 
     Args:
         comparison: with its literals.
         avro_type: the field's type.
+        symbols: of the record's enums.
         strict: refuse what can never hold: symbols that the enum does not have, numbers outside
             the type. Otherwise nothing equals them.
 
@@ -100,7 +117,7 @@ def make_test(comparison: Comparison, avro_type: AvroType, *, strict: bool) -> T
         case "boolean":
             return Test(leaf, "==" if comparison.operator == "=" else "!=", literals[0].value)
         case "enum":
-            return _test_enum(comparison, leaf, strict=strict)
+            return _test_enum(comparison, leaf, symbols.of(leaf), strict=strict)
         case "string" | "uuid":
             return _test_text(comparison, leaf)
         case "float" | "double":
@@ -189,16 +206,15 @@ def _is_created_date(comparison: Comparison, leaf: Leaf) -> bool:
     return comparison.path == CREATED_DATE and leaf.kind == "long"
 
 
-def _test_enum(comparison: Comparison, leaf: Leaf, *, strict: bool) -> Test:
+def _test_enum(
+    comparison: Comparison, leaf: Leaf, by_folded: dict[str, list[int]], *, strict: bool
+) -> Test:
     indexes: set[int] = set()
     for literal in comparison.literals:
         word = str(literal.value)
-        folded = word.casefold()
-        found = [i for i, symbol in enumerate(leaf.symbols) if symbol.casefold() == folded]
+        found = by_folded.get(word.casefold(), [])
         if strict and not found:
-            listed = ", ".join(leaf.symbols[:_SHOWN_SYMBOLS])
-            more = ", ..." if len(leaf.symbols) > _SHOWN_SYMBOLS else ""
-            guess = suggest(word, leaf.symbols) or f"; its symbols are {listed}{more}"
+            guess = suggest(word, leaf.symbols) or f"; its symbols are {listed(leaf.symbols)}"
             raise FilterError(
                 f"{comparison.path} has no symbol {shown(word)}{guess}", literal.start, literal.end
             )
@@ -210,21 +226,12 @@ def _test_enum(comparison: Comparison, leaf: Leaf, *, strict: bool) -> Test:
 def _test_text(comparison: Comparison, leaf: Leaf) -> Test:
     texts = [str(literal.value).casefold() for literal in comparison.literals]
     if comparison.operator == "LIKE":
-        return Test(leaf, "like", _compile_like(texts[0]))
+        try:
+            return Test(leaf, "like", compile_pattern(texts[0]))
+        except ValueError as error:
+            literal = comparison.literals[0]
+            raise FilterError(str(error), literal.start, literal.end) from None
     return _compare(leaf, comparison.operator, texts)
-
-
-def _compile_like(pattern: str) -> Callable[[str], Any]:
-    """Return the match of a pattern's regular expression, which takes no more than n * m steps."""
-    first, *rest = (
-        "".join("." if character == "_" else re.escape(character) for character in part)
-        for part in pattern.split("%")
-    )
-    if not rest:
-        return re.compile(first, re.DOTALL).fullmatch
-    # The leftmost place for each part is as good as any other, so none is ever given back.
-    middle = "".join(f"(?>.*?{part})" for part in rest[:-1])
-    return re.compile(f"{first}{middle}.*{rest[-1]}", re.DOTALL).fullmatch
 
 
 def _test_floating(comparison: Comparison, leaf: Leaf, *, strict: bool) -> Test:

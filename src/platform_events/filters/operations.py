@@ -33,10 +33,8 @@ OPERATIONS = {
     "<=": Operation("{0} <= {1}", operator.le, ">"),
     "in": Operation("{0} in {1}", lambda value, values: value in values, "not in"),
     "not in": Operation("{0} not in {1}", lambda value, values: value not in values, "in"),
-    "like": Operation(
-        "{1}({0}) is not None", lambda value, match: match(value) is not None, "not like"
-    ),
-    "not like": Operation("{1}({0}) is None", lambda value, match: match(value) is None, "like"),
+    "like": Operation("{1}({0})", lambda value, matches: matches(value), "not like"),
+    "not like": Operation("not {1}({0})", lambda value, matches: not matches(value), "like"),
 }
 """By key, which is what a `Test` names."""
 IS_NULL = "is null"

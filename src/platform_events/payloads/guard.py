@@ -163,7 +163,7 @@ class _Source:
     def _leaf(self, leaf: Leaf, name: str) -> str:
         fits = self._constant("fits_", _judge(leaf_check(leaf)))
         if leaf.kind == "enum":
-            symbols = self._constant("symbols", frozenset(leaf.symbols))
+            symbols = self._constant("symbols", leaf.indexes)
             return f"(type({name}) is str and {name} in {symbols} or {fits}({name}))"
         kind = leaf.kind.removesuffix("-millis").removesuffix("-micros")
         return _SHORTCUTS.get(kind, "{1}({0})").format(name, fits)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
@@ -50,6 +50,12 @@ class Leaf:
     """Digits of a decimal."""
     scale: int = 0
     """Digits of a decimal after the point."""
+    indexes: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    """Where each symbol of an enum is among them."""
+
+    def __post_init__(self) -> None:
+        indexes = {symbol: index for index, symbol in enumerate(self.symbols)}
+        object.__setattr__(self, "indexes", indexes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from platform_events.wording import listed
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -39,7 +41,6 @@ MICROS = {"millis": 1000, "micros": 1}
 _FIRST = timedelta(date.min.toordinal() - EPOCH_DAY)
 _AFTER_LAST = timedelta(date.max.toordinal() + 1 - EPOCH_DAY)
 _SHOWN = 40
-_SHOWN_SYMBOLS = 10
 
 _EXPECTED = {
     "null": "null (None)",
@@ -90,8 +91,7 @@ def expectation(leaf: Leaf) -> str:
     if leaf.kind == "fixed":
         return f"bytes of length {leaf.size}"
     if leaf.kind == "enum":
-        listed = ", ".join(leaf.symbols[:_SHOWN_SYMBOLS])
-        return f"one of {listed}{', ...' if len(leaf.symbols) > _SHOWN_SYMBOLS else ''}"
+        return f"one of {listed(leaf.symbols)}"
     return _EXPECTED.get(leaf.kind) or _EXPECTED[leaf.kind.partition("-")[0]]
 
 
@@ -127,7 +127,7 @@ def leaf_check(leaf: Leaf) -> Callable[[Any], None]:
     """Return the function that raises `MisfitError` for a value which does not fit the type."""
     match leaf.kind:
         case "enum":
-            return partial(_check_symbol, frozenset(leaf.symbols), expectation(leaf))
+            return partial(_check_symbol, leaf)
         case "fixed":
             return partial(_check_fixed, leaf.size)
         case "decimal":
@@ -275,10 +275,10 @@ def _check_fixed(size: int, value: Any) -> None:
         raise MisfitError(f"expected bytes of length {size}, got {len(value)} bytes")
 
 
-def _check_symbol(symbols: frozenset[str], expected: str, value: Any) -> None:
+def _check_symbol(leaf: Leaf, value: Any) -> None:
     # A member of a StrEnum may hash and print otherwise than the text it is.
-    if not isinstance(value, str) or str.__str__(value) not in symbols:
-        raise MisfitError(f"expected {expected}, got {show(value)}")
+    if not isinstance(value, str) or str.__str__(value) not in leaf.indexes:
+        raise MisfitError(f"expected {expectation(leaf)}, got {show(value)}")
 
 
 def _check_decimal(precision: int, scale: int, value: Any) -> None:
