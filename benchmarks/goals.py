@@ -111,8 +111,8 @@ def _judge_channels(channels: dict[str, Any]) -> Iterator[Goal]:
         for figure, bar in HOP_AT_MOST.items():
             value = hop["added"][figure] if "added" in hop else None
             yield Goal(f"delay that a channel adds, {figure}", "<=", bar, value, "ms")
-    if crowd := channels.get("crowd"):
-        value = crowd.get("idle_channel")
+    if many := channels.get("many_channels"):
+        value = many.get("idle_channel")
         yield Goal("an idle channel", "<=", IDLE_CHANNEL_AT_MOST, value, "% of a core")
     if takeover := channels.get("takeover"):
         gap = takeover.get("gap", {"median": None})

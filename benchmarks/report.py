@@ -14,8 +14,8 @@ import click
 
 from benchmarks.channels.parts import CHANNEL_PARTS
 from benchmarks.channels.tables import (
-    crowd_rows,
     hop_rows,
+    many_channels_rows,
     routing_rows,
     takeover_rows,
     year_rows,
@@ -84,7 +84,7 @@ def _parts(results: dict[str, Any]) -> dict[str, str]:
         "hop": hop_rows(results["channels"]["hop"]).to_markdown(),
         "year_source": results["channels"]["year"].get("label", "failed"),
         "year": year_rows(results["channels"]["year"]).to_markdown(),
-        "crowd": crowd_rows(results["channels"]["crowd"]).to_markdown(),
+        "many_channels": many_channels_rows(results["channels"]["many_channels"]).to_markdown(),
         "takeover": takeover_rows(results["channels"]["takeover"]).to_markdown(),
     }
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.channels.crowd import Windows, measure_crowds
 from benchmarks.channels.hop import measure_hop
+from benchmarks.channels.many_channels import Windows, measure_many_channels
 from benchmarks.channels.routing import Routing
 from benchmarks.channels.takeover import measure_takeovers
 from benchmarks.channels.year import YEAR, measure_year
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-CHANNEL_PARTS = ("routing", "hop", "year", "crowd", "takeover")
+CHANNEL_PARTS = ("routing", "hop", "year", "many_channels", "takeover")
 
 
 class ChannelScale:
@@ -31,7 +31,7 @@ class ChannelScale:
         """How long single events are sent through a channel."""
         self.year = 20_000 if quick else YEAR
         """Events that a channel catches up with."""
-        self.crowds = (1, 10) if quick else (1, 10, 100)
+        self.channel_counts = (1, 10) if quick else (1, 10, 100)
         """Channels of one router."""
         self.kills = 1 if quick else 5
         """Routers that are killed while another one runs."""
@@ -52,7 +52,9 @@ def measure_channels(
         ).run(),
         "hop": lambda: measure_hop(bootstrap_servers, scale.seconds, flights, progress),
         "year": lambda: measure_year(bootstrap_servers, flights, scale.year, progress),
-        "crowd": lambda: measure_crowds(bootstrap_servers, scale.crowds, scale.windows, progress),
+        "many_channels": lambda: measure_many_channels(
+            bootstrap_servers, scale.channel_counts, scale.windows, progress
+        ),
         "takeover": lambda: measure_takeovers(bootstrap_servers, scale.kills, progress),
     }
     results: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds")}

@@ -32,7 +32,7 @@ def channel_rows(channels: dict[str, Any]) -> Iterator[Rows]:
         "routing": routing_rows,
         "hop": hop_rows,
         "year": year_rows,
-        "crowd": crowd_rows,
+        "many_channels": many_channels_rows,
         "takeover": takeover_rows,
     }
     for part, rows in tables.items():
@@ -101,7 +101,7 @@ def year_rows(year: dict[str, Any]) -> Rows:
     return Rows("Catching up", head, [row])
 
 
-def crowd_rows(crowd: dict[str, Any]) -> Rows:
+def many_channels_rows(results: dict[str, Any]) -> Rows:
     """Return what a router takes by its number of channels."""
     body = [
         (
@@ -116,7 +116,7 @@ def crowd_rows(crowd: dict[str, Any]) -> Rows:
             str(row["threads"]),
             str(row["descriptors"]),
         )
-        for row in crowd.get("rows", ())
+        for row in results.get("rows", ())
     ]
     head = (
         "channels", "all live after", "idle", "idle: broker", "trickle", "trickle: broker",

@@ -58,6 +58,11 @@ class Stay:
         return self.starts[partition] if partition < len(self.starts) else 0
 
 
+def everything(*events: str) -> list[Stay]:
+    """Return that all records of these members pass from the first definition on."""
+    return [Stay(event, [Period(1, all_pass)]) for event in events]
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """A channel's header, taken apart."""

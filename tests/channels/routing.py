@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from confluent_kafka import (
     Consumer,
@@ -33,6 +33,8 @@ from platform_events.kafka.admin import Admin
 from platform_events.settings import Settings
 from tests.support import admin_client, topic_of, wait_until
 
+Define: TypeAlias = Callable[..., None]
+"""Applies definitions given as YAML texts: the fixture `define`."""
 LONG = 60.0
 """Seconds that nothing here takes unless it is broken."""
 
@@ -69,6 +71,9 @@ class RunningRouter:
         except BaseException as error:
             self._failure = error
             raise
+
+
+StartRouter: TypeAlias = Callable[[], RunningRouter]
 
 
 @contextmanager
@@ -190,6 +195,20 @@ def log_ends(settings: Settings, topic: str) -> list[int]:
 
     wait_until(ask, LONG)
     return found
+
+
+def commit_positions(
+    settings: Settings, name: str, commits: Mapping[tuple[str, int], tuple[int, str]]
+) -> None:
+    """Commit as a feeder of a channel: by event and partition an offset and its metadata."""
+    group = settings.namespace.positions(name)
+    consumer = Consumer({"bootstrap.servers": settings.bootstrap_servers, "group.id": group})
+    offsets = [
+        TopicPartition(topic_of(settings, event), partition, offset, metadata)
+        for (event, partition), (offset, metadata) in commits.items()
+    ]
+    consumer.commit(offsets=offsets, asynchronous=False)
+    consumer.close()
 
 
 def forget_positions(settings: Settings, name: str) -> None:

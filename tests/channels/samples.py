@@ -32,3 +32,7 @@ def verdict(
 ) -> Verdict:
     """Return a verdict on the events of one definition, whose schema does not change."""
     return payload_verdict(bus.catalog.event(name).schema.parsed, predicate)
+
+
+A, B, KEYED = event("A__e"), event("B__e"), event("Keyed__e", 3)
+NAME = "All__chn"

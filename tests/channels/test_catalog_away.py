@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,8 @@ from platform_events.catalog.live import Catalog
 from platform_events.catalog.plan import Plan
 from platform_events.kafka.admin import Admin
 from platform_events.settings import Settings
-from tests.channels.checking import Period, Stay, all_pass, check_channel
-from tests.channels.routing import RunningRouter, await_caught_up, publish
+from tests.channels.checking import check_channel, everything
+from tests.channels.routing import Define, RunningRouter, StartRouter, await_caught_up, publish
 from tests.channels.samples import channel, event
 from tests.channels.stored import read_topic
 from tests.support import admin_client, load, topic_of, wait_until
@@ -28,9 +27,6 @@ DOCUMENTS = (
     channel(NAME, "A__e", "B__e"),
     channel(OTHER, "A__e"),
 )
-
-Define = Callable[..., None]
-StartRouter = Callable[[], RunningRouter]
 
 
 class Loss:
@@ -87,7 +83,7 @@ def aside(settings: Settings) -> int:
 def assert_whole(settings: Settings) -> None:
     """Check that everything is in both channels once, and nothing was dead-lettered."""
     await_caught_up(settings, NAME, OTHER)
-    both = [Stay(name, [Period(1, all_pass)]) for name in ("A__e", "B__e")]
+    both = everything("A__e", "B__e")
     check_channel(settings, NAME, both).assert_none()
     check_channel(settings, OTHER, both[:1]).assert_none()
     assert aside(settings) == 0

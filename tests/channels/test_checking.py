@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +12,7 @@ from platform_events.bus.bus import EventBus
 from platform_events.replay import StreamIdentity
 from platform_events.settings import Settings
 from tests.channels.checking import Findings, Origin, Period, Stay, all_pass, check_channel, compare
-from tests.channels.routing import RunningRouter, await_caught_up, publish
+from tests.channels.routing import Define, StartRouter, await_caught_up, publish
 from tests.channels.samples import channel, event
 from tests.channels.stored import Row, read_topic
 from tests.support import topic_of
@@ -169,8 +168,8 @@ def test_origins_are_taken_apart() -> None:
 def test_a_topic_that_somebody_tampered_with_is_found_out(
     settings: Settings,
     bus: EventBus,
-    define: Callable[..., None],
-    start_router: Callable[[], RunningRouter],
+    define: Define,
+    start_router: StartRouter,
 ) -> None:
     define(event("A__e"), channel("All__chn", "A__e"))
     publish(bus, "A__e", range(20))

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from platform_events.bus.bus import EventBus
 from platform_events.kafka.admin import Admin
 from platform_events.kafka.groups import Leadership
 from platform_events.settings import Settings
-from tests.channels.checking import Period, Stay, all_pass, check_channel
-from tests.channels.routing import RunningRouter, await_caught_up, publish, status_of
+from tests.channels.checking import check_channel, everything
+from tests.channels.routing import (
+    Define,
+    StartRouter,
+    await_caught_up,
+    publish,
+    status_of,
+)
 from tests.channels.samples import channel, event
 from tests.support import topic_of, wait_until
 
 A, KEYED = event("A__e"), event("Keyed__e", 3)
 NAME, WIDE = "All__chn", "Wide__chn"
-
-Define = Callable[..., None]
-StartRouter = Callable[[], RunningRouter]
 
 
 def test_what_the_router_before_said_is_not_taken_for_the_word_of_the_next(
@@ -27,18 +28,18 @@ def test_what_the_router_before_said_is_not_taken_for_the_word_of_the_next(
     router = start_router()
     wait_until(lambda: status_of(settings, NAME).partitions[0].state == "live")
     router.stop()
-    gained: list[tuple[str, int]] = []
+    assigned: list[tuple[str, int]] = []
     silent = Leadership(
-        settings, settings.namespace.routers, "silent", gained.extend, lambda _: None
+        settings, settings.namespace.routers, "silent", assigned.extend, lambda _: None
     )
     try:
         silent.share([topic_of(settings, NAME)])
 
-        def has_gained() -> bool:
+        def is_assigned() -> bool:
             silent.poll(0.1)
-            return bool(gained)
+            return bool(assigned)
 
-        wait_until(has_gained)
+        wait_until(is_assigned)
         (one,) = status_of(settings, NAME).partitions
     finally:
         silent.close()
@@ -72,4 +73,4 @@ def test_partitions_that_somebody_added_by_hand_are_noticed(
 
     wait_until(reaches_the_new_partitions, 40)
     await_caught_up(settings, NAME)
-    check_channel(settings, NAME, [Stay("Keyed__e", [Period(1, all_pass)])]).assert_none()
+    check_channel(settings, NAME, everything("Keyed__e")).assert_none()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from platform_events.bus.bus import EventBus
 from platform_events.channels import feeder as feeder_module
 from platform_events.settings import Settings
-from tests.channels.checking import Period, Stay, all_pass, check_channel
+from tests.channels.checking import check_channel, everything
 from tests.channels.routing import (
+    Define,
     RunningRouter,
+    StartRouter,
     await_caught_up,
     forget_positions,
     positions,
@@ -22,9 +22,6 @@ from tests.support import wait_until
 
 NAME, WIDE = "All__chn", "Wide__chn"
 MEMBERS = ("A__e", "B__e", "Keyed__e")
-
-Define = Callable[..., None]
-StartRouter = Callable[[], RunningRouter]
 
 
 @pytest.fixture
@@ -93,5 +90,5 @@ def test_a_channel_with_one_busy_member_commits_those_of_the_silent_ones_too(
         place: before[place] for place in before.keys() - busy
     }
     await_caught_up(settings, NAME)
-    stays = [Stay(name, [Period(1, all_pass)]) for name in MEMBERS]
+    stays = everything(*MEMBERS)
     check_channel(settings, NAME, stays).assert_none()

@@ -2,50 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from platform_events.bus.bus import EventBus
 from platform_events.catalog.positions import Checkpoint
 from platform_events.settings import Settings
-from tests.channels.checking import Period, Stay, all_pass, check_channel
+from tests.channels.checking import check_channel, everything
 from tests.channels.routing import (
-    RunningRouter,
+    Define,
+    StartRouter,
     await_caught_up,
+    commit_positions,
     positions,
     publish,
     route_once,
     starts_of,
     status_of,
 )
-from tests.channels.samples import channel, event
-from tests.support import delete_topic, topic_of
-
-A, B, KEYED = event("A__e"), event("B__e"), event("Keyed__e", 3)
-NAME = "All__chn"
-
-Define = Callable[..., None]
-StartRouter = Callable[[], RunningRouter]
+from tests.channels.samples import KEYED, NAME, A, B, channel
+from tests.support import delete_topic
 
 
 def test_members_go_on_where_they_were(
-    settings: Settings, bus: EventBus, define: Define, start_router: StartRouter
+    settings: Settings,
+    bus: EventBus,
+    define: Define,
+    start_router: StartRouter,
+    routed: tuple[str, ...],
 ) -> None:
-    documents = (A, B, channel(NAME, "A__e", "B__e"))
-    define(*documents)
-    router = start_router()
-    publish(bus, "A__e", range(10))
-    publish(bus, "B__e", range(10))
-    await_caught_up(settings, NAME)
-    router.stop()
     delete_topic(settings, "catalog")
-    define(*documents)
+    define(*routed)
     publish(bus, "A__e", range(10, 20))
     start_router()
     await_caught_up(settings, NAME)
-    stays = [Stay(name, [Period(1, all_pass)]) for name in ("A__e", "B__e")]
+    stays = everything("A__e", "B__e")
     check_channel(settings, NAME, stays, {2: [20]}).assert_none()
 
 
@@ -89,21 +79,17 @@ def test_partitions_that_were_at_different_definitions_all_go_on(
     assert status_of(settings, NAME).definition == 6
     start_router()
     await_caught_up(settings, NAME)
-    stay = Stay("Keyed__e", [Period(1, all_pass)])
     assert sum(one.passed for _, one in positions(settings, NAME).values()) == 60
     assert starts_of(settings, NAME, "Keyed__e")
-    findings = check_channel(settings, NAME, [stay])
+    findings = check_channel(settings, NAME, everything("Keyed__e"))
     assert (findings.checked, findings.found) == (60, 60)
 
 
 def advance(settings: Settings, partition: int, definition: int) -> None:
     """Commit what a feeder commits that resumes one channel partition under a later definition."""
-    group = settings.namespace.positions(NAME)
-    consumer = Consumer({"bootstrap.servers": settings.bootstrap_servers, "group.id": group})
-    commits = []
-    for (name, number), (offset, checkpoint) in positions(settings, NAME).items():
-        if number == partition:
-            later = Checkpoint(definition, checkpoint.at, checkpoint.passed).to_text()
-            commits.append(TopicPartition(topic_of(settings, name), number, offset, later))
-    consumer.commit(offsets=commits, asynchronous=False)
-    consumer.close()
+    commits = {
+        (name, number): (offset, Checkpoint(definition, one.at, one.passed).to_text())
+        for (name, number), (offset, one) in positions(settings, NAME).items()
+        if number == partition
+    }
+    commit_positions(settings, NAME, commits)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from platform_events.bus.bus import EventBus
 from platform_events.settings import Settings
-from tests.channels.checking import Period, Stay, all_pass, check_channel
-from tests.channels.routing import await_caught_up, publish, status_of
+from tests.channels.checking import check_channel, everything
+from tests.channels.routing import Define, await_caught_up, publish, status_of
 from tests.channels.samples import channel, event
 from tests.faults.processes import (
     Fleet,
@@ -25,9 +25,7 @@ from tests.support import wait_until
 NAME = "All__chn"
 MEMBERS = ("A__e", "B__e")
 BACKLOG = 6_000
-"""Events that are there before the first router, which takes them up in large transactions."""
-
-Define = Callable[..., None]
+"""Events that are there before the first router, which moves them in large transactions."""
 
 
 @pytest.fixture
@@ -44,9 +42,7 @@ def fleet(settings: Settings, bus: EventBus, define: Define, tmp_path: Path) -> 
 def assert_exactly_once(settings: Settings) -> int:
     """Wait until everything is routed, then check it; return how many events there are."""
     await_caught_up(settings, NAME)
-    findings = check_channel(
-        settings, NAME, [Stay(name, [Period(1, all_pass)]) for name in MEMBERS]
-    )
+    findings = check_channel(settings, NAME, everything(*MEMBERS))
     findings.assert_none()
     return findings.checked
 

@@ -5,32 +5,27 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
 
 import pytest
 from confluent_kafka import Producer
 
 from platform_events.bus.bus import EventBus
 from platform_events.settings import Settings
-from tests.channels.checking import Period, Stay, all_pass, check_channel
+from tests.channels.checking import Period, Stay, check_channel, everything
 from tests.channels.routing import (
-    RunningRouter,
+    Define,
+    StartRouter,
     await_caught_up,
+    commit_positions,
     forget_positions,
     positions,
     publish,
     route_once,
     status_of,
 )
-from tests.channels.samples import channel, event, verdict
+from tests.channels.samples import KEYED, NAME, A, B, channel, verdict
 from tests.channels.stored import read_topic
 from tests.support import delete_before, produce_raw, produce_to, topic_of, wait_until
-
-A, B, KEYED = event("A__e"), event("B__e"), event("Keyed__e", 3)
-NAME = "All__chn"
-
-Define = Callable[..., None]
-StartRouter = Callable[[], RunningRouter]
 
 
 def rows_of(settings: Settings) -> int:
@@ -59,44 +54,27 @@ def test_lost_positions_are_found_again_in_the_channel(
     stays = [
         Stay("A__e", [Period(1, below)]),
         Stay("B__e", [Period(1, lambda row: None if row.value == b"no header" else True)]),
-        Stay("Keyed__e", [Period(1, all_pass)]),
+        *everything("Keyed__e"),
     ]
     check_channel(settings, NAME, stays).assert_none()
 
 
+@pytest.mark.usefixtures("routed")
 def test_one_lost_position_is_found_again_beside_the_others(
-    settings: Settings, bus: EventBus, define: Define, start_router: StartRouter
+    settings: Settings, bus: EventBus, start_router: StartRouter
 ) -> None:
-    define(A, B, channel(NAME, "A__e", "B__e"))
-    publish(bus, "A__e", range(10))
-    publish(bus, "B__e", range(10))
-    route_once(settings, NAME)
     before = positions(settings, NAME)
     forget_positions(settings, NAME)
-    for (name, _), (offset, checkpoint) in before.items():
-        if name != "B__e":
-            commit(settings, name, offset, checkpoint.to_text())
+    commits = {key: (offset, one.to_text()) for key, (offset, one) in before.items()}
+    del commits["B__e", 0]
+    commit_positions(settings, NAME, commits)
     publish(bus, "B__e", range(5))
     start_router()
     await_caught_up(settings, NAME)
-    stays = [Stay(name, [Period(1, all_pass)]) for name in ("A__e", "B__e")]
+    stays = everything("A__e", "B__e")
     check_channel(settings, NAME, stays).assert_none()
     offset, checkpoint = positions(settings, NAME)["A__e", 0]
     assert (offset, checkpoint.passed, checkpoint.at) == (10, 10, before["A__e", 0][1].at)
-
-
-def commit(settings: Settings, name: str, offset: int, metadata: str) -> None:
-    from confluent_kafka import Consumer, TopicPartition
-
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.bootstrap_servers,
-            "group.id": settings.namespace.positions(NAME),
-        }
-    )
-    partition = TopicPartition(topic_of(settings, name), 0, offset, metadata)
-    consumer.commit(offsets=[partition], asynchronous=False)
-    consumer.close()
 
 
 @pytest.mark.parametrize("metadata", ["", "written by a tool", '{"definition": 1e999}'])
@@ -106,11 +84,11 @@ def test_a_position_that_other_software_wrote_is_taken_for_lost(
     define(A, channel(NAME, "A__e"))
     publish(bus, "A__e", range(10))
     route_once(settings, NAME)
-    commit(settings, "A__e", 3, metadata)
+    commit_positions(settings, NAME, {("A__e", 0): (3, metadata)})
     publish(bus, "A__e", range(10, 12))
     start_router()
     await_caught_up(settings, NAME)
-    check_channel(settings, NAME, [Stay("A__e", [Period(1, all_pass)])]).assert_none()
+    check_channel(settings, NAME, everything("A__e")).assert_none()
 
 
 def test_records_of_other_software_in_the_channel_do_not_confuse_the_search(
@@ -129,23 +107,19 @@ def test_records_of_other_software_in_the_channel_do_not_confuse_the_search(
     publish(bus, "A__e", range(5, 8))
     start_router()
     await_caught_up(settings, NAME, seconds=20)
-    findings = check_channel(settings, NAME, [Stay("A__e", [Period(1, all_pass)])])
+    findings = check_channel(settings, NAME, everything("A__e"))
     assert len(findings.foreign) == 9
     findings.foreign = []
     findings.assert_none()
 
 
+@pytest.mark.usefixtures("routed")
 def test_what_retention_removed_is_counted_and_said(
     settings: Settings,
     bus: EventBus,
-    define: Define,
     start_router: StartRouter,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    define(A, B, channel(NAME, "A__e", "B__e"))
-    publish(bus, "A__e", range(10))
-    publish(bus, "B__e", range(10))
-    route_once(settings, NAME)
     publish(bus, "A__e", range(10, 25))
     publish(bus, "B__e", range(10, 12))
     # All of one member's log: nothing that is still there moves its position.
@@ -204,14 +178,11 @@ def test_a_channel_whose_oldest_events_expired_goes_on_quietly(
     assert status_of(settings, NAME).members[0].passed == 12
 
 
+@pytest.mark.usefixtures("routed")
 def test_positions_of_silent_members_are_committed_again(
-    settings: Settings, bus: EventBus, define: Define, start_router: StartRouter
+    settings: Settings, start_router: StartRouter
 ) -> None:
     """Kafka forgets those of a group without members some days after their last commit."""
-    define(A, B, channel(NAME, "A__e", "B__e"))
-    publish(bus, "A__e", range(3))
-    publish(bus, "B__e", range(3))
-    route_once(settings, NAME)
     before = positions(settings, NAME)
     (ends,) = read_commits(settings)
     router = start_router()

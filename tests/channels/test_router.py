@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable
+import random
 from typing import Any
 
 from platform_events.bus.aio import AsyncEventBus
 from platform_events.bus.bus import EventBus
 from platform_events.bus.values import Event, Start
 from platform_events.settings import Settings
-from tests.channels.checking import Origin, Period, Stay, all_pass, check_channel
+from tests.channels.checking import Origin, Period, Stay, all_pass, check_channel, everything
 from tests.channels.routing import (
-    RunningRouter,
+    Define,
+    StartRouter,
     await_caught_up,
     publish,
     status_of,
     transactional,
 )
-from tests.channels.samples import channel, event, verdict
+from tests.channels.samples import KEYED, A, B, channel, event, verdict
 from tests.channels.stored import read_topic
+from tests.faults.processes import publishing
 from tests.support import consume_raw, topic_of, wait_until
 
-A, B, C = event("A__e"), event("B__e"), event("C__e")
-KEYED, PEER = event("Keyed__e", 3), event("Peer__e", 3)
-
-Define = Callable[..., None]
-StartRouter = Callable[[], RunningRouter]
-
-
-def everything(*names: str) -> list[Stay]:
-    return [Stay(name, [Period(1, all_pass)]) for name in names]
+C, PEER = event("C__e"), event("Peer__e", 3)
 
 
 def origins(settings: Settings, name: str, partition: int = 0) -> list[Origin]:
@@ -264,33 +257,18 @@ class TestRouters:
                 True, False,
             } and all(first.leads(name) != second.leads(name) for name in names)  # fmt: skip
 
-        stopping = threading.Event()
-        count = 0
-
-        def produce() -> None:
-            nonlocal count
-            while not stopping.is_set():
-                publish(bus, "A__e", range(count, count + 20))
-                count += 20
-                stopping.wait(0.01)
-
-        thread = threading.Thread(target=produce)
-        thread.start()
-        try:
+        with publishing(bus, ["A__e"], random.Random(7), pause=0.1) as publisher:
             wait_until(lambda: any(first.leads(name) for name in names))
             wait_until(lambda: any(second.leads(name) for name in names), 40)
             first.stop()
             wait_until(lambda: all(second.leads(name) for name in names), 40)
             third = start_router()
             wait_until(lambda: any(third.leads(name) for name in names), 40)
-        finally:
-            stopping.set()
-            thread.join(20)
         await_caught_up(settings, *names)
         for name in names:
             findings = check_channel(settings, name, everything("A__e"))
             findings.assert_none()
-            assert findings.found == count
+            assert findings.found == publisher.count
             (leader,) = status_of(settings, name).partitions
             wait_until(lambda name=name: status_of(settings, name).partitions[0].state == "live")  # type: ignore[misc]
             assert leader.leader is not None

@@ -11,7 +11,7 @@ import pytest
 from platform_events.bus.bus import EventBus
 from platform_events.kafka.tail import Attachment, Tail
 from platform_events.settings import Settings
-from tests.channels.routing import log_ends, publish
+from tests.channels.routing import Define, log_ends, publish
 from tests.channels.samples import event
 from tests.support import topic_of, wait_until
 
@@ -62,7 +62,7 @@ def offsets(attachment: Attachment) -> list[int]:
 
 
 def test_records_in_hand_are_not_handed_to_a_reader_that_began_before_them(
-    settings: Settings, bus: EventBus, define: Callable[..., None], tail: Tail
+    settings: Settings, bus: EventBus, define: Define, tail: Tail
 ) -> None:
     """They would come first, and the reader would take what comes after them for known."""
     define(event("A__e"))
@@ -104,7 +104,7 @@ def test_records_in_hand_are_not_handed_to_a_reader_that_began_before_them(
 
 
 def test_a_reader_that_comes_later_misses_nothing_from_its_start_on(
-    settings: Settings, bus: EventBus, define: Callable[..., None], tail: Tail
+    settings: Settings, bus: EventBus, define: Define, tail: Tail
 ) -> None:
     define(event("A__e"))
     key = (topic_of(settings, "A__e"), 0)
@@ -128,7 +128,7 @@ def test_a_reader_that_comes_later_misses_nothing_from_its_start_on(
 def test_who_lags_too_far_is_let_go_and_holds_nobody(
     settings: Settings,
     bus: EventBus,
-    define: Callable[..., None],
+    define: Define,
     tail: Tail,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from platform_events.bus.bus import EventBus
 from platform_events.settings import Settings
-from tests.channels.checking import Period, Stay, all_pass, check_channel
+from tests.channels.checking import Period, Stay, check_channel, everything
 from tests.channels.routing import await_caught_up
-from tests.channels.samples import channel, event, verdict
+from tests.channels.samples import KEYED, A, B, channel, verdict
 from tests.faults.processes import GENEROUS
 
-A, B, KEYED = event("A__e"), event("B__e"), event("Keyed__e", 3)
 NAMES = ("A__e", "B__e", "Keyed__e")
 ALL, WIDE = "All__chn", "Wide__chn"
 CHANNELS = (
@@ -25,8 +24,7 @@ def assert_exactly_once(settings: Settings, bus: EventBus, seconds: float = GENE
     above = verdict(bus, "A__e", lambda payload: payload["n"] >= 100)
     stays = [
         Stay("A__e", [Period(1, above)]),
-        Stay("B__e", [Period(1, all_pass)]),
-        Stay("Keyed__e", [Period(1, all_pass)]),
+        *everything("B__e", "Keyed__e"),
     ]
     findings = check_channel(settings, ALL, stays)
     findings.assert_none()

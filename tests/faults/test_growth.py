@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import random
 from pathlib import Path
 
 import pytest
 
 from platform_events.bus.bus import EventBus
 from platform_events.settings import Settings
-from tests.channels.checking import Origin, Period, Stay, all_pass, compare
-from tests.channels.routing import await_caught_up, publish
+from tests.channels.checking import Origin, compare, everything
+from tests.channels.routing import await_caught_up
 from tests.channels.samples import channel
 from tests.channels.stored import Row, read_topic
-from tests.faults.processes import GENEROUS, Fleet, await_more
+from tests.faults.processes import GENEROUS, Fleet, await_more, publishing
 from tests.support import apply_texts, topic_of, wait_until
 
 pytestmark = pytest.mark.timeout(300)
@@ -27,7 +25,7 @@ MEMBERS = ("A__e", "B__e")
 def keyed(name: str, partitions: int) -> str:
     return (
         f"event: {name}\npartitions: {partitions}\npartition_key: n\n"
-        "fields:\n  - {name: n, type: long}\n"
+        "fields:\n  - {name: n, type: long}\n  - {name: text, type: string}\n"
     )
 
 
@@ -37,34 +35,6 @@ def documents(partitions: int) -> list[str]:
         channel(NAME, *MEMBERS, partitions=partitions),
         channel(NARROW, *MEMBERS),
     ]
-
-
-@contextmanager
-def publishing(bus: EventBus) -> Iterator[list[int]]:
-    """Publish events of many keys as long as the context lasts; tell how many."""
-    count = [0]
-    stopping = threading.Event()
-    failures: list[BaseException] = []
-
-    def produce() -> None:
-        try:
-            while not stopping.wait(0.03):
-                for name in MEMBERS:
-                    publish(bus, name, range(count[0], count[0] + 20))
-                count[0] += 20
-        except BaseException as error:
-            failures.append(error)
-            raise
-
-    thread = threading.Thread(target=produce)
-    thread.start()
-    try:
-        yield count
-    finally:
-        stopping.set()
-        thread.join(GENEROUS)
-        assert not thread.is_alive()
-        assert not failures
 
 
 def origins(partitions: list[list[Row]]) -> list[Origin]:
@@ -79,20 +49,20 @@ def test_from_one_partition_to_three(
     apply_texts(settings, tmp_path / "schemas", *documents(1))
     for _ in range(routers):
         fleet.start()
-    with publishing(bus) as count:
+    with publishing(bus, MEMBERS, random.Random(7)) as publisher:
         await_more(settings, NAME, 300)
         apply_texts(settings, tmp_path / "schemas", *documents(3), allow_growth=True)
         wait_until(lambda: all(read_topic(settings, topic_of(settings, NAME))), GENEROUS)
         await_more(settings, NAME, 300)
     await_caught_up(settings, NAME, NARROW, seconds=GENEROUS)
-    assert_exactly_once(settings, len(MEMBERS) * count[0])
+    assert_exactly_once(settings, publisher.count)
 
 
 def assert_exactly_once(settings: Settings, published: int) -> None:
     """Check both channels, but for replay IDs: those from before the growth keep their form."""
     members = {name: read_topic(settings, topic_of(settings, name)) for name in MEMBERS}
     assert all(all(partitions) for partitions in members.values())
-    stays = [Stay(name, [Period(1, all_pass)]) for name in MEMBERS]
+    stays = everything(*MEMBERS)
     for name in (NAME, NARROW):
         rows = read_topic(settings, topic_of(settings, name))
         letters = read_topic(settings, settings.namespace.dead_letters(name))[0]

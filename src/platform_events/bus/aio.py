@@ -101,7 +101,7 @@ class AsyncSubscription(AsyncIterator[Event[Payload]], Generic[Payload]):
         if self._taking is None:
             loop = asyncio.get_running_loop()
             self._taking = loop.run_in_executor(self._thread, self._subscription.take, size, _SLICE)
-        # A cancelled caller must not lose the batch: the next call takes it up.
+        # A cancelled caller must not lose the batch: the next call gets it.
         taken = self._taking
         await asyncio.wait([taken])
         if self._taking is taken:

@@ -85,7 +85,7 @@ class Router:
         self._watch = TopicWatch(self._admin)
         self._tail = Tail(settings)
         self._leadership = Leadership(
-            settings, settings.namespace.routers, self.name, self._gain, self._lose
+            settings, settings.namespace.routers, self.name, self._assign, self._revoke
         )
         self._context = FeederContext(
             settings=settings,
@@ -120,7 +120,7 @@ class Router:
                     stop.wait(_PAUSE)
         finally:
             self._leadership.close()
-            self._lose(list(self._feeders))
+            self._revoke(list(self._feeders))
             self._tail.close()
             if follower is None or follower.close(_STOP_SECONDS):
                 self._catalog.close()
@@ -148,14 +148,14 @@ class Router:
                 feeder.redefine(self._entries[name])
         self._leadership.share(self._entries)
 
-    def _gain(self, partitions: list[tuple[str, int]]) -> None:
+    def _assign(self, partitions: list[tuple[str, int]]) -> None:
         for topic, partition in partitions:
             if topic in self._entries:
                 self._feeders[topic, partition] = Feeder(
                     self._context, self._entries[topic], partition
                 )
 
-    def _lose(self, partitions: list[tuple[str, int]]) -> None:
+    def _revoke(self, partitions: list[tuple[str, int]]) -> None:
         going = {key: feeder for key in partitions if (feeder := self._feeders.pop(key, None))}
         for key, feeder in going.items():
             feeder.stop()

@@ -12,7 +12,7 @@ from platform_events.kafka.connection import make_client
 from platform_events.kafka.faults import kafka_error
 from platform_events.kafka.forks import protect
 from platform_events.kafka.health import Health, translate
-from platform_events.kafka.reader import OUT_OF_RANGE, TOPIC_MISSING, passes_by_itself
+from platform_events.kafka.reader import OUT_OF_RANGE, TOPIC_MISSING, is_transient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -56,8 +56,8 @@ class Leadership:
         settings: which cluster.
         group: whose members share.
         client_id: by which others know this process.
-        on_gained: is given the partitions that this process has from now on.
-        on_lost: is given the partitions that it has no more.
+        on_assigned: is given the partitions that this process has from now on.
+        on_revoked: is given the partitions that it has no more.
 
     Raises:
         ConfigurationError: a property of the user's is not accepted.
@@ -68,13 +68,13 @@ class Leadership:
         settings: Settings,
         group: str,
         client_id: str,
-        on_gained: Callable[[list[tuple[str, int]]], None],
-        on_lost: Callable[[list[tuple[str, int]]], None],
+        on_assigned: Callable[[list[tuple[str, int]]], None],
+        on_revoked: Callable[[list[tuple[str, int]]], None],
     ) -> None:
         self._group = group
         self._health = Health(settings.bootstrap_servers)
-        self._on_gained = on_gained
-        self._on_lost = on_lost
+        self._on_assigned = on_assigned
+        self._on_revoked = on_revoked
         self._topics: frozenset[str] = frozenset()
         self._owned: set[tuple[str, int]] = set()
         self._missing: set[str] = set()
@@ -105,7 +105,7 @@ class Leadership:
         self._topics = wanted
         if wanted:
             self._consumer.subscribe(
-                sorted(wanted), on_assign=self._gain, on_revoke=self._lose, on_lost=self._lose
+                sorted(wanted), on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke
             )
         else:
             self._consumer.unsubscribe()
@@ -138,7 +138,7 @@ class Leadership:
         elif error.code() in OUT_OF_RANGE:
             # What is in the log does not matter: nothing is read.
             return
-        elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED or not passes_by_itself(error):
+        elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED or not is_transient(error):
             raise translate(error, f"sharing channels in group {self._group}", self._health)
 
     def declare(self, statements: Mapping[tuple[str, int], str]) -> set[tuple[str, int]]:
@@ -175,21 +175,21 @@ class Leadership:
         """Leave, so that others take over at once; what this process has is lost first."""
         self._consumer.close()
 
-    def _gain(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+    def _assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         # From the beginning, where nothing is looked for, and paused before anything is fetched.
         for one in partitions:
             one.offset = 0
         self._consumer.incremental_assign(partitions)
         self._consumer.pause(partitions)
-        gained = [(one.topic, one.partition) for one in partitions]
-        self._owned.update(gained)
-        self._missing.difference_update(topic for topic, _ in gained)
-        self._on_gained(gained)
+        assigned = [(one.topic, one.partition) for one in partitions]
+        self._owned.update(assigned)
+        self._missing.difference_update(topic for topic, _ in assigned)
+        self._on_assigned(assigned)
 
-    def _lose(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+    def _revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         lost = [(one.topic, one.partition) for one in partitions]
         self._owned.difference_update(lost)
-        self._on_lost(lost)
+        self._on_revoked(lost)
         try:
             self._consumer.incremental_unassign(partitions)
         except KafkaException as exception:

@@ -100,7 +100,7 @@ class Batch:
         return bool(self.records or self.ends or self.out_of_range or self.topic_missing)
 
 
-def passes_by_itself(error: KafkaError) -> bool:
+def is_transient(error: KafkaError) -> bool:
     """Whether a consumer goes on by itself after this error."""
     return error.retriable() or error.code() in _PASSING
 
@@ -244,7 +244,7 @@ class TopicReader:
             batch.out_of_range = True
         elif code in TOPIC_MISSING:
             batch.topic_missing = True
-        elif not passes_by_itself(error):
+        elif not is_transient(error):
             raise translate(error, f"reading topic {self._topic}", self._health)
 
 

@@ -19,8 +19,8 @@ from platform_events.kafka.health import Health
 from platform_events.kafka.reader import (
     MAX_BATCH,
     Record,
+    is_transient,
     make_consumer,
-    passes_by_itself,
 )
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ class Tail:
             if error.code() == KafkaError._PARTITION_EOF:
                 for reader in readers:
                     reader.reach(key, message.offset())
-            elif not passes_by_itself(error):
+            elif not is_transient(error):
                 # Its own reader finds out what is wrong, and whether it is for good.
                 for reader in readers:
                     reader.end(error.str())

@@ -38,7 +38,7 @@ class Windows:
     """Seconds with events."""
 
 
-def measure_crowds(
+def measure_many_channels(
     bootstrap_servers: str,
     counts: Sequence[int],
     windows: Windows,

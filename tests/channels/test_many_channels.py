@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 import pytest
 
@@ -12,16 +11,19 @@ from platform_events.channels import feeder as feeder_module
 from platform_events.channels import router as router_module
 from platform_events.settings import Settings
 from tests.channels.checking import Period, Stay, all_pass, check_channel
-from tests.channels.routing import RunningRouter, await_caught_up, publish, status_of
+from tests.channels.routing import (
+    Define,
+    StartRouter,
+    await_caught_up,
+    publish,
+    status_of,
+)
 from tests.channels.samples import channel, event, verdict
 from tests.support import wait_until
 
 NAMES = tuple(f"Chan{number}__chn" for number in range(7))
 EACH = 2_500
 """Events of each member: a channel that lacks so many waits for a turn."""
-
-Define = Callable[..., None]
-StartRouter = Callable[[], RunningRouter]
 
 
 def member(number: int) -> tuple[str, str]:
@@ -30,7 +32,7 @@ def member(number: int) -> tuple[str, str]:
 
 
 @pytest.fixture
-def crowd(
+def many_channels(
     settings: Settings, bus: EventBus, define: Define, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Channels that have everything to catch up with, each in several short turns."""
@@ -68,7 +70,7 @@ def lacking(settings: Settings) -> list[str]:
 def test_each_has_its_turn(
     settings: Settings,
     bus: EventBus,
-    crowd: None,
+    many_channels: None,
     start_router: StartRouter,
 ) -> None:
     assert len(NAMES) > router_module._CATCHING_UP_AT_ONCE
@@ -82,7 +84,7 @@ def test_each_has_its_turn(
 def test_a_router_stops_while_channels_wait_for_their_turn(
     settings: Settings,
     bus: EventBus,
-    crowd: None,
+    many_channels: None,
     start_router: StartRouter,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
