@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException
 
-from platform_events.errors import BrokerTimeoutError
+from platform_events.errors import BrokerError, BrokerTimeoutError
 from platform_events.kafka import admin as admin_module
 from platform_events.kafka.admin import Admin
 from platform_events.settings import Settings
@@ -81,3 +81,11 @@ def test_a_client_that_timed_out_is_replaced(settings: Settings) -> None:
             admin.log_ends(topic, 1)
         assert admin._client is not client
         assert admin.log_ends(topic, 1) == [0]
+
+
+def test_a_topic_that_was_deleted_is_not_waited_for_long(settings: Settings) -> None:
+    topic = settings.namespace.topic("A__e")
+    with Admin(settings) as admin:
+        assert admin.describe_one(topic, expected=True) is None
+        with pytest.raises(BrokerError, match="UNKNOWN_TOPIC_OR_PART"):
+            admin.configs([topic])

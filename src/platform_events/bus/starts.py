@@ -60,7 +60,7 @@ def find_stream(entry: Entry, topic_name: str, admin: Admin) -> Stream:
         UnknownStreamError: its topic is gone.
         BrokerError: the cluster cannot be asked.
     """
-    topic = admin.describe_one(topic_name)
+    topic = admin.describe_one(topic_name, expected=True)
     if topic is None:
         raise UnknownStreamError(
             stream_path(entry.name),

@@ -29,7 +29,7 @@ from platform_events.kafka.reader import read_range
 from platform_events.kafka.transactions import TransactionalProducer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from platform_events.definitions.model import Definitions
     from platform_events.kafka.admin import Topic
@@ -94,7 +94,7 @@ def apply(
     with Admin(settings) as admin:
         _make_catalog(settings, admin, topic)
         with LedgerWriter(settings, topic) as writer:
-            state = read_catalog(settings, admin)
+            state = read_catalog(settings, admin, expected=True)
             plan = _plan(state, admin, desired, options)
             if plan.refusals:
                 raise PlanRefusedError(plan.refusals)
@@ -267,25 +267,38 @@ def _read_members(
 
 
 def _plan(state: CatalogState, admin: Admin, desired: Definitions, options: PlanOptions) -> Plan:
-    topics = _read_topics(admin, planned_topics(desired, state, options.namespace))
+    wanted = planned_topics(desired, state, options.namespace)
+    active = {
+        options.namespace.topic(entry.name) for entry in state.entries.values() if entry.active
+    }
+    topics = _read_topics(admin, wanted, wanted.keys() & active)
     return make_plan(desired, state, topics, options)
 
 
-def read_catalog(settings: Settings, admin: Admin) -> CatalogState:
-    """Return the catalog as it is now; empty where nothing was ever applied."""
+def read_catalog(settings: Settings, admin: Admin, *, expected: bool = False) -> CatalogState:
+    """Return the catalog as it is now; empty where nothing was ever applied.
+
+    Args:
+        settings: which tenant.
+        admin: of its cluster.
+        expected: whether something was applied.
+    """
     state = CatalogState()
     topic = settings.namespace.catalog
-    if admin.describe_one(topic) is None:
+    if admin.describe_one(topic, expected=expected) is None:
         return state
     for record in read_range(settings, topic, admin.watermarks({topic: 1})[topic]):
         state.fold(record.key(), record.value(), f"{topic}@{record.offset()}")
     return state
 
 
-def _read_topics(admin: Admin, wanted: Mapping[str, int | None]) -> dict[str, TopicFacts | None]:
+def _read_topics(
+    admin: Admin, wanted: Mapping[str, int | None], expected: Iterable[str]
+) -> dict[str, TopicFacts | None]:
     """Return what topics are. `wanted` says how long each should keep events, in milliseconds."""
     found: dict[str, TopicFacts | None] = dict.fromkeys(wanted)
-    topics = {name: topic for name, topic in admin.describe(wanted).items() if topic is not None}
+    described = admin.describe(wanted, expected=expected)
+    topics = {name: topic for name, topic in described.items() if topic is not None}
     configs = admin.configs(topics)
     marks = admin.watermarks({name: topic.partitions for name, topic in topics.items()})
     for name, topic in topics.items():

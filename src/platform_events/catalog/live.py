@@ -163,7 +163,7 @@ class Catalog:
         """
         with self._reading:
             began = self._asked = time.monotonic()
-            topic = self._admin.describe_one(self._topic)
+            topic = self._admin.describe_one(self._topic, expected=bool(self._topic_id))
             if topic is None or topic.topic_id != self._topic_id:
                 self._restart(topic.topic_id if topic else "")
             if topic is None:

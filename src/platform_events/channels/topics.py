@@ -28,7 +28,8 @@ class ChannelTopics:
     def __init__(self, admin: Admin, namespace: Namespace, entry: Entry, feeding: Feeding) -> None:
         names = {feed.event: namespace.topic(feed.event) for feed in feeding.feeds}
         name = namespace.topic(entry.name)
-        described = admin.describe([name, *names.values()])
+        topics = [name, *names.values()]
+        described = admin.describe(topics, expected=topics)
         self._members = {
             feed.event: _check(
                 described[names[feed.event]],

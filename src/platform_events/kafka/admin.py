@@ -64,6 +64,11 @@ _MOVING = (
 """What is answered while a group's coordinator or a partition's leader moves; the last one by the
 client itself when there is no leader."""
 _ABSENT = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+_UNKNOWN = ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_NOENT")
+"""What is answered of a topic that is gone, or that another broker has just made; the client may
+keep such an answer."""
+_KNOWN_AFTER = 1.0
+"""Seconds after which every broker that serves knows what another has made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +112,26 @@ class Admin:
             self._cluster_id = str(described.cluster_id)
         return self._cluster_id
 
-    def describe(self, names: Iterable[str]) -> dict[str, Topic | None]:
-        """Return each topic, or None where there is none of that name."""
+    def describe(
+        self, names: Iterable[str], *, expected: Iterable[str] = ()
+    ) -> dict[str, Topic | None]:
+        """Return each topic, or None where there is none of that name.
+
+        Args:
+            names: of any topics.
+            expected: those of them that were made. One that is missing is looked for again for a
+                while: not every broker knows at once what another has made.
+        """
+        topics = self._describe(names)
+        deadline = time.monotonic() + _KNOWN_AFTER
+        while missing := [name for name in expected if topics[name] is None]:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(_POLL_INTERVAL)
+            topics |= self._describe(missing)
+        return topics
+
+    def _describe(self, names: Iterable[str]) -> dict[str, Topic | None]:
         wanted = list(names)
         if not wanted:
             return {}
@@ -122,9 +145,9 @@ class Admin:
             topics[name] = _as_topic(name, described) if known else None
         return topics
 
-    def describe_one(self, name: str) -> Topic | None:
-        """Return the topic, or None if there is none of that name."""
-        return self.describe([name])[name]
+    def describe_one(self, name: str, *, expected: bool = False) -> Topic | None:
+        """Return the topic, or None if there is none of that name, as `describe` does."""
+        return self.describe([name], expected=[name] if expected else ())[name]
 
     def await_topic(self, name: str) -> Topic:
         """Return a topic that was just made, as soon as the cluster knows it.
@@ -133,12 +156,11 @@ class Admin:
             BrokerTimeoutError: it still does not know it after the request time-out.
         """
         deadline = time.monotonic() + self._timeout
-        while (topic := self.describe_one(name)) is None:
+        while (topic := self.describe_one(name, expected=True)) is None:
             if time.monotonic() >= deadline:
                 raise BrokerTimeoutError(
                     f"topic {name} was made but the cluster does not know it yet; apply again"
                 )
-            time.sleep(_POLL_INTERVAL)
         return topic
 
     def configs(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -146,16 +168,20 @@ class Admin:
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
         if not resources:
             return {}
-        futures = self._live().describe_configs(resources, request_timeout=self._timeout)
-        return {
-            resource.name: {
-                entry.name: entry.value
-                for entry in self._wait(
-                    future, f"reading the configuration of topic {resource.name}"
-                ).values()
+
+        def ask() -> dict[str, dict[str, str]]:
+            futures = self._live().describe_configs(resources, request_timeout=self._timeout)
+            return {
+                resource.name: {
+                    entry.name: entry.value
+                    for entry in self._wait(
+                        future, f"reading the configuration of topic {resource.name}"
+                    ).values()
+                }
+                for resource, future in futures.items()
             }
-            for resource, future in futures.items()
-        }
+
+        return self._ask_until_settled(ask)
 
     def create(
         self, name: str, partitions: int, replication_factor: int, config: Mapping[str, str]
@@ -262,15 +288,20 @@ class Admin:
         )
 
     def _ask_until_settled(self, ask: Callable[[], _Result]) -> _Result:
-        """Ask again while who has to answer moves from one broker to another."""
-        deadline = time.monotonic() + self._timeout
+        """Ask again while who has to answer moves, or may not know a topic yet."""
+        started = time.monotonic()
         while True:
             try:
                 return ask()
             except BrokerError as error:
-                if error.kafka_code not in _MOVING or time.monotonic() > deadline:
+                code, spent = error.kafka_code, time.monotonic() - started
+                is_moving = code in _MOVING and spent <= self._timeout
+                is_unknown = code in _UNKNOWN and spent <= _KNOWN_AFTER
+                if not is_moving and not is_unknown:
                     raise
                 time.sleep(_POLL_INTERVAL)
+                if code in _UNKNOWN:
+                    self._look_again()
 
     def _offsets(
         self,
@@ -339,15 +370,15 @@ class Admin:
             raise
 
     def _look_again(self) -> None:
-        """Have the client ask who the controller is.
+        """Have the client ask who the controller is, and which topics there are.
 
-        It asks once, and a cluster that has just started may not have had one then; the client
-        would wait for its next regular look, minutes later.
+        It asks once, and a cluster that has just started may not have had a controller then, nor
+        every broker known a topic; the client would wait for its next regular look, minutes later.
         """
         try:
             self._live().list_topics(timeout=_LOOK_AGAIN_AFTER)
         except KafkaException as exception:
-            _logger.info("the cluster was asked for its controller: %s", exception)
+            _logger.info("the cluster was asked for its controller and topics: %s", exception)
 
     def _wait(self, future: Future[_Result], doing: str) -> _Result:
         started = looked = time.monotonic()

@@ -86,7 +86,9 @@ def find_verdicts(bus: EventBus, replay_id: ReplayId) -> list[Verdict]:
     bus.catalog.refresh()
     entries = sorted(bus.catalog.known(), key=lambda entry: entry.name)
     names = {entry.name: bus.settings.namespace.topic(entry.name) for entry in entries}
-    topics = bus.admin.describe(names.values())
+    topics = bus.admin.describe(
+        names.values(), expected=[names[entry.name] for entry in entries if entry.active]
+    )
     cluster_id = bus.admin.cluster_id()
     verdicts = []
     for entry in entries:

@@ -49,7 +49,9 @@ def describe_streams(bus: EventBus) -> list[dict[str, Any]]:
     """
     entries = bus.catalog.entries()
     topic_of = {entry.name: bus.settings.namespace.topic(entry.name) for entry in entries}
-    described = bus.admin.describe(topic_of.values())
+    described = bus.admin.describe(
+        topic_of.values(), expected=[topic_of[entry.name] for entry in entries if entry.active]
+    )
     topics = {name: topic for name, topic in described.items() if topic is not None}
     # Before the offsets are asked for, so that it is no later than what comes after them.
     now_ms = int(time.time() * 1000)
