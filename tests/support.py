@@ -55,9 +55,8 @@ def apply_texts(
     settings: Settings, directory: Path, *documents: str, project: str | None = None, **allow: bool
 ) -> Plan:
     """Apply definitions given as YAML texts."""
-    return apply(
-        settings, load(directory, *documents, project=project), plan_options(settings, **allow)
-    )
+    definitions = load(directory, *documents, project=project)
+    return apply(settings, definitions, plan_options(settings, **allow), retired_for=0.5)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:

@@ -17,6 +17,7 @@ from platform_events.catalog.feeding import MemberTopic, make_feeding
 from platform_events.catalog.ownership import with_latest
 from platform_events.catalog.plan import make_plan, planned_topics
 from platform_events.catalog.positions import Place, read_positions
+from platform_events.catalog.retirement import RETIRED_FOR
 from platform_events.catalog.state import CatalogState, Entry
 from platform_events.catalog.topics import TopicChange, TopicFacts, kept_ms
 from platform_events.definitions.model import ChannelDefinition
@@ -75,6 +76,7 @@ def apply(
     *,
     confirm: Callable[[Plan], bool] = lambda _: True,
     progress: Callable[[Change], None] = lambda _: None,
+    retired_for: float = RETIRED_FOR,
 ) -> Plan:
     """Make topics and catalog what the definitions say, and return what was done.
 
@@ -84,6 +86,8 @@ def apply(
         options: what the operator allows.
         confirm: is shown the plan before anything changes; False ends it there.
         progress: is told each change to a topic when it is done.
+        retired_for: seconds for which publishers can see that a name is retired before its topics
+            are deleted.
 
     Raises:
         PlanRefusedError: a change is refused; nothing was changed.
@@ -99,7 +103,7 @@ def apply(
             if plan.refusals:
                 raise PlanRefusedError(plan.refusals)
             if plan.effective and confirm(plan):
-                _carry_out(plan, state, settings, admin, writer, progress)
+                _carry_out(plan, state, settings, admin, writer, progress, retired_for)
     return plan
 
 
@@ -123,10 +127,16 @@ def _carry_out(
     admin: Admin,
     writer: LedgerWriter,
     progress: Callable[[Change], None],
+    retired_for: float,
 ) -> None:
     _commit(writer, state, [change.entry for change in plan.effective if change.entry is not None])
+    if any(change.retires for change in plan.effective):
+        _await_readable(settings, admin)
+    delete_at = time.monotonic() + retired_for
     done: list[Entry] = []
     for change in plan.effective:
+        if change.retires:
+            time.sleep(max(0.0, delete_at - time.monotonic()))
         for topic in change.topics:
             writer.check_fence()
             if topic.create and topic.topic == settings.namespace.topic(change.name):
@@ -191,7 +201,9 @@ def _change_topic(admin: Admin, change: TopicChange, replication_factor: int) ->
     if change.delete:
         admin.delete(change.topic)
     if change.create:
-        admin.create(change.topic, change.partitions, replication_factor, change.config)
+        if not admin.create(change.topic, change.partitions, replication_factor, change.config):
+            # Other software was faster.
+            admin.configure(change.topic, change.config)
         return
     if change.grow_to is not None:
         admin.grow(change.topic, change.grow_to)
@@ -203,10 +215,13 @@ def _finish(admin: Admin, settings: Settings, entry: Entry) -> Entry:
     namespace = settings.namespace
     if entry.wanted is None:
         # The name is free: what comes next under it owes nothing to the schemas before.
-        return replace(entry, active=None, schema_ids=())
+        return replace(entry, active=None, schema_ids=(), retired=False)
     topic = admin.await_topic(namespace.topic(entry.name))
     done = replace(
-        entry, active=entry.wanted, topic_ids=with_latest(entry.topic_ids, topic.topic_id)
+        entry,
+        active=entry.wanted,
+        topic_ids=with_latest(entry.topic_ids, topic.topic_id),
+        retired=False,
     )
     if not isinstance(entry.wanted, ChannelDefinition):
         return replace(done, schema_ids=with_latest(entry.schema_ids, entry.wanted.schema.id))

@@ -68,6 +68,12 @@ class Change:
     """Whether the channel gets a new definition number."""
 
     @property
+    def retires(self) -> bool:
+        """Whether topics are deleted that publishers have to leave first."""
+        is_retired = self.entry is not None and self.entry.retired
+        return is_retired and any(topic.delete for topic in self.topics)
+
+    @property
     def kind(self) -> Literal["event", "channel"]:
         """What the name names."""
         return "channel" if is_channel_name(self.name) else "event"

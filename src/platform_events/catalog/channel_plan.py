@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from platform_events.catalog.changes import Action, Change
 from platform_events.catalog.feeding import describe_feeding
 from platform_events.catalog.ownership import begin, exists, refuse_other_owner
+from platform_events.catalog.retirement import is_retired, retire
 from platform_events.catalog.state import Entry
 from platform_events.catalog.topics import (
     TopicPlan,
@@ -99,7 +100,7 @@ def delete_channel(entry: Entry, topics: Topics, options: PlanOptions) -> Change
         entry.name,
         (detail,),
         asks=(detail,),
-        entry=replace(entry, wanted=None, unreadable=""),
+        entry=retire(entry, None),
         topics=tuple(delete_topics(names, topics)),
     )
 
@@ -153,11 +154,15 @@ def _plan_topics(
     config = topic_config(definition, options)
     facts = topics.get(name)
     needed = TopicPlan()
-    remake = facts is not None and is_foreign(facts, entry.topic_ids if entry else (), config)
+    is_going = facts is not None and is_retired(entry, facts.topic_id)
+    remake = is_going or (
+        facts is not None and is_foreign(facts, entry.topic_ids if entry else (), config)
+    )
     if facts is not None and remake:
+        origin = "an apply that did not finish retired" if is_going else "other software made"
         needed.say(
-            f"a topic that other software made is there: delete it with "
-            f"{count_of(facts.events, 'record')}, make it again and fill it from the members",
+            f"a topic that {origin} is there: delete it with {count_of(facts.events, 'record')}, "
+            "make it again and fill it from the members",
             ask=facts.events > 0,
         )
     elif is_refilled(entry, facts.topic_id if facts else None):
@@ -177,12 +182,12 @@ def _plan_topics(
         needed.details += describe_drift(facts, own, options)
     dead_letters = options.namespace.dead_letters(definition.name)
     dead = topics.get(dead_letters)
-    other = compare_topic(dead_letters, dead, config)
+    other = compare_topic(dead_letters, dead, config, remake=is_going and dead is not None)
     needed.add(other)
-    if dead is not None:
+    if dead is not None and not is_going:
         drifts = describe_drift(dead, other, options)
         needed.details += [f"dead letters: {drift}" for drift in drifts]
-    elif entry is not None and entry.active is not None:
+    elif dead is None and entry is not None and entry.active is not None:
         needed.say("the topic of its dead letters is gone: make it again")
     return needed
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from platform_events.catalog.changes import Action, Change
 from platform_events.catalog.ownership import begin, exists, refuse_other_owner, with_latest
+from platform_events.catalog.retirement import is_retired, retire
 from platform_events.catalog.state import Entry
 from platform_events.catalog.topics import (
     TopicPlan,
@@ -94,7 +95,7 @@ def delete_event(
         entry.name,
         (detail,),
         asks=(detail,),
-        entry=replace(entry, wanted=None, unreadable=""),
+        entry=retire(entry, None),
         topics=tuple(delete_topics([name], topics)),
     )
 
@@ -165,8 +166,15 @@ def _plan_topic(
     remake = False
     if topic is not None:
         foreign = is_foreign(topic, entry.topic_ids if entry else (), config)
-        remake = foreign and topic.partitions > definition.partitions
-        if foreign:
+        is_going = is_retired(entry, topic.topic_id)
+        remake = is_going or (foreign and topic.partitions > definition.partitions)
+        if is_going:
+            needed.say(
+                f"delete the topic with {count_of(topic.events, 'event')}, which an apply that did "
+                "not finish retired, and make it again",
+                ask=True,
+            )
+        elif foreign:
             needed.say(_describe_takeover(topic, remake=remake), ask=topic.events > 0)
         elif not exists(entry):
             needed.say("use the topic that is there already")

@@ -141,10 +141,10 @@ class Catalog:
         return self._state.entries.get(name)
 
     def entries(self) -> list[Entry]:
-        """Return by name every entry with an active or pending definition, or an unreadable one."""
+        """Return by name every entry that is active, pending or unreadable."""
         self.refresh()
         return sorted(
-            (e for e in self.known() if e.active or e.wanted or e.unreadable),
+            (e for e in self.known() if e.active or e.pending or e.unreadable),
             key=lambda entry: entry.name,
         )
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 def exists(entry: Entry | None) -> bool:
     """Whether an event or channel is there, or an apply that makes or deletes it has begun."""
-    return entry is not None and bool(entry.wanted or entry.active or entry.unreadable)
+    return entry is not None and bool(
+        entry.wanted or entry.active or entry.retired or entry.unreadable
+    )
 
 
 def begin(entry: Entry | None, details: list[str]) -> Action:

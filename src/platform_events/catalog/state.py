@@ -71,13 +71,15 @@ class Entry:
     """Every topic UUID it ever had, the present one last."""
     feeding: Feeding | None = None
     """Of a channel that was ever active: how it is fed, or was when it was deleted."""
+    retired: bool = False
+    """Whether its topics are deleted before anything is made under its name: an apply has begun."""
     unreadable: str = ""
     """Why its record cannot be read, and what to do; then nothing is wanted or active."""
 
     @property
     def pending(self) -> bool:
         """Whether an apply has begun and not finished."""
-        return self.wanted != self.active
+        return self.retired or self.wanted != self.active
 
 
 class CatalogState:
@@ -153,6 +155,7 @@ class CatalogState:
             ),
             "schema_ids": entry.schema_ids,
             "topic_ids": entry.topic_ids,
+            "retired": entry.retired,
             "feeding": _overlay(known.get("feeding"), entry.feeding and asdict(entry.feeding)),
         }
         return _to_json(known | document)
@@ -169,6 +172,7 @@ class CatalogState:
                 schema_ids=tuple(document["schema_ids"]),
                 topic_ids=tuple(document["topic_ids"]),
                 feeding=_read_feeding(feeding) if feeding is not None else None,
+                retired=bool(document.get("retired")),
             )
         except Exception as error:  # noqa: BLE001 - whatever other software wrote
             reason = record.explain(error, f"apply the definition of {name} again")

@@ -185,19 +185,22 @@ class Admin:
 
     def create(
         self, name: str, partitions: int, replication_factor: int, config: Mapping[str, str]
-    ) -> None:
-        """Make a topic; one of that name that is there already is left as it is."""
+    ) -> bool:
+        """Make a topic and return True; one of that name that is there already is left as it is."""
         topic = NewTopic(
             name,
             num_partitions=partitions,
             replication_factor=replication_factor,
             config=dict(config),
         )
-        self._wait_or_none(
-            self._live().create_topics([topic], request_timeout=self._timeout)[name],
-            f"creating topic {name}",
-            (KafkaError.TOPIC_ALREADY_EXISTS,),
-        )
+        created = self._live().create_topics([topic], request_timeout=self._timeout)[name]
+        try:
+            self._wait(created, f"creating topic {name}")
+        except BrokerError as error:
+            if error.kafka_code != "TOPIC_ALREADY_EXISTS":
+                raise
+            return False
+        return True
 
     def configure(self, name: str, config: Mapping[str, str]) -> None:
         """Set these config values of a topic and leave its others."""

@@ -94,7 +94,7 @@ def _describe_stream(
         "name": entry.name,
         "stream": stream_path(entry.name),
         "kind": "channel" if is_channel_name(entry.name) else "event",
-        "state": _UNREADABLE if definition is None else state,
+        "state": _UNREADABLE if entry.unreadable else state,
         "partitions": definition and definition.partitions,
         "retention": definition and format_duration(definition.retention_ms),
         "events": None,

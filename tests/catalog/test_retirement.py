@@ -1,0 +1,167 @@
+"""Names that go out of use: retired first, their topics deleted later."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from platform_events.bus.bus import EventBus
+from platform_events.catalog.apply import apply, plan_options, read_catalog, read_plan
+from platform_events.catalog.plan import Action
+from platform_events.catalog.state import Entry
+from platform_events.cli.views.streams import describe_streams
+from platform_events.errors import UnknownStreamError
+from platform_events.kafka.admin import Admin
+from platform_events.kafka.ledger import LedgerWriter
+from platform_events.settings import Settings
+from tests.support import KEYED, ORDER, apply_texts, load, topic_of, wait_until
+
+ORDER_NAME = "Order_Placed__e"
+CHANNEL_NAME = "Sales__chn"
+CHANNEL = "channel: Sales__chn\nmembers: [{event: Reading_Taken__e}]\n"
+STEPS = [("commit", 1), ("check_fence", 1), ("check_fence", 2), ("delete", 1), ("delete", 2),
+         ("delete", 3), ("commit", 2)]  # fmt: skip
+"""Each call of an apply that changes something outside, and which one of them."""
+
+
+class Killed(BaseException):
+    """Stands for the end of the process at this very point."""
+
+
+def entry_of(settings: Settings, name: str) -> Entry:
+    with Admin(settings) as admin:
+        return read_catalog(settings, admin).entries[name]
+
+
+def topics_of(settings: Settings, *names: str) -> list[str | None]:
+    with Admin(settings) as admin:
+        found = admin.describe(topic_of(settings, name) for name in names)
+    return [topic.topic_id if topic else None for topic in found.values()]
+
+
+def interrupt(patch: pytest.MonkeyPatch, step: str, count: int, when: str) -> None:
+    """End an apply before or after its call number `count` of this kind."""
+    owner: Any = Admin if hasattr(Admin, step) else LedgerWriter
+    original = getattr(owner, step)
+    calls = 0
+
+    def interrupted(*args: Any) -> Any:
+        nonlocal calls
+        # A check of the fence is a commit too.
+        calls += step != "commit" or "fence" not in args[1]
+        if calls == count and when == "before":
+            raise Killed
+        result = original(*args)
+        if calls == count:
+            raise Killed
+        return result
+
+    patch.setattr(owner, step, interrupted)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("step", "count"), STEPS)
+def test_an_interrupted_deletion_is_finished_by_the_next_apply(
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    count: int,
+    when: str,
+) -> None:
+    apply_texts(settings, tmp_path, ORDER, KEYED, CHANNEL)
+    with monkeypatch.context() as patch:
+        interrupt(patch, step, count, when)
+        with pytest.raises(Killed):
+            apply_texts(settings, tmp_path, KEYED, prune=True)
+    begun = (step, when) != ("commit", "before") or count > 1
+    apply_texts(settings, tmp_path, KEYED, prune=not begun)
+    names = [ORDER_NAME, CHANNEL_NAME, f"{CHANNEL_NAME}.dlq"]
+    assert topics_of(settings, *names) == [None] * 3
+    for name in names[:2]:
+        entry = entry_of(settings, name)
+        assert (entry.pending, entry.active, len(entry.topic_ids)) == (False, None, 1)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("step", "count"), STEPS)
+def test_a_name_used_again_after_an_interrupted_deletion_is_a_new_stream(
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    count: int,
+    when: str,
+) -> None:
+    names = [ORDER_NAME, CHANNEL_NAME]
+    apply_texts(settings, tmp_path, ORDER, KEYED, CHANNEL)
+    old = topics_of(settings, *names)
+    with monkeypatch.context() as patch:
+        interrupt(patch, step, count, when)
+        with pytest.raises(Killed):
+            apply_texts(settings, tmp_path, KEYED, prune=True)
+    begun = (step, when) != ("commit", "before") or count > 1
+    apply_texts(settings, tmp_path, ORDER, KEYED, CHANNEL)
+    new = topics_of(settings, *names)
+    assert [one in old for one in new] == [not begun] * 2
+    for name, topic_id in zip(names, new, strict=True):
+        entry = entry_of(settings, name)
+        assert (entry.pending, entry.topic_ids[-1]) == (False, topic_id)
+    plan = read_plan(settings, load(tmp_path, ORDER, KEYED, CHANNEL), plan_options(settings))
+    assert plan.effective == ()
+    with EventBus(settings) as bus:
+        bus.publish(ORDER_NAME, {"order_id": "A"})
+
+
+def test_a_retired_name_is_refused_while_its_topic_is_there(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply_texts(settings, tmp_path, ORDER, KEYED)
+    with EventBus(settings) as bus:
+        bus.publish(ORDER_NAME, {"order_id": "A"})
+        with monkeypatch.context() as patch:
+            interrupt(patch, "delete", 1, "before")
+            with pytest.raises(Killed):
+                apply_texts(settings, tmp_path, KEYED, prune=True)
+
+        def is_refused() -> bool:
+            try:
+                return not bus.publish(ORDER_NAME, {"order_id": "B"})
+            except UnknownStreamError as error:
+                return "was deleted" in str(error)
+
+        wait_until(is_refused)
+        with pytest.raises(UnknownStreamError):
+            bus.subscribe(ORDER_NAME)
+        states = {one["name"]: one["state"] for one in describe_streams(bus)}
+        assert states == {ORDER_NAME: "pending", "Reading_Taken__e": "ready"}
+    assert topics_of(settings, ORDER_NAME) != [None]
+    plan = read_plan(settings, load(tmp_path, KEYED), plan_options(settings))
+    assert [(change.action, len(change.asks)) for change in plan.effective] == [(Action.DELETE, 1)]
+
+
+def publish_without_end(bus: EventBus) -> None:
+    while True:
+        bus.publish(ORDER_NAME, {"order_id": "A"})
+
+
+def test_a_publisher_that_runs_stores_nothing_in_a_topic_that_goes(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """Every event is PERSISTED or refused, never UNKNOWN: the topic outlives the publishing."""
+    apply_texts(settings, tmp_path, ORDER, KEYED)
+    desired = load(tmp_path, KEYED)
+    options = plan_options(settings, prune=True)
+    pruning = threading.Thread(target=apply, args=(settings, desired, options))
+    with EventBus(settings) as bus:
+        bus.publish(ORDER_NAME, {"order_id": "A"})
+        pruning.start()
+        with pytest.raises(UnknownStreamError, match="was deleted"):
+            publish_without_end(bus)
+        pruning.join()
+        with pytest.raises(UnknownStreamError, match="was deleted"):
+            bus.publish(ORDER_NAME, {"order_id": "A"})
+    assert topics_of(settings, ORDER_NAME) == [None]
