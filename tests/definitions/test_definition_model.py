@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from platform_events.definitions import Definitions, EventDefinition
 from platform_events.errors import CatalogCorruptError
 from tests.files.definition_strategies import as_yaml, events
-from tests.files.test_event_files import event
+from tests.files.reading import event
 
 ONE = event("event: A__e\nowner: shop\nfields: [{name: id, type: string}]\n")
 OTHER = event("event: A__e\nfields: [{name: id, type: int}]\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.files.test_event_files import field, problems_of_field
+from tests.files.reading import field, problems_of_field
 
 RECORD = "{type: record, name: R, fields: [{name: x, type: int}, {name: y, type: int, default: 1}]}"
 DECIMAL = "{type: bytes, logicalType: decimal, precision: 4, scale: 2}"

@@ -25,7 +25,7 @@ from platform_events.files.editor_schema import (
 )
 from platform_events.files.yaml_document import read_yaml
 from tests.files.definition_strategies import events
-from tests.files.test_event_files import ONE_FIELD, event, read
+from tests.files.reading import ONE_FIELD, event, read
 
 PACKAGE = Path(platform_events.files.__file__).parent
 REPOSITORY = Path(__file__).parents[2]

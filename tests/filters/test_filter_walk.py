@@ -18,11 +18,11 @@ from platform_events.filters import (
 )
 from platform_events.payloads.codec import DecodeError, PayloadDecoder, PayloadEncoder
 from tests.filters.filter_samples import ADDRESS, schema_of
+from tests.payloads.expectations import kind_of
 from tests.payloads.payload_strategies import (
     EXAMPLES,
     PRIMITIVES,
     is_ambiguous,
-    kind_of,
     leaf_schemas,
     schemas_and_payloads,
     values,

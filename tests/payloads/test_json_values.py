@@ -13,15 +13,8 @@ from hypothesis import given, settings
 from platform_events.errors import PayloadError
 from platform_events.payloads.codec import PayloadDecoder, PayloadEncoder
 from platform_events.payloads.json_values import compile_from_json, compile_to_json
-from tests.payloads.payload_strategies import (
-    EXAMPLES,
-    JSON_KIND,
-    kind_of,
-    logical,
-    record,
-    same,
-    schemas_and_payloads,
-)
+from tests.payloads.expectations import JSON_KIND, kind_of, logical, record, same
+from tests.payloads.payload_strategies import EXAMPLES, schemas_and_payloads
 
 DATE = logical("int", "date")
 TIME = logical("int", "time-millis")

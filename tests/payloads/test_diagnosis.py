@@ -1,0 +1,176 @@
+"""Guard and diagnosis judge alike, whatever the payload is, and name the place."""
+
+from __future__ import annotations
+
+import copy
+from datetime import UTC
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from platform_events.errors import PayloadError
+from platform_events.payloads.codec import PayloadDecoder, PayloadEncoder
+from platform_events.payloads.diagnosis import explain
+from platform_events.payloads.guard import compile_guard
+from platform_events.payloads.library_schema import library_schema
+from platform_events.payloads.types import parse_record
+from tests.payloads.expectations import kind_of
+from tests.payloads.payload_strategies import EXAMPLES, record_schemas, schemas_and_payloads
+from tests.payloads.samples import DAY, ID, NAIVE, NOON, NOW, Color, Level, refuse
+
+JUNK = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=4)
+    | st.binary(max_size=4)
+    | st.dates()
+    | st.datetimes()
+    | st.datetimes(timezones=st.just(UTC))
+    | st.times()
+    | st.uuids()
+    | st.decimals(allow_nan=True)
+    | st.sampled_from([Color.RED, Level.HIGH, 2**31, 2**63, 2**53 + 1, 1e300, complex(1)])
+    | st.sampled_from("ABCD"),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(st.sampled_from(["field_0", "field_1", "x"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def check_agreement(schema: dict[str, Any], payload: Any) -> None:
+    """The guard and the diagnosis judge alike, and only `PayloadError` comes out."""
+    parsed = parse_record(schema)
+    _, defaults = library_schema(schema, parsed)
+    error = explain(parsed, payload)
+    assert compile_guard(parsed, defaults)(payload) is (error is None)
+    encoder = PayloadEncoder(schema)
+    if error is None:
+        PayloadDecoder(schema).decode(encoder.encode(payload))
+        return
+    assert "\n" not in str(error)
+    with pytest.raises(PayloadError) as caught:
+        encoder.encode(payload)
+    assert str(caught.value) == str(error)
+
+
+@given(record_schemas(), st.data())
+@settings(max_examples=EXAMPLES)
+def test_guard_and_diagnosis_agree_on_anything(schema: dict[str, Any], data: st.DataObject) -> None:
+    fields = schema["fields"]
+    names = [field["name"] for field in fields]
+    check_agreement(schema, data.draw(st.fixed_dictionaries(dict.fromkeys(names, JUNK))))
+    check_agreement(schema, data.draw(JUNK))
+
+
+def places(schema: Any, value: Any, path: str, steps: tuple[Any, ...]) -> list[Any]:
+    """Every value in a payload as (path, steps to it, schema), not those within unions and maps."""
+    found = [(path, steps, schema)]
+    match kind_of(schema):
+        case "array":
+            for index, item in enumerate(value):
+                found += places(schema["items"], item, f"{path}[{index}]", (*steps, index))
+        case "record":
+            types = {field["name"]: field["type"] for field in schema["fields"]}
+            for name, item in value.items():
+                inner = f"{path}.{name}" if path else name
+                found += places(types[name], item, inner, (*steps, name))
+    return found
+
+
+def thaw(value: Any) -> Any:
+    """A copy in which everything can be replaced."""
+    if isinstance(value, (list, tuple)):
+        return [thaw(item) for item in value]
+    if isinstance(value, (dict, MappingProxyType)):
+        return {key: thaw(item) for key, item in value.items()}
+    return value
+
+
+def replace(payload: Any, steps: tuple[Any, ...], value: Any) -> Any:
+    if not steps:
+        return value
+    result = copy.copy(payload)
+    result[steps[0]] = replace(payload[steps[0]], steps[1:], value)
+    return result
+
+
+WRONG: dict[str, list[Any]] = {
+    "boolean": ["false", 0, None],
+    "int": [1.0, True, "1", 2**31, None],
+    "long": [1.0, True, "1", 2**63, None],
+    "float": [True, "1", 1e39, 2**24 + 1],
+    "double": [True, "1", 2**53 + 1, Decimal(1)],
+    "string": [1, b"a", "\ud800", None],
+    "bytes": ["a", 1, None],
+    "fixed": [b"", b"0123456789", "a"],
+    "enum": ["lower case", 0, None],
+    "decimal": [1.5, "1", Decimal("NaN"), 10**18, Decimal(1).scaleb(-30)],
+    "uuid": [str(ID), None],
+    "date": [NOW, NAIVE, "2024-01-31", 1],
+    "time-millis": [NOON.replace(tzinfo=UTC), 1],
+    "time-micros": [NOON.replace(tzinfo=UTC), 1],
+    "timestamp-millis": [NAIVE, DAY, 1],
+    "timestamp-micros": [NAIVE, DAY, 1],
+    "local-timestamp-millis": [NOW, DAY, 1],
+    "local-timestamp-micros": [NOW, DAY, 1],
+    "array": ["ab", {}, None],
+    "map": [[], "ab", {1: 1}],
+    "record": [[], None, "ab"],
+    "union": [complex(1), object()],
+}
+
+
+@given(schemas_and_payloads(), st.data())
+@settings(max_examples=EXAMPLES)
+def test_one_wrong_value_is_refused_with_its_path(
+    case: tuple[dict[str, Any], Any], data: st.DataObject
+) -> None:
+    schema, payload = case
+    payload = thaw(payload)
+    path, steps, inner = data.draw(st.sampled_from(places(schema, payload, "", ())))
+    wrong = data.draw(st.sampled_from(WRONG[kind_of(inner)]))
+    error = refuse(schema, replace(payload, steps, wrong))
+    if wrong == {1: 1}:
+        assert error.path == f"{path}[1 (int)]"
+    else:
+        assert error.path == path
+
+
+@given(schemas_and_payloads(), st.data())
+@settings(max_examples=EXAMPLES)
+def test_one_field_too_many_is_refused_with_its_path(
+    case: tuple[dict[str, Any], Any], data: st.DataObject
+) -> None:
+    schema, payload = case
+    payload = thaw(payload)
+    records = [place for place in places(schema, payload, "", ()) if kind_of(place[2]) == "record"]
+    path, steps, _ = data.draw(st.sampled_from(records))
+    changed = copy.deepcopy(payload)
+    target = changed
+    for step in steps:
+        target = target[step]
+    target["unknown"] = 1
+    assert refuse(schema, changed).path == (f"{path}.unknown" if path else "unknown")
+
+
+@given(schemas_and_payloads(), st.data())
+@settings(max_examples=EXAMPLES)
+def test_one_field_too_few_is_refused_with_its_path(
+    case: tuple[dict[str, Any], Any], data: st.DataObject
+) -> None:
+    schema, payload = case
+    payload = thaw(payload)
+    needed = [field["name"] for field in schema["fields"] if "default" not in field]
+    if needed:
+        name = data.draw(st.sampled_from(needed))
+        del payload[name]
+        assert refuse(schema, payload).path == name
