@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from platform_events.errors import (
     ConfigurationError,
     ForkedError,
     PublishError,
+    UsageError,
 )
 from platform_events.kafka.local import LocalKafka
 from platform_events.settings import Settings
@@ -327,6 +329,29 @@ class TestProcesses:
         assert outcome.stderr == ""
         assert outcome.stdout.split() == ["forked", "forked", "forked", "7"]
         assert order_ids(bus) == ["parent", "parent again"]
+
+    @pytest.mark.parametrize(
+        ("module", "question", "way_out"),
+        [
+            ("gevent.monkey", "is_module_patched", r"gevent\.monkey\.patch_all\(thread=False\)"),
+            ("eventlet.patcher", "is_monkey_patched", r"eventlet\.monkey_patch\(thread=False\)"),
+        ],
+    )
+    def test_a_stream_is_not_followed_among_green_threads(
+        self, bus: EventBus, monkeypatch: pytest.MonkeyPatch, module: str, question: str,
+        way_out: str,
+    ) -> None:  # fmt: skip
+        """The client would wait in C, and nothing else would run."""
+        patched = {"socket", "time"}
+        patcher = ModuleType(module)
+        setattr(patcher, question, patched.__contains__)
+        monkeypatch.setitem(sys.modules, module, patcher)
+        bus.subscribe(EVENT).close()
+        patched.update(("thread", "threading"))
+        with pytest.raises(UsageError, match=way_out):
+            bus.subscribe(EVENT)
+        assert bus.publish(EVENT, {"order_id": "A"}).status is PERSISTED
+        assert order_ids(bus) == ["A"]
 
     def test_an_unused_bus_works_in_children_and_parent(
         self, bus: EventBus, settings: Settings

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import confluent_kafka
 import pytest
 
 from platform_events.bus.bus import EventBus
-from platform_events.errors import BrokerError, ConfigurationError, UsageError
+from platform_events.errors import BrokerError, ConfigurationError
 from platform_events.kafka import connection
 from platform_events.kafka.admin import Admin
 from platform_events.kafka.groups import Leadership
@@ -194,25 +192,3 @@ def test_an_answer_takes_no_longer_than_the_client_waits(name: str) -> None:
     producer = RecordProducer(settings)
     assert producer._answer_ms == 7000
     producer.close(0)
-
-
-@pytest.mark.parametrize(
-    ("module", "question", "way_out"),
-    [
-        ("gevent.monkey", "is_module_patched", r"gevent\.monkey\.patch_all\(thread=False\)"),
-        ("eventlet.patcher", "is_monkey_patched", r"eventlet\.monkey_patch\(thread=False\)"),
-    ],
-)
-def test_green_threads_are_refused(
-    monkeypatch: pytest.MonkeyPatch, module: str, question: str, way_out: str
-) -> None:
-    """With them a waiting subscription would stop the whole process."""
-    patcher = ModuleType(module)
-    patched: set[str] = {"socket", "time"}
-    setattr(patcher, question, patched.__contains__)
-    monkeypatch.setitem(sys.modules, module, patcher)
-    settings = Settings(bootstrap_servers="127.0.0.1:1")
-    Admin(settings).close()
-    patched.update(("thread", "threading"))
-    with EventBus(settings) as bus, pytest.raises(UsageError, match=way_out):
-        bus.subscribe("Order_Placed__e")

@@ -23,6 +23,7 @@ from platform_events.errors import (
     UsageError,
 )
 from platform_events.kafka.admin import Admin
+from platform_events.kafka.connection import refuse_green_threads
 from platform_events.kafka.watch import TopicWatch
 from platform_events.names import stream_name
 from platform_events.settings import Settings
@@ -199,6 +200,8 @@ class EventBus:
             raise UsageError(
                 f"on_undecodable is one of {', '.join(_ON_UNDECODABLE)}, not {on_undecodable!r}"
             )
+        if follow:
+            refuse_green_threads()
         name = stream_name(stream)
         convert = compile_model(model) if model is not None else None
         admin = self._connected()

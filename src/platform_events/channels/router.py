@@ -17,6 +17,7 @@ from platform_events.channels.states import Statements
 from platform_events.definitions.model import ChannelDefinition
 from platform_events.errors import BrokerError
 from platform_events.kafka.admin import Admin
+from platform_events.kafka.connection import refuse_green_threads
 from platform_events.kafka.groups import Leadership
 from platform_events.kafka.tail import Tail
 from platform_events.kafka.watch import TopicWatch
@@ -59,6 +60,7 @@ class Router:
 
     Raises:
         ConfigurationError: a property of the user's is not accepted.
+        UsageError: threads are green ones, of which this one would stop all others.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Router:
         on_state: Callable[[str, int, State, str], None] = _ignore,
         on_progress: Callable[[str, int, Progress | None], None] = _ignore,
     ) -> None:
+        refuse_green_threads()
         self._settings = settings
         self._on_state = on_state
         self.name = str(

@@ -95,21 +95,23 @@ def make_client(
 
     Raises:
         ConfigurationError: a property of the user's is not accepted.
-        UsageError: this process has green threads.
     """
-    _refuse_green_threads()
     try:
         return kind(client_config(settings, health, properties, defaults))
     except (KafkaException, TypeError, ValueError) as error:
         raise refuse_property(error) from error
 
 
-def _refuse_green_threads() -> None:
-    """Refuse to wait where nothing else could run meanwhile (tried: a subscription never ends)."""
+def refuse_green_threads() -> None:
+    """Refuse to wait for ever where nothing else could run meanwhile.
+
+    Raises:
+        UsageError: a library has replaced threads by its own.
+    """
     for module, question, threads, patch in _GREEN_THREADS:
         if module in sys.modules and getattr(sys.modules[module], question)(threads):
             raise UsageError(
-                f"{module.partition('.')[0]} has replaced threading, and the Kafka client would "
-                f"block all of its threads at once: call {patch}(thread=False), or use the bus "
-                "in a process of its own"
+                f"{module.partition('.')[0]} has replaced threading, and while the Kafka client "
+                f"waits for events nothing else would run: call {patch}(thread=False), or follow "
+                "streams in another process"
             )
