@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from platform_events.errors import ConfigurationError, UsageError
+from platform_events.wording import shown
 
 _SPACE = re.compile(r"[a-z0-9-]+")
 _BASE = r"[A-Za-z](?:_?[A-Za-z0-9])*"
@@ -64,8 +65,8 @@ class Namespace:
         for label, value in (("prefix", self.prefix), ("tenant", self.tenant)):
             if not _SPACE.fullmatch(value) or len(value) > MAX_NAME_LENGTH:
                 raise ConfigurationError(
-                    f"{label} {value!r} is not allowed: use a-z, 0-9 and -, "
-                    f"at most {MAX_NAME_LENGTH} characters"
+                    f"{label} {shown(value)} is not allowed: use a-z, 0-9 and -, at most "
+                    f"{MAX_NAME_LENGTH} characters (PLATFORM_EVENTS_{label.upper()})"
                 )
 
     def topic(self, name: str) -> str:

@@ -2,23 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+import logging
+import os
+import re
+from functools import cache
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from platform_events.errors import ConfigurationError
 from platform_events.names import Namespace
+from platform_events.wording import closest, is_unicode, shown, suggest
 
 DEFAULT_BOOTSTRAP_SERVERS = "127.0.0.1:9092"
+PREFIX = "PLATFORM_EVENTS_"
+OTHER_VARIABLES = frozenset({"DEBUG", "MAVEN_URL", "TEST_BROKER"})
+"""What follows the prefix in variables that are no settings and yet read."""
+_NESTED = "KAFKA__"
 _SECRET_WORDS = ("password", "secret", "token", "private", "key.pem", "sasl.jaas", "credentials")
+_SERVER = re.compile(r"(\w+://)?(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+)(:(?P<port>[0-9]{1,5}))?")
+_LAST_PORT = 65_535
+_LONGEST = 2_147_483
+"""Seconds that the client can count in milliseconds, 24 days."""
+_LONGEST_REQUEST = 3_600
+"""Seconds that the client waits at most for an answer to anything but publishing."""
+_FIRST_WARNED = 5
+"""Variables that one warning names at most."""
+_OF_KUBERNETES = re.compile(
+    r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+_PORT_OF_KUBERNETES = re.compile(r"(\w+_)?PORT=(tcp|udp|sctp)://.*")
+
+_logger = logging.getLogger("platform_events")
+
+
+def _check_text(text: str) -> str:
+    if not text or not text.isprintable() or not is_unicode(text):
+        raise ValueError("give a text of printable characters")
+    return text
+
+
+def _check_servers(servers: str) -> str:
+    given = [server.strip() for server in servers.split(",")]
+    for server in filter(None, given):
+        match = _SERVER.fullmatch(server)
+        if match is None or not 0 < int(match["port"] or 1) <= _LAST_PORT:
+            raise ValueError(f"{shown(server)} is not host:port")
+    if not any(given):
+        raise ValueError("give host:port of some brokers, separated by commas")
+    return _check_text(servers)
+
+
+_Text = Annotated[str, AfterValidator(_check_text)]
 
 
 class Settings(BaseSettings):
@@ -31,7 +67,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="PLATFORM_EVENTS_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
@@ -39,30 +75,30 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    bootstrap_servers: str = DEFAULT_BOOTSTRAP_SERVERS
+    bootstrap_servers: Annotated[str, AfterValidator(_check_servers)] = DEFAULT_BOOTSTRAP_SERVERS
     """Comma-separated `host:port` of some brokers."""
     prefix: str = "platform-events"
     """First part of every topic, group and transactional id. `[a-z0-9-]+`."""
     tenant: str = "default"
     """Second part: the isolated set of definitions and streams. `[a-z0-9-]+`."""
-    source: str = "platform-events"
+    source: _Text = "platform-events"
     """CloudEvents `source` of published events: a URI reference that names the producer."""
-    created_by: str = "platform-events"
+    created_by: _Text = "platform-events"
     """`CreatedById` of published events, unless the payload has it."""
-    replication_factor: int = Field(default=-1, ge=-1, le=32767)
+    replication_factor: int = Field(default=-1, ge=-1, le=32_767)
     """Replicas of topics made by `apply`. -1: the broker's `default.replication.factor`."""
-    min_insync_replicas: int | None = Field(default=None, ge=1)
+    min_insync_replicas: int | None = Field(default=None, ge=1, le=32_767)
     """`min.insync.replicas` of topics made by `apply`. None: the broker's default."""
-    delivery_timeout: PositiveFloat = 30.0
+    delivery_timeout: float = Field(default=30.0, ge=0.001, le=_LONGEST, allow_inf_nan=False)
     """Seconds from publishing to a final result, after which it is NOT_PERSISTED or UNKNOWN."""
-    request_timeout: PositiveFloat = 10.0
+    request_timeout: float = Field(default=10.0, ge=0.001, le=_LONGEST_REQUEST, allow_inf_nan=False)
     """Seconds to wait for a broker's answer to anything but publishing."""
-    close_timeout: float = Field(default=10.0, ge=0)
+    close_timeout: float = Field(default=10.0, ge=0, le=_LONGEST, allow_inf_nan=False)
     """Seconds `close()` waits for events on their way; what is left has no certain outcome."""
-    publish_buffer: PositiveInt = 64 * 1024 * 1024
+    publish_buffer: int = Field(default=64 * 1024 * 1024, ge=1024, le=2**40)
     """Bytes of events on their way, with what each costs besides its contents (0.6 kB, and 2.6 kB
     for `submit`). When it is full, publishing waits."""
-    linger: float = Field(default=5.0, ge=0, le=900_000)
+    linger: float = Field(default=5.0, ge=0, le=900_000, allow_inf_nan=False)
     """Milliseconds a batch waits for more events. `publish()` alone does not wait for it."""
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "lz4"
     """Compression of published batches."""
@@ -71,21 +107,43 @@ class Settings(BaseSettings):
     `PLATFORM_EVENTS_KAFKA__SECURITY_PROTOCOL` (underscores become dots)."""
 
     def __init__(self, **values: Any) -> None:
+        _warn_of_unknown_variables()
+        for name in values:
+            if name not in type(self).model_fields:
+                guess = suggest(name, type(self).model_fields)
+                raise ConfigurationError(f"there is no setting {shown(name)}{guess}")
         try:
             super().__init__(**values)
         except ValidationError as error:
             raise _refusal(error) from None
+        except (SettingsError, RecursionError):
+            raise ConfigurationError(
+                f"setting 'kafka' ({PREFIX}KAFKA): give one JSON object, or each property as a "
+                f"variable of its own, such as {PREFIX}KAFKA__SECURITY_PROTOCOL=SSL"
+            ) from None
+
+    @field_validator("replication_factor")
+    @classmethod
+    def _check_replicas(cls, value: int) -> int:
+        if value == 0:
+            raise ValueError("give at least 1, or -1 for the broker's default")
+        return value
 
     @model_validator(mode="after")
-    def _check_namespace(self) -> Self:
+    def _check_together(self) -> Self:
         Namespace(self.prefix, self.tenant)
+        if self.delivery_timeout * 1000 <= self.linger:
+            raise ConfigurationError(
+                f"setting 'delivery_timeout' ({PREFIX}DELIVERY_TIMEOUT): {self.delivery_timeout:g} "
+                f"s must be more than what {PREFIX}LINGER says, {self.linger:g} ms"
+            )
         return self
 
     @field_validator("kafka", mode="before")
     @classmethod
     def _dotted(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
+        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+            raise ValueError("give a mapping of librdkafka's properties, by their names")
         return {
             key if callable(entry) or "." in key or key == "log_level" else key.replace("_", "."): (
                 entry
@@ -105,10 +163,33 @@ class Settings(BaseSettings):
 
 def _refusal(error: ValidationError) -> ConfigurationError:
     first = error.errors(include_url=False, include_input=False)[0]
-    name = ".".join(str(part) for part in first["loc"])
-    return ConfigurationError(
-        f"setting {name!r} (PLATFORM_EVENTS_{name.upper().replace('.', '__')}): {first['msg']}"
-    )
+    name = str(first["loc"][0])
+    reason = first["msg"].removeprefix("Value error, ")
+    return ConfigurationError(f"setting {name!r} ({PREFIX}{name.upper()}): {reason}")
+
+
+@cache
+def _warn_of_unknown_variables() -> None:
+    """Name variables that look like settings and are none: once in a process, never an end.
+
+    Kubernetes makes variables of that prefix in pods beside a Service named platform-events.
+    """
+    known = {*(name.upper() for name in Settings.model_fields), *OTHER_VARIABLES}
+    unknown = []
+    for variable, value in sorted(os.environ.items()):
+        name = variable.upper().removeprefix(PREFIX)
+        if name == variable.upper() or name in known or name.startswith(_NESTED):
+            continue
+        if _OF_KUBERNETES.fullmatch(name) or _PORT_OF_KUBERNETES.fullmatch(f"{name}={value}"):
+            continue
+        guess = closest(name, known)
+        if name.startswith("KAFKA_"):
+            guess = _NESTED + name.removeprefix("KAFKA_")
+        unknown.append(shown(variable) + (f" (did you mean {PREFIX}{guess}?)" if guess else ""))
+    if unknown:
+        named = ", ".join(unknown[:_FIRST_WARNED])
+        more = f" and {len(unknown) - _FIRST_WARNED} more" if unknown[_FIRST_WARNED:] else ""
+        _logger.warning("no setting is read from the environment's %s%s", named, more)
 
 
 def _masked(properties: dict[str, Any]) -> dict[str, Any]:

@@ -30,13 +30,19 @@ def listed(words: Sequence[str]) -> str:
     return ", ".join(words[:LISTED]) + (", ..." if len(words) > LISTED else "")
 
 
-def suggest(word: str, options: Iterable[str], cutoff: float = 0.6) -> str:
-    """Return `; did you mean X?` for the option closest to a misspelt word, else nothing."""
+def closest(word: str, options: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the option closest to a misspelt word, None if none is close."""
     if len(word) > _LONGEST_GUESS:
-        return ""
+        return None
     by_lower = {option.lower(): option for option in options}
     close = get_close_matches(word.lower(), by_lower, n=1, cutoff=cutoff)
-    return f"; did you mean {by_lower[close[0]]}?" if close else ""
+    return by_lower[close[0]] if close else None
+
+
+def suggest(word: str, options: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return `; did you mean X?` for the option closest to a misspelt word, else nothing."""
+    guess = closest(word, options, cutoff)
+    return f"; did you mean {guess}?" if guess else ""
 
 
 def one_of(words: Sequence[str]) -> str:

@@ -145,6 +145,34 @@ def test_a_bad_setting_is_one_line(cli: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DELIVERY_TIMEOUT", "inf"),
+        ("KAFKA", ""),
+        ("REPLICATION_FACTOR", "0"),
+        ("REQUEST_TIMEOUT", "nan"),
+    ],
+)
+def test_no_setting_is_a_defect_of_the_program(
+    cli: Any, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"PLATFORM_EVENTS_{name}", value)
+    result = cli("streams")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: CONFIGURATION: ")
+    assert f"PLATFORM_EVENTS_{name}" in line
+
+
+def test_a_misspelt_variable_is_a_warning(spawn: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLATFORM_EVENTS_TENNANT", "shop")
+    monkeypatch.setenv("PLATFORM_EVENTS_KAFKA__ACKS", "1")
+    warning, error = spawn("streams").communicate()[1].decode().splitlines()
+    assert warning.startswith("warning: no setting is read from ")
+    assert "PLATFORM_EVENTS_TENNANT' (did you mean PLATFORM_EVENTS_TENANT?)" in warning
+    assert error.startswith("error: CONFIGURATION: Kafka property acks cannot be set")
+
+
 def test_an_unreachable_broker_is_one_line(cli: Any) -> None:
     result = cli("streams")
     assert result.exit_code == 1

@@ -40,7 +40,7 @@ from platform_events.kafka.producer import MAX_RECORD_BYTES, Delivery
 from platform_events.kafka.properties import OWN_SETTING, PASSED, REFUSED
 from platform_events.kafka.reader import _PREFETCH
 from platform_events.replay import ReplayError
-from platform_events.settings import Settings
+from platform_events.settings import OTHER_VARIABLES, PREFIX, Settings
 from tests.docs.pages import ROOT, all_pages, first_column, names_in, page
 
 CLI_ONLY = ("platform_events.cli", "platform_events.demo")
@@ -159,9 +159,9 @@ class TestSettings:
         mentioned = set(re.findall(r"\bPLATFORM_EVENTS_[A-Z]+(?:_[A-Z]+)*\b", sources))
         own = {f"PLATFORM_EVENTS_{name.upper()}" for name in Settings.model_fields}
         completion = "PLATFORM_EVENTS_COMPLETE"  # click's, after an underscore
-        assert set(first_column(self.PAGE, "Other variables")) == {
-            name for name in mentioned - own - {completion} if "KAFKA_" not in name
-        }
+        others = {f"{PREFIX}{name}" for name in OTHER_VARIABLES}
+        assert set(first_column(self.PAGE, "Other variables")) == others
+        assert others == {n for n in mentioned - own - {completion} if "KAFKA_" not in n}
 
     def test_kafka_variables_on_all_pages_name_properties_that_exist(self) -> None:
         text = "".join(each.path.read_text() for each in all_pages())

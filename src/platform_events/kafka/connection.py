@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from platform_events.errors import ConfigurationError, UsageError
 from platform_events.kafka.properties import check_properties
@@ -72,8 +72,10 @@ def client_config(
 
 def refuse_property(error: Exception) -> ConfigurationError:
     """Return our error for a configuration that librdkafka does not take."""
+    cause = error.args[0] if isinstance(error, KafkaException) else error
+    reason = " ".join((cause.str() if isinstance(cause, KafkaError) else str(cause)).split())
     return ConfigurationError(
-        f"Kafka properties (PLATFORM_EVENTS_KAFKA__...) are not accepted: {error}"
+        f"Kafka properties (PLATFORM_EVENTS_KAFKA__...) are not accepted: {reason}"
     )
 
 
