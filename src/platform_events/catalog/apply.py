@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from platform_events.catalog.changes import Change, Plan, PlanOptions
+from platform_events.catalog.changes import Change, Plan, PlanOptions, TopicChange
 from platform_events.catalog.channel_plan import is_refilled
 from platform_events.catalog.feeding import MemberTopic, make_feeding
 from platform_events.catalog.ownership import with_latest
@@ -19,7 +19,7 @@ from platform_events.catalog.plan import make_plan, planned_topics
 from platform_events.catalog.positions import Place, read_positions
 from platform_events.catalog.retirement import RETIRED_FOR
 from platform_events.catalog.state import CatalogState, Entry
-from platform_events.catalog.topics import TopicChange, TopicFacts, kept_ms
+from platform_events.catalog.topics import TopicFacts, kept_ms
 from platform_events.definitions.model import ChannelDefinition
 from platform_events.errors import BrokerTimeoutError, PlanRefusedError
 from platform_events.kafka.admin import Admin

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 from platform_events.names import Namespace, is_channel_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from platform_events.catalog.state import Entry
-    from platform_events.catalog.topics import TopicChange
 
 
 class Action(enum.Enum):
@@ -46,6 +47,22 @@ class PlanOptions:
     """`max.message.bytes` of channels' topics, whose records also say where they come from."""
     namespace: Namespace = field(default_factory=Namespace)
     """What topics are called."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicChange:
+    """What happens to one topic. One that is deleted and made is another one after."""
+
+    topic: str
+    """Its name in Kafka."""
+    create: bool = False
+    partitions: int = 1
+    """Partitions of a new topic."""
+    grow_to: int | None = None
+    """Partitions that it gets; None: it keeps those it has."""
+    config: Mapping[str, str] = field(default_factory=dict)
+    """Config to set; all of it for a new topic."""
+    delete: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from platform_events.catalog.changes import Action, Change, Plan, PlanOptions
+from platform_events.catalog.changes import Action, Change, Plan, PlanOptions, TopicChange
 from platform_events.catalog.channel_plan import delete_channel, plan_channel
 from platform_events.catalog.event_plan import delete_event, plan_event
 from platform_events.catalog.membership import find_conflicts
@@ -16,7 +16,6 @@ from platform_events.catalog.ownership import (
     refuse_similar_names,
 )
 from platform_events.catalog.topics import (
-    TopicChange,
     TopicFacts,
     describe_loss,
     topic_config,

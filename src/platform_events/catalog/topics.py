@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from platform_events.catalog.changes import PlanOptions, TopicChange
 from platform_events.definitions.durations import format_duration
 from platform_events.definitions.model import ChannelDefinition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from platform_events.catalog.changes import PlanOptions
     from platform_events.definitions.model import Definition
 
 _SEGMENTS_IN_RETENTION = 12
@@ -34,22 +34,6 @@ class TopicFacts:
     """Records in it at most; what ends a transaction counts too."""
     outdated: int = 0
     """Those of them that are older than the definition keeps events."""
-
-
-@dataclass(frozen=True, slots=True)
-class TopicChange:
-    """What happens to one topic. One that is deleted and made is another one after."""
-
-    topic: str
-    """Its name in Kafka."""
-    create: bool = False
-    partitions: int = 1
-    """Partitions of a new topic."""
-    grow_to: int | None = None
-    """Partitions that it gets; None: it keeps those it has."""
-    config: Mapping[str, str] = field(default_factory=dict)
-    """Config to set; all of it for a new topic."""
-    delete: bool = False
 
 
 @dataclass(slots=True)
