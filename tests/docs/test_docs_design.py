@@ -14,7 +14,10 @@ def read_map() -> dict[str, set[str]]:
     rooms: dict[str, set[str]] = {"": set()}
     room = ""
     for line in read_page(ROOT / "docs" / "design.md").blocks[0].text.splitlines():
-        indent, names = re.match(r"( *)((?:\w+(?:\.py|/)(?:, )?)+)", line).groups()  # type: ignore[union-attr]
+        found = re.match(r"( *)((?:\w+(?:\.py|/)(?:, )?)+)", line)
+        if found is None:
+            continue
+        indent, names = found.groups()
         room = room if indent else ""
         rooms[room].update(names.split(", "))
         if not indent and names.endswith("/"):
