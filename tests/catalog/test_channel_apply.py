@@ -207,13 +207,14 @@ def test_a_channel_and_its_members_are_pruned_together(settings: Settings, tmp_p
 def test_a_field_that_a_filter_uses_is_dropped_in_two_steps(
     settings: Settings, tmp_path: Path
 ) -> None:
-    apply_texts(settings, tmp_path, ORDER, CHANNEL)
-    without = ORDER.replace("  - {name: amount, type: double, default: 0.0}\n", "")
+    order = ORDER.replace("double, default: 0.0", "double, optional: true")
+    apply_texts(settings, tmp_path, order, CHANNEL)
+    without = order.replace("  - {name: amount, type: double, optional: true}\n", "")
     free = "channel: Sales__chn\nmembers: [{event: Order_Placed__e}]\n"
     for documents in ([without], [without, free]):
         with pytest.raises(PlanRefusedError, match="the filter of Sales__chn uses amount"):
             apply_texts(settings, tmp_path, *documents)
-    apply_texts(settings, tmp_path, ORDER, free)
+    apply_texts(settings, tmp_path, order, free)
     apply_texts(settings, tmp_path, without, free)
     assert plan_of(settings, tmp_path, without, free).effective == ()
 

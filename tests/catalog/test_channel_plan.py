@@ -21,7 +21,8 @@ from platform_events.catalog.plan import (
 from platform_events.catalog.state import CatalogState, Entry, Feed, Feeding
 from platform_events.definitions.model import Definitions, Member
 from platform_events.names import Namespace
-from tests.support import KEYED, ORDER, load
+from tests.support import KEYED, load
+from tests.support import ORDER as PLAIN_ORDER
 
 ORDER_NAME = "Order_Placed__e"
 READING_NAME = "Reading_Taken__e"
@@ -35,7 +36,9 @@ members:
 
 
 BOTH = CHANNEL + "  - event: Reading_Taken__e\n"
-WITHOUT_AMOUNT = ORDER.replace("  - {name: amount, type: double, default: 0.0}\n", "")
+ORDER = PLAIN_ORDER.replace("double, default: 0.0", "double, optional: true")
+"""Its amount may go, as far as readers are concerned."""
+WITHOUT_AMOUNT = ORDER.replace("  - {name: amount, type: double, optional: true}\n", "")
 NAMES = Namespace()
 OWN = NAMES.topic(CHANNEL_NAME)
 DEAD = NAMES.dead_letters(CHANNEL_NAME)
@@ -359,7 +362,9 @@ def test_a_nested_field_that_a_filter_uses_is_named(tmp_path: Path) -> None:
     """
     channel = "channel: C__chn\nmembers: [{event: A__e, filter: place.city = 'Oslo'}]\n"
     before = load(
-        tmp_path, event.format("{name: city, type: string}, {name: x, type: int}"), channel
+        tmp_path,
+        event.format("{name: city, type: string, optional: true}, {name: x, type: int}"),
+        channel,
     )
     after = load(tmp_path, event.format("{name: x, type: int}"))
     (refusal,) = change_of(applied(before).plan(after), "A__e").refusals
@@ -370,7 +375,7 @@ def test_a_filter_that_would_not_fit_a_field_s_new_type_is_refused(
     sales: Definitions, tmp_path: Path
 ) -> None:
     """Such as a field of a name that was free, which another schema has taken."""
-    text = ORDER.replace("type: double, default: 0.0", "type: string")
+    text = ORDER.replace("type: double", "type: string")
     schema = load(tmp_path, text).events[ORDER_NAME].schema
     plan = applied(sales).plan(without_channel(with_event(sales, ORDER_NAME, schema=schema)))
     assert any(

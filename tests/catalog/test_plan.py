@@ -141,7 +141,8 @@ def test_a_dropped_field_comes_back_only_as_it_was(order: EventDefinition, tmp_p
     state = applied(without.events[ORDER_NAME])
     state.schemas[order.schema.id] = order.schema
     entry = state.entries[ORDER_NAME]
-    state.entries[ORDER_NAME] = replace(entry, schema_ids=(order.schema.id, *entry.schema_ids))
+    compared = (order.schema.id, *entry.schema_ids)
+    state.entries[ORDER_NAME] = replace(entry, schema_ids=compared, compared=compared)
     assert plan(order, state, topic(order)).refusals == ()
     other = load(tmp_path, ORDER.replace("name: note, type: string", "name: note, type: long"))
     assert "note" in plan(other.events[ORDER_NAME], state, topic(order)).refusals[0]

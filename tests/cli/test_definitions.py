@@ -276,11 +276,12 @@ def test_check_against_judges_channels(cli: Any) -> None:
 
 
 def test_a_field_that_a_filter_used_is_not_dropped(cli: Any) -> None:
-    write("A__e")
+    optional = EVENT.replace("double", "double, optional: true")
+    write("A__e", optional)
     write("B__e")
     write_channel("C__chn")
     commit()
-    write("A__e", EVENT.replace("  - {{name: amount, type: double}}\n", ""))
+    write("A__e", optional.replace("  - {{name: amount, type: double, optional: true}}\n", ""))
     write_channel("C__chn", CHANNEL.replace("amount >= 10", "order_id = 'x'"))
     document = json.loads(cli("check", "--against", "git:HEAD", "--json").stdout)
     verdicts = {one["name"]: one["verdict"] for one in document["events"]}

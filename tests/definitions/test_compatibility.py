@@ -11,7 +11,7 @@ from avro.schema import make_avsc_object
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platform_events.definitions.compatibility import Break, find_breaks
+from platform_events.definitions.compatibility import find_changes
 from platform_events.definitions.schema import Schema
 from platform_events.files.document import Report
 from platform_events.files.event_file import read_event
@@ -68,143 +68,162 @@ DATE = {"type": "int", "logicalType": "date"}
 UUID = {"type": "string", "logicalType": "uuid"}
 
 
+NOBODY: frozenset[str] = frozenset()
+OLD = frozenset({"old events"})
+NEW = frozenset({"new events"})
+BOTH = OLD | NEW
+
+
+def differ(old: Schema, new: Schema) -> dict[str, frozenset[str]]:
+    """Return whose readers each change breaks, by path."""
+    return {change.path: change.breaks for change in find_changes(old, new)}
+
+
+def swap(breaks: frozenset[str]) -> frozenset[str]:
+    return {OLD: NEW, NEW: OLD}.get(breaks, breaks)
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
         ("int", "int"),
-        ("int", "long"),
-        ("int", "float"),
-        ("int", "double"),
-        ("long", "double"),
-        ("float", "double"),
-        ("int", ["null", "int"]),
-        ("int", ["null", "long"]),
-        ("int", ["string", "int"]),
-        (["null", "int"], ["null", "int", "string"]),
         (["null", "int"], ["int", "null"]),
-        (["null", "int"], ["null", "double"]),
-        (["int"], "long"),
-        (enum("X"), enum("X", "Y")),
         (enum("X", "Y"), enum("Y", "X")),
         (enum("X"), enum("X", default="X")),
-        (array("int"), array("long")),
-        (mapping("int"), mapping(["null", "int"])),
         (MILLIS, MILLIS),
-        (MILLIS, ["null", MILLIS]),
         (decimal(4, 2), decimal(4, 2)),
         (fixed(4), {**fixed(4), "aliases": ["G"]}),
-        (record(field("x", "int")), record()),
         (
-            record(field("x", "int")),
-            record(field("x", "int"), field("y", ["null", "int"], default=None)),
+            record(field("x", "int"), field("y", "int")),
+            record(field("y", "int"), field("x", "int")),
         ),
-        (record(), ["null", record(field("y", ["null", "int"], default=None))]),
+        (["int"], "int"),
     ],
 )
-def test_what_readers_of_the_new_version_can_read(old: Any, new: Any) -> None:
-    assert find_breaks(of(old), of(new)) == []
+def test_what_no_reader_can_tell_is_no_change(old: Any, new: Any) -> None:
+    assert find_changes(of(old), of(new)) == []
+    assert find_changes(of(new), of(old)) == []
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "path", "reason"),
+    ("old", "new", "path", "breaks", "text"),
     [
-        ("long", "int", "a", "reader type: int not compatible with writer type: long"),
-        ("double", "float", "a", "reader type: float not compatible"),
-        ("int", "string", "a", "reader type: string not compatible"),
-        ("int", "boolean", "a", "reader type: boolean not compatible"),
-        ("string", "bytes", "a", "was string and is bytes"),
-        ("bytes", "string", "a", "was bytes and is string"),
-        (array("string"), array("bytes"), "a[]", "was string and is bytes"),
-        ("string", ["null", "bytes"], "a", "no longer takes string; keep it among the types"),
-        (["null", "int"], "int", "a", "no longer takes null"),
-        (["null", "int"], ["null", "string"], "a", "no longer takes int"),
-        (["int", "string"], ["string"], "a", "no longer takes int"),
-        ("int", array("int"), "a", "was int and is a list of int"),
-        (array("int"), mapping("int"), "a", "was a list of int and is a map of int"),
-        (enum("X", "Y", "Z"), enum("Y"), "a", "the symbols X, Z were removed; keep them"),
-        (enum("X", "Y"), enum("Y", default="Y"), "a", "the symbols X were removed"),
+        ("int", "long", "a", NEW, "retyped from int to long"),
+        ("int", "double", "a", NEW, "retyped from int to double"),
+        ("long", "float", "a", NEW, "retyped from long to float"),
+        ("float", "double", "a", NEW, "retyped from float to double"),
+        (["int"], "long", "a", NEW, "retyped from int to long"),
+        ("int", "string", "a", BOTH, "retyped from int to string"),
+        ("int", "boolean", "a", BOTH, "retyped from int to boolean"),
+        ("string", "bytes", "a", BOTH, "retyped from string to bytes"),
+        (array("string"), array("bytes"), "a[]", BOTH, "retyped from string to bytes"),
+        ("string", ["null", "bytes"], "a", BOTH, "retyped from string to null or bytes"),
+        ("int", ["null", "int"], "a", NEW, "retyped from int to null or int"),
+        ("int", ["null", "long"], "a", NEW, "retyped from int to null or long"),
+        (["null", "long"], ["null", "int"], "a", OLD, "from null or long to null or int"),
+        (["null", "int"], ["null", "int", "string"], "a", NEW, "to null, int or string"),
+        (["null", "int"], ["null", "string"], "a", BOTH, "from null or int to null or string"),
+        (["int", "string"], ["string"], "a", OLD, "retyped from int or string to string"),
+        ("int", array("int"), "a", BOTH, "retyped from int to a list of int"),
+        (array("int"), mapping("int"), "a", BOTH, "from a list of int to a map of int"),
+        (enum("X"), enum("X", "Y"), "a", NEW, "the enum E changed; with Y more"),
+        (enum("X", "Y", "Z"), enum("Y"), "a", OLD, "the enum E changed; without X, Z"),
+        (enum("X"), enum("Y"), "a", BOTH, "the enum E changed; without X, with Y more"),
+        (enum("X"), enum("X", "Y", default="X"), "a", NEW, "with Y more"),
+        (enum("X"), {**enum("X"), "name": "E2"}, "a", BOTH, "a renamed type is another one"),
+        (enum("X"), {**enum("X"), "name": "E2", "aliases": ["E"]}, "a", BOTH, "renamed type"),
+        (enum("X"), "string", "a", BOTH, "retyped from the enum E to string"),
+        (fixed(4), fixed(5), "a", BOTH, "from the fixed F of 4 bytes to the fixed F of 5"),
+        (fixed(4), {**fixed(4), "name": "G"}, "a", BOTH, "a renamed type is another one"),
+        (record(), record(name="R2"), "a", BOTH, "from the record R to the record R2; a renamed"),
+        (array(mapping("int")), array(mapping("long")), "a[]{}", NEW, "retyped from int to long"),
+        (array(record(field("x", "int"))), array(record(field("x", "long"))), "a[].x", NEW, "long"),
         (
-            enum("X"),
-            {**enum("X"), "name": "E2"},
-            "a",
-            "the type E was renamed to E2; keep its name",
-        ),
-        (enum("X"), {**enum("X"), "name": "E2", "aliases": ["E"]}, "a", "E was renamed to E2"),
-        (enum("X"), "string", "a", "reader type: string not compatible with writer type: enum"),
-        (fixed(4), fixed(5), "a", "was stored as a fixed of 4 bytes and is stored as a fixed of 5"),
-        (fixed(4), {**fixed(4), "name": "G"}, "a", "the type F was renamed to G"),
-        (record(), record(name="R2"), "a", "the type R was renamed to R2"),
-        (array(mapping("long")), array(mapping("int")), "a[]{}", "reader type: int"),
-        (
-            array(record(field("x", "long"))),
-            array(record(field("x", "int"))),
-            "a[].x",
-            "reader type: int",
-        ),
-        (
-            ["null", record(field("x", mapping("long")))],
             ["null", record(field("x", mapping("int")))],
+            ["null", record(field("x", mapping("long")))],
             "a.x{}",
-            "reader type: int",
+            NEW,
+            "retyped from int to long",
         ),
-        (record(), record(field("x", "int")), "a.x", "a new field must be nullable with the def"),
-        (record(), record(field("x", "int", default=1)), "a.x", "a new field must be nullable"),
-        (record(), record(field("x", ["null", "int"])), "a.x", "a new field must be nullable"),
+        (record(), record(field("x", "int")), "a.x", OLD, "added, int"),
+        (record(), record(field("x", "int", default=1)), "a.x", OLD, "added, int"),
+        (record(), record(field("x", ["null", "int"])), "a.x", OLD, "added, null or int"),
+        (record(), record(field("x", ["int", "null"], default=1)), "a.x", OLD, "added, int or"),
         (
-            record(),
-            record(field("x", ["int", "null"], default=1)),
-            "a.x",
-            "a new field must be nullable",
+            MILLIS,
+            MICROS,
+            "a",
+            BOTH,
+            "from timestamp-millis to timestamp-micros; a logical type may",
         ),
+        (MILLIS, "long", "a", BOTH, "from timestamp-millis to long; a logical type may not change"),
+        ("int", DATE, "a", BOTH, "retyped from int to date"),
+        (DATE, MILLIS, "a", BOTH, "retyped from date to timestamp-millis"),
+        ("string", UUID, "a", BOTH, "retyped from string to uuid"),
         (
-            record(field("x", "int")),
-            record(field("y", "int", aliases=["x"])),
-            "a.y",
-            "a renamed field is a new one",
+            decimal(4, 2),
+            decimal(5, 2),
+            "a",
+            BOTH,
+            "from a decimal of precision 4, scale 2 to a dec",
         ),
-        (MILLIS, MICROS, "a", "was timestamp-millis and is timestamp-micros; a logical type may"),
-        (MILLIS, "long", "a", "was timestamp-millis and is long; a logical type may not change"),
-        ("long", MILLIS, "a", "was long and is timestamp-millis"),
-        ("int", DATE, "a", "was int and is date"),
-        (DATE, MILLIS, "a", "was date and is timestamp-millis"),
-        ("string", UUID, "a", "was string and is uuid"),
-        (decimal(4, 2), decimal(5, 2), "a", "was a decimal of precision 4, scale 2 and is a decim"),
-        (decimal(4, 2), decimal(4, 1), "a", "precision and scale may not change"),
-        (decimal(4, 2), "bytes", "a", "was a decimal of precision 4, scale 2 and is bytes"),
-        (array(decimal(4, 2)), array(decimal(4, 3)), "a[]", "precision and scale may not change"),
-        (mapping(MILLIS), mapping(MICROS), "a{}", "a logical type may not change"),
-        (["null", MILLIS], ["null", MICROS], "a", "no longer takes timestamp-millis"),
+        (decimal(4, 2), decimal(4, 1), "a", BOTH, "precision and scale may not change"),
+        (decimal(4, 2), "bytes", "a", BOTH, "from a decimal of precision 4, scale 2 to bytes"),
+        (array(decimal(4, 2)), array(decimal(4, 3)), "a[]", BOTH, "precision and scale may not"),
+        (mapping(MILLIS), mapping(MICROS), "a{}", BOTH, "a logical type may not change"),
+        (["null", MILLIS], ["null", MICROS], "a", BOTH, "from null or timestamp-millis to null or"),
         (
             ["null", decimal(4, 2)],
             ["null", decimal(4, 0)],
             "a",
-            "precision and scale may not change",
-        ),
-        (
-            record(field("x", decimal(4, 2))),
-            record(field("x", decimal(4, 0))),
-            "a.x",
+            BOTH,
             "precision and scale may not change",
         ),
         (
             decimal(4, 2),
             fixed(4, logicalType="decimal", precision=4, scale=2),
             "a",
-            "was stored as bytes and is stored as a fixed of 4 bytes",
+            BOTH,
+            "scale 2 to a decimal of precision 4, scale 2 in 4 bytes",
         ),
     ],
 )
-def test_what_breaks_is_named_with_its_place(old: Any, new: Any, path: str, reason: str) -> None:
-    (found,) = find_breaks(of(old), of(new))
-    assert found.path == path
-    assert reason in found.reason
+def test_what_changes_is_named_with_its_place_and_whom_it_breaks(
+    old: Any, new: Any, path: str, breaks: frozenset[str], text: str
+) -> None:
+    (found,) = find_changes(of(old), of(new))
+    assert (found.path, found.breaks) == (path, breaks)
     assert str(found).startswith(f"{path}: ")
+    assert text in str(found)
+    assert differ(of(new), of(old)) == {path: swap(breaks)}
+
+
+def test_an_optional_field_may_come_and_go() -> None:
+    less = of(record(field("x", "int")))
+    more = of(record(field("x", "int"), field("y", ["null", "int"], default=None)))
+    assert [str(change) for change in find_changes(less, more)] == ["a.y: added, null or int"]
+    assert [str(change) for change in find_changes(more, less)] == [
+        "a.y: removed, was null or int; readers must expect it missing"
+    ]
+    assert differ(less, more) == differ(more, less) == {"a.y": NOBODY}
+
+
+def test_a_renamed_field_is_removed_and_added() -> None:
+    old, new = of("int"), schema(field("b", "int", aliases=["a"]))
+    assert differ(old, new) == {"b": OLD, "a": NEW}
+
+
+def test_a_change_knows_its_place_in_the_new_version() -> None:
+    old = of(record(field("x", "int"), field("y", "int")), doc="b")
+    new = schema(field("a", record(field("x", array("string")))), field("b", array("R")))
+    places = {change.path: change.field for change in find_changes(old, new)}
+    assert places == {"a.x": ("n.R", "x"), "a.y": ("n.R", ""), "b": ("n.A__e", "b")}
 
 
 def test_every_break_is_reported() -> None:
     old = schema(field("a", "long"), field("b", MILLIS), field("c", "int"))
     new = schema(field("a", "int"), field("b", MICROS), field("d", "int"))
-    assert [found.path for found in find_breaks(old, new)] == ["a", "b", "d"]
+    assert differ(old, new) == {"a": OLD, "b": BOTH, "d": OLD, "c": NEW}
 
 
 @pytest.mark.parametrize(
@@ -217,20 +236,15 @@ def test_every_break_is_reported() -> None:
     ],
 )
 def test_texts_aliases_and_defaults_may_change(change: dict[str, Any]) -> None:
-    assert find_breaks(of("int"), of("int", **change)) == []
-    assert find_breaks(of("int", **change), of("int")) == []
-
-
-def test_fields_may_be_removed_and_moved() -> None:
-    old = schema(field("a", "int"), field("b", "string"), field("c", "int"))
-    assert find_breaks(old, schema(field("c", "int"), field("a", "int"))) == []
+    assert find_changes(of("int"), of("int", **change)) == []
+    assert find_changes(of("int", **change), of("int")) == []
 
 
 def test_the_event_may_not_be_renamed_but_its_namespace_may() -> None:
-    (found,) = find_breaks(of("int"), schema(field("a", "int"), name="B__e"))
-    assert found == Break("", "the type A__e was renamed to B__e; keep its name")
-    assert str(found) == found.reason
-    assert find_breaks(of("int"), schema(field("a", "int"), namespace="other")) == []
+    (found,) = find_changes(of("int"), schema(field("a", "int"), name="B__e"))
+    assert (found.path, found.breaks) == ("", BOTH)
+    assert "from the record A__e to the record B__e" in str(found)
+    assert find_changes(of("int"), schema(field("a", "int"), namespace="other")) == []
 
 
 def test_a_pair_of_types_is_compared_once() -> None:
@@ -243,18 +257,17 @@ def test_a_pair_of_types_is_compared_once() -> None:
             inner = record(field("l", inner), field("r", name), name=f"R{level}")
         return of(inner)
 
-    assert find_breaks(doubled("int"), doubled("long")) == []
-    breaks = find_breaks(doubled("long"), doubled("int"))
-    assert breaks[0].path == "a" + ".l" * 29 + ".x"
-    assert len(breaks) <= 30
+    assert find_changes(doubled("int"), doubled("int")) == []
+    changes = find_changes(doubled("long"), doubled("int"))
+    assert changes[0].path == "a" + ".l" * 29 + ".x"
+    assert len(changes) <= 30
 
 
 def test_a_broken_type_is_reported_at_each_use() -> None:
     def used_twice(leaf: str) -> Schema:
         return schema(field("a", record(field("x", leaf))), field("b", array("R")))
 
-    breaks = find_breaks(used_twice("long"), used_twice("int"))
-    assert [found.path for found in breaks] == ["a.x", "b[].x"]
+    assert differ(used_twice("long"), used_twice("int")) == {"a.x": OLD, "b[].x": OLD}
 
 
 def read(document: dict[str, Any]) -> Schema:
@@ -281,7 +294,9 @@ def without_annotations(avro: Any) -> Any:
 
 @given(events(), st.data())
 @settings(max_examples=60)
-def test_a_change_that_apache_avro_refuses_breaks(one: dict[str, Any], data: st.DataObject) -> None:
+def test_a_change_that_apache_avro_refuses_breaks_those_readers(
+    one: dict[str, Any], data: st.DataObject
+) -> None:
     fields = [dict(item) for item in one["fields"]]
     other = data.draw(events())["fields"]
     for item, replacement in zip(fields, other, strict=False):
@@ -299,11 +314,14 @@ def test_a_change_that_apache_avro_refuses_breaks(one: dict[str, Any], data: st.
     if event is None:
         return
     old, new = read(one), event.schema
-    assert find_breaks(old, old) == []
-    reader, writer = (
-        make_avsc_object(without_annotations(json.loads(version.text))) for version in (new, old)
-    )
-    verdict = ReaderWriterCompatibilityChecker().get_compatibility(reader, writer)
-    if verdict.compatibility is not SchemaCompatibilityType.compatible:
-        assert find_breaks(old, new)
-        assert all(found.path for found in find_breaks(old, new))
+    assert find_changes(old, old) == []
+    changes = find_changes(old, new)
+    assert all(change.path for change in changes)
+    for events_, reader, writer in (("new events", old, new), ("old events", new, old)):
+        verdict = ReaderWriterCompatibilityChecker().get_compatibility(
+            *(make_avsc_object(without_annotations(json.loads(v.text))) for v in (reader, writer))
+        )
+        if verdict.compatibility is not SchemaCompatibilityType.compatible:
+            assert any(events_ in change.breaks for change in changes)
+    mirrored = {change.path: swap(frozenset(change.breaks)) for change in find_changes(new, old)}
+    assert mirrored == {change.path: change.breaks for change in changes}

@@ -41,11 +41,20 @@ def test_keys_of_a_newer_version_are_ignored() -> None:
     assert EventDefinition.from_json(ONE.to_json() | {"compaction": True}, ONE.schema) == ONE
 
 
-@pytest.mark.parametrize("key", sorted(ONE.to_json().keys() - {"partition_key"}))
+@pytest.mark.parametrize("key", sorted(ONE.to_json().keys() - {"partition_key", "compatibility"}))
 @pytest.mark.parametrize("value", [None, [], 1.5, True])
 def test_a_part_of_the_wrong_kind_is_corrupt(key: str, value: Any) -> None:
     with pytest.raises(CatalogCorruptError, match=key):
         EventDefinition.from_json(ONE.to_json() | {key: value}, ONE.schema)
+
+
+@pytest.mark.parametrize("mode", ["absent", "full_transitive", None, 3])
+def test_a_mode_from_before_there_were_modes_or_since_is_the_default(mode: Any) -> None:
+    stored = replace(ONE, compatibility="none").to_json()
+    assert EventDefinition.from_json(stored, ONE.schema).compatibility == "none"
+    changed = {key: value for key, value in stored.items() if key != "compatibility"}
+    changed |= {} if mode == "absent" else {"compatibility": mode}
+    assert EventDefinition.from_json(changed, ONE.schema).compatibility == "full"
 
 
 def test_another_schema_is_corrupt() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from platform_events.definitions.compatibility import find_breaks
+from platform_events.definitions.compatibility import find_changes
 from platform_events.errors import DefinitionsError
 from platform_events.files.loader import read_definitions
 from platform_events.files.schema_source import parse_schema
@@ -122,7 +122,7 @@ def test_a_valid_event_with_one_change(
         for event in definitions.events.values():
             assert parse_schema(event.schema.text) == event.schema
             assert event.schema.parsed
-            assert find_breaks(event.schema, event.schema) == []
+            assert find_changes(event.schema, event.schema) == []
 
 
 @given(events())

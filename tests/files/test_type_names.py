@@ -13,7 +13,7 @@ from avro.schema import make_avsc_object
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from platform_events.definitions.compatibility import find_breaks
+from platform_events.definitions.compatibility import find_changes
 from platform_events.errors import DefinitionsError
 from platform_events.files.schema_source import parse_schema
 from platform_events.filters import compile_filter
@@ -161,7 +161,7 @@ def test_all_readers_give_a_name_the_same_meaning(avro: dict[str, Any]) -> None:
     assert _library(schema.parsed, {}) == right
     assert _ours(parse_record(schema.parsed)) == right
     assert schema == parse_schema(schema.text)
-    assert find_breaks(schema, schema) == []
+    assert find_changes(schema, schema) == []
 
 
 def _record(name: str, *fields: tuple[str, Any], **more: Any) -> dict[str, Any]:
@@ -230,4 +230,4 @@ def test_types_of_the_null_namespace_within_another_are_compared() -> None:
             ("b", {"type": "fixed", "name": "F", "size": 1}),
         )
     )
-    assert find_breaks(schema, schema) == []
+    assert find_changes(schema, schema) == []

@@ -18,6 +18,7 @@ from platform_events.catalog.ownership import with_latest
 from platform_events.catalog.plan import make_plan, planned_topics
 from platform_events.catalog.positions import Place, read_positions
 from platform_events.catalog.retirement import RETIRED_FOR
+from platform_events.catalog.schema_plan import activate_event
 from platform_events.catalog.state import CatalogState, Entry
 from platform_events.catalog.topics import TopicFacts, kept_ms
 from platform_events.definitions.model import ChannelDefinition
@@ -215,16 +216,11 @@ def _finish(admin: Admin, settings: Settings, entry: Entry) -> Entry:
     namespace = settings.namespace
     if entry.wanted is None:
         # The name is free: what comes next under it owes nothing to the schemas before.
-        return replace(entry, active=None, schema_ids=(), retired=False)
+        return replace(entry, active=None, schema_ids=(), compared=(), breaking="", retired=False)
     topic = admin.await_topic(namespace.topic(entry.name))
-    done = replace(
-        entry,
-        active=entry.wanted,
-        topic_ids=with_latest(entry.topic_ids, topic.topic_id),
-        retired=False,
-    )
+    done = replace(entry, topic_ids=with_latest(entry.topic_ids, topic.topic_id), retired=False)
     if not isinstance(entry.wanted, ChannelDefinition):
-        return replace(done, schema_ids=with_latest(entry.schema_ids, entry.wanted.schema.id))
+        return activate_event(done)
     admin.await_topic(namespace.dead_letters(entry.name))
     members = _read_members(admin, namespace, entry.wanted)
     feeding = make_feeding(
@@ -234,7 +230,7 @@ def _finish(admin: Admin, settings: Settings, entry: Entry) -> Entry:
         refill=is_refilled(entry, topic.topic_id),
         survivors={} if entry.feeding else _find_survivors(settings, topic, entry.name, members),
     )
-    return replace(done, feeding=feeding)
+    return replace(done, active=entry.wanted, feeding=feeding)
 
 
 def _find_survivors(

@@ -81,6 +81,8 @@ class Change:
     """What has to be confirmed, such as the events that go; among the details too."""
     topics: tuple[TopicChange, ...] = ()
     """Topics that have to be made, changed or deleted."""
+    replaces: bool = False
+    """Whether the event breaks its readers and only replacing it, topic and all, allows that."""
     renumbers: bool = False
     """Whether the channel gets a new definition number."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from platform_events.catalog.changes import Action, Change
 from platform_events.catalog.ownership import begin, exists, refuse_other_owner, with_latest
 from platform_events.catalog.retirement import is_retired, retire
+from platform_events.catalog.schema_plan import judge_schema
 from platform_events.catalog.state import Entry
 from platform_events.catalog.topics import (
     TopicPlan,
@@ -19,17 +20,15 @@ from platform_events.catalog.topics import (
     is_foreign,
     topic_config,
 )
-from platform_events.definitions.compatibility import find_breaks
 from platform_events.definitions.durations import format_duration
 from platform_events.definitions.model import EventDefinition
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from platform_events.catalog.changes import PlanOptions
     from platform_events.catalog.state import CatalogState
     from platform_events.catalog.topics import TopicFacts
-    from platform_events.definitions.schema import Schema
 
 
 def plan_event(
@@ -53,16 +52,15 @@ def plan_event(
     if refusal is not None:
         return Change(Action.NONE, definition.name, refusals=(refusal,))
     before = entry.active if entry is not None else None
-    details: list[str] = []
-    refusals: list[str] = []
-    if isinstance(before, EventDefinition) and entry is not None:
-        versions = [state.schemas[schema_id] for schema_id in entry.schema_ids]
-        _compare(before, definition, versions, details, refusals)
+    verdict = judge_schema(definition, entry, state, options)
+    details, refusals = [*verdict.details], [*verdict.refusals]
+    if isinstance(before, EventDefinition):
+        _compare(before, definition, details, refusals)
     topic = topics.get(options.namespace.topic(definition.name))
     needed = _plan_topic(definition, entry, topic, options)
     details += needed.details
     refusals += needed.refusals
-    updated = _update_entry(definition, project, entry, topic)
+    updated = replace(_update_entry(definition, project, entry, topic), breaking=verdict.breaking)
     if before is None:
         details.insert(0, _describe(definition))
         action = begin(entry, details)
@@ -80,6 +78,7 @@ def plan_event(
         asks=tuple(needed.asks),
         entry=None if action is Action.NONE else updated,
         topics=tuple(needed.changes),
+        replaces=verdict.replaces,
     )
 
 
@@ -123,24 +122,9 @@ def _describe(definition: EventDefinition) -> str:
 def _compare(
     before: EventDefinition,
     after: EventDefinition,
-    versions: Sequence[Schema],
     details: list[str],
     refusals: list[str],
 ) -> None:
-    if before.schema.id != after.schema.id:
-        details.append(f"schema {before.schema.id} -> {after.schema.id}")
-    elif before.schema.text != after.schema.text:
-        details.append("schema text (same ID)")
-    # All versions, not only the last: a field that was dropped may come back, but not as another.
-    breaks = {
-        (found.path, found.reason): None
-        for version in (before.schema, *versions)
-        for found in find_breaks(version, after.schema)
-    }
-    refusals += [
-        f"{path + ': ' if path else ''}{reason}; give the changed event a new name"
-        for path, reason in breaks
-    ]
     if before.partition_key != after.partition_key:
         details.append(f"partition key {before.partition_key} -> {after.partition_key}")
         if before.partitions > 1:

@@ -75,6 +75,11 @@ class Entry:
     """Whether its topics are deleted before anything is made under its name: an apply has begun."""
     unreadable: str = ""
     """Why its record cannot be read, and what to do; then nothing is wanted or active."""
+    compared: tuple[str, ...] = ()
+    """Of an event: the schemas that a new one is compared with, those that were active since the
+    last break that was accepted. Empty in what was written before breaks were: the present one."""
+    breaking: str = ""
+    """The schema of `wanted`, if it breaks readers and that was accepted."""
 
     @property
     def pending(self) -> bool:
@@ -154,6 +159,8 @@ class CatalogState:
                 entry.active and entry.active.to_json(),
             ),
             "schema_ids": entry.schema_ids,
+            "compared": entry.compared,
+            "breaking": entry.breaking,
             "topic_ids": entry.topic_ids,
             "retired": entry.retired,
             "feeding": _overlay(known.get("feeding"), entry.feeding and asdict(entry.feeding)),
@@ -170,6 +177,8 @@ class CatalogState:
                 wanted=self._read_definition(name, document["wanted"]),
                 active=self._read_definition(name, document["active"]),
                 schema_ids=tuple(document["schema_ids"]),
+                compared=tuple(document.get("compared", ())),
+                breaking=document.get("breaking", ""),
                 topic_ids=tuple(document["topic_ids"]),
                 feeding=_read_feeding(feeding) if feeding is not None else None,
                 retired=bool(document.get("retired")),

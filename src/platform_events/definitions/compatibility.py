@@ -1,68 +1,73 @@
-"""Whether a new version of an event's schema may follow an old one.
+"""How two versions of an event's schema differ, and whose code that breaks.
 
-Apache Avro's checker judges, with the new schema as reader of what the old one wrote (mode
-BACKWARD). Consumers decode each event with the schema that wrote it and never resolve one schema
-against another. So nothing that only helps resolution makes a change compatible: aliases, enum
-defaults, and reading text as bytes. For the same reason some changes break that Avro allows: a new
-field that is not nullable with the default null, and any change of a logical type, its precision
-or its scale, which would turn amounts into others.
-
-A field may be removed. Types may be promoted (int to long, float or double, long to float or
-double, float to double), and a type may become one branch of a union. Symbols may be added.
+Consumers decode each event with the schema that wrote it and never resolve one schema against
+another; publishers use a new version as soon as it is applied. So what can break is code: code
+for the old version that gets new events (Avro's forward compatibility), and code for the new one
+that gets old events (backward). Apache Avro's checker judges both, with one version as the reader
+of what the other wrote. Nothing that only helps resolution makes a change compatible: aliases, enum
+defaults, reading text as bytes, and defaults other than null. For the same reason some changes
+break that Avro allows: a field that comes or goes and is not nullable with the default null, and
+any change of a logical type, its precision or its scale, which would turn amounts into others.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from platform_events.definitions.changes import Events, SchemaChange
 from platform_events.payloads.kinds import LOGICAL_TYPES
-from platform_events.payloads.type_names import bare_name
 from platform_events.payloads.types import (
     Array,
     AvroType,
+    Field,
     Leaf,
     Map,
     Record,
     Union,
+    kind_in_json,
     parse_record,
 )
+from platform_events.wording import one_of
 
 if TYPE_CHECKING:
     from platform_events.definitions.schema import Schema
 
 _TEXT_AND_BYTES = {"string", "bytes"}
+_ALL: frozenset[Events] = frozenset({"new events", "old events"})
 
 
-@dataclass(frozen=True, slots=True)
-class Break:
-    """One change that breaks readers of older events."""
+def find_changes(old: Schema, new: Schema) -> list[SchemaChange]:
+    """Return how the payloads of two versions differ, the harmless changes too.
 
-    path: str
-    """The field, such as `lines[].price` for a part of a list's items; empty for the whole."""
-    reason: str
-    """What changed and what would be allowed, for people."""
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}" if self.path else self.reason
-
-
-def find_breaks(old: Schema, new: Schema) -> list[Break]:
-    """Return what breaks if `new` follows `old`; empty if it may."""
+    Raises:
+        ValueError: one of them is no schema that this version can compare.
+    """
     before, after = parse_record(old.parsed), parse_record(new.parsed)
-    breaks = _Comparison().compare(before, after)
-    if not breaks:
-        # The comparison knows where; the checker has the last word.
-        breaks = [Break("", reason) for reason in _judge(after, before)]
-    return breaks
+    changes = _Comparison().compare(before, after)
+    if old.id == new.id:
+        return changes
+    # The comparison knows where; the checker has the last word.
+    for events, reader, writer in _directions(before, after):
+        if not any(events in change.breaks for change in changes):
+            changes += [
+                SchemaChange("", breaks=frozenset({events}), note=reason)
+                for reason in _judge(reader, writer)
+            ]
+    return changes
+
+
+def _directions(old: Record, new: Record) -> tuple[tuple[Events, Record, Record], ...]:
+    """Return which events are read, by a reader of which version, written by which."""
+    return ("new events", old, new), ("old events", new, old)
 
 
 class _Comparison:
     def __init__(self) -> None:
-        self._records: dict[tuple[Record, Record], list[Break]] = {}
+        self._records: dict[tuple[Record, Record], list[SchemaChange]] = {}
 
-    def compare(self, old: AvroType, new: AvroType) -> list[Break]:
-        """Return the breaks with paths below the place of these types."""
+    def compare(self, old: AvroType, new: AvroType) -> list[SchemaChange]:
+        """Return the changes with paths below the place of these types."""
         match old, new:
             case (Union(), _) | (_, Union()):
                 return self._compare_branches(old, new)
@@ -73,93 +78,133 @@ class _Comparison:
             case Map(values=before), Map(values=after):
                 return _below("{}", self.compare(before, after))
             case Leaf(), Leaf():
-                return [Break("", reason) for reason in _compare_leaves(old, new)]
-        return [Break("", f"was {_label(old)} and is {_label(new)}")]
+                return _compare_leaves(old, new)
+        return [SchemaChange("", _label(old), _label(new), _ALL)]
 
-    def _compare_branches(self, old: AvroType, new: AvroType) -> list[Break]:
-        choices = new.branches if isinstance(new, Union) else (new,)
-        breaks = []
-        for branch in old.branches if isinstance(old, Union) else (old,):
-            attempts = [(choice, self.compare(branch, choice)) for choice in choices]
-            if all(found for _, found in attempts):
-                alike = (found for choice, found in attempts if _are_alike(branch, choice))
-                lost = Break("", f"no longer takes {_label(branch)}; keep it among the types")
-                breaks += next(alike, [lost])
-        return breaks
+    def _compare_branches(self, old: AvroType, new: AvroType) -> list[SchemaChange]:
+        # No two branches are of one kind in JSON, so each has one counterpart at most.
+        olds, news = _by_kind(old), _by_kind(new)
+        here: list[SchemaChange] = []
+        inside: list[SchemaChange] = []
+        for kind in {**olds, **news}:
+            if kind not in news:
+                here.append(SchemaChange("", breaks=frozenset({"old events"})))
+            elif kind not in olds:
+                here.append(SchemaChange("", breaks=frozenset({"new events"})))
+            else:
+                for change in self.compare(olds[kind], news[kind]):
+                    (inside if change.path else here).append(change)
+        if here:
+            breaks = frozenset[Events]().union(*(change.breaks for change in here))
+            note = "; ".join(change.note for change in here if change.note)
+            here = [SchemaChange("", _label(old), _label(new), breaks, note)]
+        return here + inside
 
-    def _compare_records(self, old: Record, new: Record) -> list[Break]:
+    def _compare_records(self, old: Record, new: Record) -> list[SchemaChange]:
         pair = (old, new)
         if pair in self._records:
-            # Said in full where the pair was met first; a pair that is being compared holds.
-            return self._records[pair][:1]
-        self._records[pair] = []
-        breaks = [Break("", reason) for reason in _compare_names(old, new)]
-        before = {item.name: item.type for item in old.fields}
+            # Said in full where the pair was met first.
+            return [change for change in self._records[pair] if change.breaks][:1]
+        changes = _compare_names(old, new)
+        before = {item.name: item for item in old.fields}
+        after = {item.name: item for item in new.fields}
         for item in new.fields:
-            if item.name in before:
-                breaks += _below(item.name, self.compare(before[item.name], item.type))
-            elif not (_is_nullable(item.type) and item.has_default and item.default is None):
-                breaks.append(
-                    Break(
-                        item.name,
-                        "a new field must be nullable with the default null (optional: true); "
-                        "a renamed field is a new one",
-                    )
-                )
-        self._records[pair] = breaks
-        return breaks
+            found = (
+                self.compare(before[item.name].type, item.type)
+                if item.name in before
+                else [_come_or_go(item, "old events")]
+            )
+            changes += _below(item.name, _at(found, new.name, item.name))
+        for item in old.fields:
+            if item.name not in after:
+                gone = [_come_or_go(item, "new events")]
+                changes += _below(item.name, _at(gone, new.name, ""))
+        self._records[pair] = changes
+        return changes
 
 
-def _below(step: str, breaks: list[Break]) -> list[Break]:
-    """Return the breaks with one more step in front of their paths."""
-    return [replace(item, path=_join(step, item.path)) for item in breaks]
+def _come_or_go(item: Field, lacking: Events) -> SchemaChange:
+    """Return the change of a field that the old or the new events do not have."""
+    is_optional = _is_nullable(item.type) and item.has_default and item.default is None
+    breaks: frozenset[Events] = frozenset() if is_optional else frozenset({lacking})
+    if lacking == "old events":
+        return SchemaChange("", after=_label(item.type), breaks=breaks)
+    note = "readers must expect it missing" if is_optional else ""
+    return SchemaChange("", before=_label(item.type), breaks=breaks, note=note)
+
+
+def _by_kind(avro_type: AvroType) -> dict[str, AvroType]:
+    branches = avro_type.branches if isinstance(avro_type, Union) else (avro_type,)
+    return {kind_in_json(branch): branch for branch in branches}
+
+
+def _at(changes: list[SchemaChange], record: str, field: str) -> list[SchemaChange]:
+    """Return the changes, those without a place at this field."""
+    place = (record, field)
+    return [change if any(change.field) else replace(change, field=place) for change in changes]
+
+
+def _below(step: str, changes: list[SchemaChange]) -> list[SchemaChange]:
+    """Return the changes with one more step in front of their paths."""
+    return [replace(change, path=_join(step, change.path)) for change in changes]
 
 
 def _join(step: str, path: str) -> str:
     return f"{step}.{path}" if path and path[0] not in "[{" else step + path
 
 
-def _compare_leaves(old: Leaf, new: Leaf) -> list[str]:
+def _compare_leaves(old: Leaf, new: Leaf) -> list[SchemaChange]:
+    breaks, note = _judge_leaves(old, new)
+    return [SchemaChange("", _label(old), _label(new), breaks, note)] if breaks else []
+
+
+def _judge_leaves(old: Leaf, new: Leaf) -> tuple[frozenset[Events], str]:
+    """Return whose code a change breaks, and what is to say of it."""
     if old.kind != new.kind and (old.kind in LOGICAL_TYPES or new.kind in LOGICAL_TYPES):
-        return [f"was {_label(old)} and is {_label(new)}; a logical type may not change"]
+        return _ALL, "a logical type may not change"
     if (old.precision, old.scale) != (new.precision, new.scale):
-        return [f"was {_label(old)} and is {_label(new)}; precision and scale may not change"]
-    if {old.kind, new.kind} == _TEXT_AND_BYTES:
-        return [f"was {_label(old)} and is {_label(new)}"]
+        return _ALL, "precision and scale may not change"
+    if {old.kind, new.kind} == _TEXT_AND_BYTES or (old.kind == new.kind and old.size != new.size):
+        return _ALL, ""
+    if old.kind == new.kind and _bare_name(old) != _bare_name(new):
+        return _ALL, "a renamed type is another one"
     if old.kind == new.kind == "enum":
         removed = [symbol for symbol in old.symbols if symbol not in new.symbols]
-        if removed:
-            return [f"the symbols {', '.join(removed)} were removed; keep them"]
-    if old.size != new.size and old.kind == new.kind:
-        return [f"was stored as {_storage(old)} and is stored as {_storage(new)}"]
-    names = _compare_names(old, new) if old.kind == new.kind else []
-    return names or _judge(new, old)
+        added = [symbol for symbol in new.symbols if symbol not in old.symbols]
+        parts = [f"without {', '.join(removed)}"] if removed else []
+        parts += [f"with {', '.join(added)} more"] if added else []
+        return _broken(new=added, old=removed), ", ".join(parts)
+    return _broken(new=_judge(old, new), old=_judge(new, old)), ""
 
 
-def _compare_names(old: Leaf | Record, new: Leaf | Record) -> list[str]:
-    before, after = _bare_name(old), _bare_name(new)
-    return [f"the type {before} was renamed to {after}; keep its name"] if before != after else []
+def _broken(*, new: list[str], old: list[str]) -> frozenset[Events]:
+    """Return the events whose readers are broken, given the reasons why."""
+    reasons: dict[Events, list[str]] = {"new events": new, "old events": old}
+    return frozenset(events for events, found in reasons.items() if found)
+
+
+def _compare_names(old: Record, new: Record) -> list[SchemaChange]:
+    if _bare_name(old) == _bare_name(new):
+        return []
+    note = "a renamed type is another one"
+    return [SchemaChange("", _label(old), _label(new), _ALL, note, (new.name, ""))]
 
 
 def _bare_name(named: Leaf | Record) -> str:
-    return bare_name(named.name)
+    return named.name.rpartition(".")[2]
 
 
 def _is_nullable(avro_type: AvroType) -> bool:
     return isinstance(avro_type, Union) and Leaf("null") in avro_type.branches
 
 
-def _are_alike(old: AvroType, new: AvroType) -> bool:
-    """Whether a branch is the other one changed, rather than another one."""
-    if isinstance(old, Leaf) and isinstance(new, Leaf):
-        return old.kind == new.kind
-    return type(old) is type(new)
-
-
 def _label(avro_type: AvroType) -> str:
     match avro_type:
         case Leaf(kind="decimal"):
-            return f"a decimal of precision {avro_type.precision}, scale {avro_type.scale}"
+            stored = f" in {avro_type.size} bytes" if avro_type.size else ""
+            return f"a decimal of precision {avro_type.precision}, scale {avro_type.scale}{stored}"
+        case Leaf(kind="fixed", size=size):
+            return f"the fixed {_bare_name(avro_type)} of {size} bytes"
         case Leaf(kind=kind, name=name):
             return f"the {kind} {_bare_name(avro_type)}" if name else kind
         case Array(items=items):
@@ -169,11 +214,7 @@ def _label(avro_type: AvroType) -> str:
         case Record():
             return f"the record {_bare_name(avro_type)}"
         case Union(branches=branches):
-            return f"one of {', '.join(_label(branch) for branch in branches)}"
-
-
-def _storage(leaf: Leaf) -> str:
-    return f"a fixed of {leaf.size} bytes" if leaf.size else LOGICAL_TYPES[leaf.kind].bases[0]
+            return one_of([_label(branch) for branch in branches])
 
 
 def _judge(reader: AvroType, writer: AvroType) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
+from platform_events.definitions.changes import COMPATIBILITIES, Compatibility
 from platform_events.errors import CatalogCorruptError
 
 if TYPE_CHECKING:
@@ -43,10 +44,15 @@ class EventDefinition:
     """Partitions of the topic. 1: total order."""
     partition_key: str | None = None
     """Field whose value decides the partition; never None with more than one partition."""
+    compatibility: Compatibility = COMPATIBILITIES[0]
+    """Which readers a new version of the schema must not break. Default `full`: none."""
     file: str = field(default="", compare=False)
     """File that defines it, as the user named it; empty if it comes from the catalog."""
     line: int | None = field(default=None, compare=False)
     """Line of its name in `file`, 1-based."""
+    places: Mapping[tuple[str, str], str] = field(default_factory=dict, compare=False, repr=False)
+    """Where in files its fields are, as `file:line:column`: by the full name of the record and the
+    field's name, which is empty for the record itself."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the definition for the catalog; the schema is named by its ID."""
@@ -59,6 +65,7 @@ class EventDefinition:
             "retention_ms": self.retention_ms,
             "partitions": self.partitions,
             "partition_key": self.partition_key,
+            "compatibility": self.compatibility,
         }
 
     @classmethod
@@ -81,6 +88,7 @@ class EventDefinition:
             retention_ms=_part(document, "retention_ms", int),
             partitions=_part(document, "partitions", int),
             partition_key=None if key is None else _part(document, "partition_key", str),
+            compatibility=_read_mode(document.get("compatibility")),
         )
 
 
@@ -179,6 +187,11 @@ class Definitions:
             given: Mapping[str, Definition] = getattr(self, part)
             ordered = {name: given[name] for name in sorted(given)}
             object.__setattr__(self, part, MappingProxyType(ordered))
+
+
+def _read_mode(mode: Any) -> Compatibility:
+    """Return a mode; the default for what was written before there were modes, or since."""
+    return next((one for one in COMPATIBILITIES if one == mode), COMPATIBILITIES[0])
 
 
 def _part(document: Mapping[str, Any], key: str, kind: type[_T]) -> _T:

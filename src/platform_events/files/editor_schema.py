@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from platform_events.definitions.changes import COMPATIBILITIES
 from platform_events.definitions.durations import DURATION_PATTERN, format_duration
 from platform_events.definitions.model import DEFAULT_RETENTION
 from platform_events.files.notation import (
@@ -65,6 +66,7 @@ _RULES: dict[str, dict[str, Any]] = {
         "default": format_duration(DEFAULT_RETENTION),
     },
     "partitions": {"type": "integer", "minimum": 1, "maximum": MAX_PARTITIONS, "default": 1},
+    "compatibility": {"enum": list(COMPATIBILITIES), "default": COMPATIBILITIES[0]},
     "fields": {"type": "array", "items": {"$ref": "#/$defs/field"}},
     "avro": {"type": "string", "pattern": f"^{AVRO_PATH}$"},
     "name": {"type": "string", "pattern": f"^{FULL_NAME}$"},

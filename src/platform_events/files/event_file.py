@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from platform_events.definitions.changes import COMPATIBILITIES, Compatibility
 from platform_events.definitions.model import DEFAULT_RETENTION, EventDefinition
 from platform_events.definitions.schema import SYSTEM_FIELDS, Schema
 from platform_events.definitions.storage import explain_excess
@@ -30,7 +31,7 @@ from platform_events.files.notation import (
 from platform_events.files.schema_reader import SchemaReader
 from platform_events.files.schema_source import check_record, read_root
 from platform_events.payloads.types import Leaf, parse_record
-from platform_events.wording import shown, suggest
+from platform_events.wording import one_of, shown, suggest
 
 AvroSource = Callable[[Node], tuple[Node, Report] | None]
 """Opens the .avsc file that a value names; None if it cannot, which is reported."""
@@ -47,6 +48,7 @@ class _Record:
 
     avro: dict[str, Any]
     fields: Node | None
+    places: dict[tuple[str, str], str]
     report: Report
 
 
@@ -81,6 +83,7 @@ def read_event(root: Node, report: Report, open_avro: AvroSource) -> EventDefini
     owner = read_text(root, "owner", report)
     retention = read_retention(root, report)
     partitions = read_partitions(root, report)
+    compatibility = _read_compatibility(root, report)
     if root.get("avro") is not None:
         record = _read_avro_file(root, name, report, open_avro)
     else:
@@ -102,13 +105,27 @@ def read_event(root: Node, report: Report, open_avro: AvroSource) -> EventDefini
         retention_ms=retention or DEFAULT_RETENTION,
         partitions=partitions,
         partition_key=key,
+        compatibility=compatibility,
         file=report.file,
         line=root.value["event"].mark.line,
+        places=record.places,
     )
     excess = explain_excess(definition)
     if excess:
         report.add(root, excess)
     return definition
+
+
+def _read_compatibility(root: Node, report: Report) -> Compatibility:
+    node = root.get("compatibility")
+    if node is None:
+        return COMPATIBILITIES[0]
+    for mode in COMPATIBILITIES:
+        if mode == node.value:
+            return mode
+    guess = suggest(node.value, COMPATIBILITIES) if isinstance(node.value, str) else ""
+    report.add(node, f"must be {one_of(COMPATIBILITIES)}, not {node.describe()}{guess}")
+    return COMPATIBILITIES[0]
 
 
 def _read_fields(root: Node, name: str, description: str, report: Report) -> _Record | None:
@@ -118,7 +135,7 @@ def _read_fields(root: Node, name: str, description: str, report: Report) -> _Re
         return None
     full = f"{NAMESPACE}.{name}"
     reader = SchemaReader(report, root, avro_file=False)
-    reader.define(full, root.mark)
+    reader.define(full, fields.key or fields.mark)
     avro: dict[str, Any] = {"type": "record", "name": name, "namespace": NAMESPACE}
     if description:
         avro["doc"] = description
@@ -131,7 +148,7 @@ def _read_fields(root: Node, name: str, description: str, report: Report) -> _Re
         *(field for field in own if field["name"] not in SYSTEM_FIELDS),
     ]
     check_record(avro, reader.defaults, fields, report)
-    return _Record(avro, fields, report)
+    return _Record(avro, fields, reader.places, report)
 
 
 def _read_avro_file(
@@ -151,16 +168,17 @@ def _read_avro_file(
     if opened is None:
         return None
     node, own = opened
-    avro = read_root(node, own)
-    if avro is None:
+    read = read_root(node, own)
+    if read is None:
         return None
+    avro, places = read
     if name is not None and avro["name"] != name:
         own.add(
             node.get("name") or node,
             f"the record's name must be that of the event, {name}, not {avro['name']}",
         )
     _insert_system_fields(avro, node.get("fields"), own)
-    return _Record(avro, node.get("fields"), own)
+    return _Record(avro, node.get("fields"), places, own)
 
 
 def _insert_system_fields(avro: dict[str, Any], fields: Node | None, report: Report) -> None:

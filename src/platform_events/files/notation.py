@@ -45,6 +45,11 @@ EVENT_KEYS = (
     Key("retention", "How long events are kept and can be replayed, such as 72h (default) or 30d."),
     Key("partitions", "Partitions of the topic; more than 1 needs partition_key. Default 1."),
     Key("partition_key", "Field whose value decides the partition: order holds per value."),
+    Key(
+        "compatibility",
+        "Readers that a new version must not break: full (default: of old and new events), "
+        "backward (of old events), forward (of new events) or none.",
+    ),
     Key("fields", "The payload's fields in Avro's notation, after the two system fields."),
     Key("avro", "Path of an .avsc file, relative to this one, instead of fields."),
 )

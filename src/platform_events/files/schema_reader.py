@@ -81,6 +81,8 @@ class SchemaReader:
         """Records whose fields are being read."""
         self.defaults: dict[tuple[str, str], Node] = {}
         """Defaults to check once all types are known, by full record name and field name."""
+        self._fields: dict[tuple[str, str], Mark] = {}
+        """Where fields are, by full record name and field name."""
 
     def read_record(self, node: Node) -> dict[str, Any] | None:
         """Read a whole schema, which must be a record; None if that is impossible."""
@@ -92,6 +94,14 @@ class SchemaReader:
             return None
         read = self._object(node, "")
         return read if isinstance(read, dict) else None
+
+    @property
+    def places(self) -> dict[tuple[str, str], str]:
+        """Where fields are, as `EventDefinition.places` has them."""
+        marks = {(name, ""): named.mark for name, named in self._names.items()} | self._fields
+        return {
+            key: f"{self._report.file}:{mark.line}:{mark.column}" for key, mark in marks.items()
+        }
 
     def define(self, name: str, mark: Mark) -> None:
         """Make a record's full name known before its fields are read."""
@@ -111,6 +121,7 @@ class SchemaReader:
             if name and field:
                 fields.append(field)
         self._open.pop()
+        self._fields |= {(record, name): mark for name, mark in marks.items()}
         return fields
 
     def _field_name(self, node: Node, marks: dict[str, Mark]) -> str | None:

@@ -29,22 +29,25 @@ def parse_schema(source: str | dict[str, Any]) -> Schema:
     """
     report = Report("schema")
     node = read_json(source if isinstance(source, str) else _dump(source, report), report)
-    avro = read_root(node, report) if node is not None else None
-    if avro is None or report.problems:
+    read = read_root(node, report) if node is not None else None
+    if read is None or report.problems:
         raise DefinitionsError(in_order(report.problems))
-    return Schema.from_normal(avro)
+    return Schema.from_normal(read[0])
 
 
-def read_root(node: Node, report: Report) -> dict[str, Any] | None:
-    """Return the normal form of a document that is a record schema.
+def read_root(
+    node: Node, report: Report
+) -> tuple[dict[str, Any], dict[tuple[str, str], str]] | None:
+    """Return the normal form of a document that is a record schema, and where its fields are.
 
     With problems, which are in the report, it lacks the parts that have them.
     """
     reader = SchemaReader(report, node, avro_file=True)
     avro = reader.read_record(node)
-    if avro is not None:
-        check_record(avro, reader.defaults, node, report)
-    return avro
+    if avro is None:
+        return None
+    check_record(avro, reader.defaults, node, report)
+    return avro, reader.places
 
 
 def check_record(
