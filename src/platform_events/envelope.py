@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
@@ -27,7 +28,7 @@ from platform_events.names import stream_name, stream_path
 from platform_events.replay import LowWaterMark, ReplayError, ReplayId, encode_offset_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from platform_events.definitions.schema import Schema
     from platform_events.replay import StreamIdentity
@@ -49,7 +50,7 @@ _MOST_REFUSALS = 1_000
 
 Headers: TypeAlias = "list[tuple[str, bytes | None]]"
 RecordHeaders: TypeAlias = "Sequence[tuple[str, bytes | None]]"
-UserHeaders: TypeAlias = "Mapping[str, str | bytes | None]"
+UserHeaders: TypeAlias = Mapping[str, str | bytes | None]
 Known = TypeVar("Known")
 """What a reader keeps of one writer's schema, such as a decoder."""
 
@@ -98,10 +99,15 @@ def user_headers(headers: UserHeaders | None) -> Headers:
     """Return the publisher's own headers as Kafka takes them.
 
     Raises:
-        UsageError: a name is not text or is taken, or a value is neither text, bytes nor None.
+        UsageError: it is no mapping, a name is not text or is taken, or a value is neither text,
+            bytes nor None.
     """
     if not headers:
         return []
+    if not isinstance(headers, Mapping):
+        raise UsageError(
+            f"headers must be a mapping of names to values, not {type(headers).__name__}"
+        )
     result: Headers = []
     for name, value in headers.items():
         if not isinstance(name, str) or not name:

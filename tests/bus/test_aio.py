@@ -92,6 +92,81 @@ def test_a_cancelled_wait_loses_nothing(bus: EventBus, settings: Settings) -> No
     asyncio.run(main())
 
 
+def test_an_event_outlives_a_cancelled_wait_and_its_loop(bus: EventBus, settings: Settings) -> None:
+    events = AsyncEventBus(settings)
+    subscriptions = []
+
+    async def wait_in_vain() -> None:
+        subscription = await events.subscribe(EVENT)
+        subscriptions.append(subscription)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(subscription), 0.01)
+
+    async def read(count: int) -> list[str]:
+        (subscription,) = subscriptions
+        return [(await anext(subscription)).payload["order_id"] for _ in range(count)]
+
+    async def close() -> None:
+        await subscriptions[0].close()
+        await events.close()
+
+    asyncio.run(wait_in_vain())
+    bus.publish_many(EVENT, [order(number) for number in range(3)])
+    assert asyncio.run(read(1)) == ["A-0"]
+    assert asyncio.run(read(2)) == ["A-1", "A-2"]
+    asyncio.run(close())
+
+
+def test_tasks_that_share_a_subscription_and_are_cancelled_lose_nothing(
+    bus: EventBus, settings: Settings
+) -> None:
+    async def main() -> None:
+        async with AsyncEventBus(settings) as events:
+            subscription = await events.subscribe(EVENT)
+            read: list[str] = []
+
+            async def reader() -> None:
+                read.append((await anext(subscription)).payload["order_id"])
+
+            published = asyncio.ensure_future(
+                events.publish_many(EVENT, [order(number) for number in range(50)])
+            )
+            while len(read) < 50:
+                tasks = [asyncio.ensure_future(reader()) for _ in range(3)]
+                await asyncio.wait(tasks, timeout=0.001)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            await published
+            await subscription.close()
+            assert sorted(read) == sorted(f"A-{number}" for number in range(50))
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("closed", ["subscription", "bus"])
+def test_nothing_comes_from_a_closed_subscription(
+    bus: EventBus, settings: Settings, closed: str
+) -> None:
+    bus.publish_many(EVENT, (order(number) for number in range(600)))
+
+    async def main() -> None:
+        events = AsyncEventBus(settings)
+        subscription = await events.subscribe(EVENT, Start.EARLIEST)
+        batches = subscription.batches(10)
+        first = [await anext(subscription), *(await anext(batches))]
+        await (subscription if closed == "subscription" else events).close()
+        with pytest.raises(ClosedError):
+            await anext(subscription)
+        with pytest.raises(ClosedError):
+            await anext(batches)
+        assert subscription.position == first[-1].replay_id
+        await subscription.close()
+        await events.close()
+
+    asyncio.run(main())
+
+
 def test_batches_and_position(bus: EventBus, settings: Settings) -> None:
     bus.publish_many(EVENT, (order(number) for number in range(700)))
 

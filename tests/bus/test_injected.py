@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from platform_events.bus.bus import EventBus
-from platform_events.bus.values import EventMessage, PublishStatus
+from platform_events.bus.publisher import PendingEvent
+from platform_events.bus.values import EventMessage, PublishResult, PublishStatus
 from platform_events.catalog.live import Catalog
 from platform_events.errors import (
     BrokerTimeoutError,
@@ -16,8 +19,9 @@ from platform_events.errors import (
     ClosedError,
     UndecodableRecordError,
 )
+from platform_events.kafka.admin import Admin
 from platform_events.settings import Settings
-from tests.support import produce_to
+from tests.support import produce_to, topic_of
 
 EVENT = "Order_Placed__e"
 
@@ -82,3 +86,68 @@ def test_a_corrupt_catalog_record_is_reported_to_those_who_ask_for_it_alone(
         with pytest.raises(CatalogCorruptError, match="apply the definition of Other__e again"):
             bus.publish("Other__e", {})
     assert bus.publish(EVENT, {"order_id": "A-1"})
+
+
+def test_a_topic_that_is_described_slowly_holds_up_no_other_event(
+    bus: EventBus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answer = threading.Event(), threading.Event()
+    describe = Admin.describe_one
+
+    def slow(admin: Admin, name: str) -> Any:
+        if name == topic_of(settings, EVENT):
+            asked.set()
+            assert answer.wait(60)
+        return describe(admin, name)
+
+    monkeypatch.setattr(Admin, "describe_one", slow)
+    waiting = threading.Thread(target=bus.publish, args=(EVENT, {"order_id": "A-1"}))
+    waiting.start()
+    try:
+        assert asked.wait(20)
+        reading = {"sensor": "s", "value": 1}
+        assert bus.submit("Reading_Taken__e", reading).result(20).status is PublishStatus.PERSISTED
+    finally:
+        answer.set()
+        waiting.join(60)
+    (event,) = bus.subscribe(EVENT, follow=False)
+    assert event.payload["order_id"] == "A-1"
+
+
+def test_an_urgent_event_after_a_settled_one_does_not_linger(
+    settings: Settings, bus: EventBus
+) -> None:
+    """It comes as the thread that serves deliveries finds that there is nothing left to do."""
+    lingering = {"linger": 300_000.0, "delivery_timeout": 600.0, "close_timeout": 0.0}
+    with EventBus(settings.model_copy(update=lingering)) as slow:
+        publisher = slow.publishing()
+        for _ in range(20):
+            second: Future[Future[PublishResult]] = Future()
+
+            def submit_another(_: object, second: Future[Future[PublishResult]] = second) -> None:
+                message = EventMessage({"order_id": "B"})
+                second.set_result(publisher.submit(EVENT, message, urgent=True))
+
+            message = EventMessage({"order_id": "A"})
+            publisher.submit(EVENT, message, urgent=True).add_done_callback(submit_another)
+            assert second.result(20).result(20).status is PublishStatus.PERSISTED
+
+
+def test_a_result_never_has_the_replay_id_of_another_topic(bus: EventBus) -> None:
+    publisher = bus.publishing()
+    target = publisher.find(EVENT)
+    pending = PendingEvent(publisher._producer, target, b"mine")
+    pending.in_log, pending.partition, pending.offset, pending.append_time_ms = True, 0, 7, 1
+    pending.settled = True
+    assert pending.result().replay_id == target.stream.identity.position_id([8])
+    grown = dataclasses.replace(target.stream.topic, partitions=3)
+    target.watched.observe(grown)
+    assert pending.result().replay_id == target.stream.identity.position_id([8])
+    assert publisher.find(EVENT).identity.partitions == 3
+    again = dataclasses.replace(grown, topic_id="another", partitions=1)
+    target.watched.observe(again)
+    # It may be in the one or the other.
+    assert pending.result().replay_id is None
+    later = publisher.find(EVENT)
+    assert later.identity.topic_id == "another"
+    assert later.identity.former_topic_ids == (target.identity.topic_id,)

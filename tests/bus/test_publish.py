@@ -5,6 +5,7 @@ import enum
 import textwrap
 import threading
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from platform_events.errors import (
     UsageError,
 )
 from platform_events.settings import Settings
-from tests.support import apply_texts, consume_raw, wait_until
+from tests.support import KEYED, ORDER, apply_texts, consume_raw, wait_until
 
 EVENT = "Order_Placed__e"
 PERSISTED = PublishStatus.PERSISTED
@@ -112,6 +113,69 @@ def test_one_bad_event_never_fails_its_neighbours(bus: EventBus) -> None:
     assert results[8].event_id == "mine"
     assert {results[i].status for i in range(9) if i not in good} == {NOT_PERSISTED}
     assert [payload["order_id"] for payload in payloads_of(bus)] == ["A-0", "A-2", "A-8"]
+
+
+def test_a_message_may_be_published_by_every_call(bus: EventBus) -> None:
+    message = EventMessage(order(1), event_id="mine", headers={"own": "1", "none": None})
+    bus.publish(EVENT, message, headers={"common": "c"})
+    bus.submit(EVENT, message, headers={"common": "c"}).result(20)
+    bus.publish_many(EVENT, [message], headers={"common": "c"})
+    bus.publish(EVENT, EventMessage(order(2)), event_id="given")
+    *read, given = bus.subscribe(EVENT, follow=False)
+    for event in read:
+        assert event.event_id == "mine"
+        assert event.headers == {"common": b"c", "own": b"1", "none": None}
+    assert given.event_id == "given"
+    for publish in (bus.publish, bus.submit):
+        with pytest.raises(UsageError, match="not both"):
+            publish(EVENT, message, event_id="another")
+        with pytest.raises(UsageError, match="headers must be a mapping"):
+            publish(EVENT, message, headers=[("a", b"b")])  # type: ignore[arg-type]
+
+
+class SourceError(Exception):
+    """Raised by the user's own code."""
+
+
+def test_a_source_that_fails_midway_tells_what_became_of_the_events_before(bus: EventBus) -> None:
+    def payloads() -> Iterator[Any]:
+        for number in range(400):
+            yield order(number)
+        yield {"order_id": 5}
+        yield order(401)
+        raise SourceError("the file ends here")
+
+    with pytest.raises(SourceError, match="the file ends here") as caught:
+        bus.publish_many(EVENT, payloads())
+    results = caught.value.publish_results  # type: ignore[attr-defined]
+    assert [result.status for result in results] == [PERSISTED] * 400 + [NOT_PERSISTED, PERSISTED]
+    assert "402 payloads" in caught.value.__notes__[0]
+    assert len(payloads_of(bus)) == 401
+
+
+def test_a_long_call_follows_the_definition(
+    bus: EventBus, settings: Settings, tmp_path: Path
+) -> None:
+    def payloads() -> Iterator[Any]:
+        yield order(0)
+        before = bus.catalog.event(EVENT)
+        more = ORDER + "  - {name: more, type: string, optional: true}"
+        apply_texts(settings, tmp_path / "more", more)
+        wait_until(lambda: bus.catalog.event(EVENT) is not before)
+        yield order(1) | {"more": "m"}
+        apply_texts(settings, tmp_path / "none", KEYED, prune=True)
+        wait_until(lambda: not is_active(bus, EVENT))
+        yield from (order(2), EventMessage(order(3), event_id="three"), order(4))
+
+    results = bus.publish_many(EVENT, payloads())
+    assert [result.status for result in results] == [PERSISTED] * 2 + [NOT_PERSISTED] * 3
+    assert {type(result.error) for result in results[2:]} == {UnknownStreamError}
+    assert results[3].event_id == "three"
+
+
+def is_active(bus: EventBus, name: str) -> bool:
+    entry = bus.catalog.cached(name)
+    return entry is not None and entry.active is not None
 
 
 def test_publish_raises_with_the_result(bus: EventBus) -> None:

@@ -100,6 +100,43 @@ class TestReading:
         assert orders(bus.subscribe(EVENT, last, False)) == [7]
 
 
+class TestClosing:
+    @pytest.mark.parametrize("closed", ["subscription", "bus"])
+    def test_nothing_comes_from_a_closed_subscription(self, bus: EventBus, closed: str) -> None:
+        publish_orders(bus, 600)
+        subscription = bus.subscribe(EVENT, Start.EARLIEST)
+        batches = subscription.batches(10)
+        next(subscription)
+        last = next(batches)[-1]
+        (subscription if closed == "subscription" else bus).close()
+        for read in (
+            lambda: next(subscription),
+            lambda: next(batches),
+            lambda: subscription.take(10, 0),
+        ):
+            with pytest.raises(ClosedError):
+                read()
+        assert subscription.position == last.replay_id
+
+    def test_nothing_comes_after_another_thread_closed_it(self, bus: EventBus) -> None:
+        publish_orders(bus, 3000)
+        for _ in range(10):
+            subscription = bus.subscribe(EVENT, Start.EARLIEST)
+            next(subscription)
+            closing = threading.Thread(target=subscription.close)
+            closing.start()
+            try:
+                for _ in subscription:
+                    if subscription.closed and not closing.is_alive():
+                        # This one may have been on its way; the next one is not.
+                        break
+            except ClosedError:
+                pass
+            closing.join()
+            with pytest.raises(ClosedError):
+                next(subscription)
+
+
 class TestPartitions:
     def test_a_vector_resumes_every_partition_exactly(self, bus: EventBus) -> None:
         payloads = [{"sensor": f"s{n % 11}", "value": n} for n in range(600)]

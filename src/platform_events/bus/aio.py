@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from platform_events.bus.bus import EventBus
+from platform_events.bus.publisher import message_of
 from platform_events.bus.values import Event, EventMessage, Payload, PublishResult, PublishStatus
 from platform_events.errors import ClosedError, PublishError, UsageError
 
@@ -40,9 +42,9 @@ class AsyncSubscription(AsyncIterator[Event[Payload]], Generic[Payload]):
         self._subscription = subscription
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="platform-events-subscription")
         self._ready: deque[Event[Payload]] = deque()
-        self._taking: asyncio.Future[list[Event[Payload]]] | None = None
+        self._taking: Future[list[Event[Payload]]] | None = None
+        """Of no event loop: whoever asks next gets it, in whatever loop."""
         self._position = subscription.position
-        self._closed = False
 
     @property
     def position(self) -> ReplayId:
@@ -53,6 +55,7 @@ class AsyncSubscription(AsyncIterator[Event[Payload]], Generic[Payload]):
         return self
 
     async def __anext__(self) -> Event[Payload]:
+        self._check_open()
         while not self._ready:
             await self._receive(_BATCH)
             if self._subscription.ended and not self._ready:
@@ -66,6 +69,7 @@ class AsyncSubscription(AsyncIterator[Event[Payload]], Generic[Payload]):
         if size < 1:
             raise UsageError(f"a batch has at least 1 event, not {size}")
         while True:
+            self._check_open()
             if not self._ready:
                 if self._subscription.ended:
                     return
@@ -77,10 +81,6 @@ class AsyncSubscription(AsyncIterator[Event[Payload]], Generic[Payload]):
 
     async def close(self) -> None:
         """Stop reading."""
-        self._closed = True
-        if self._taking is not None:
-            # Nobody will ask for what it was waiting for, not even whether it failed.
-            self._taking.add_done_callback(lambda taken: taken.cancelled() or taken.exception())
         await asyncio.to_thread(self._subscription.close)
         self._thread.shutdown(wait=False)
 
@@ -95,18 +95,38 @@ class AsyncSubscription(AsyncIterator[Event[Payload]], Generic[Payload]):
     ) -> None:
         await self.close()
 
-    async def _receive(self, size: int) -> None:
-        if self._closed:
+    def _check_open(self) -> None:
+        if self._subscription.closed:
             raise ClosedError("the subscription is closed; subscribe again after its position")
-        if self._taking is None:
-            loop = asyncio.get_running_loop()
-            self._taking = loop.run_in_executor(self._thread, self._subscription.take, size, _SLICE)
+
+    async def _receive(self, size: int) -> None:
+        taking = self._taking
+        if taking is None:
+            taking = self._taking = self._thread.submit(self._subscription.take, size, _SLICE)
         # A cancelled caller must not lose the batch: the next call gets it.
-        taken = self._taking
-        await asyncio.wait([taken])
-        if self._taking is taken:
+        await _settled(taking)
+        if self._taking is taking:
             self._taking = None
-            self._ready.extend(taken.result())
+            self._ready.extend(taking.result())
+        self._check_open()
+
+
+async def _settled(future: Future[Any]) -> None:
+    """Wait for a future of another thread, leaving it alone when the caller is cancelled."""
+    loop = asyncio.get_running_loop()
+    waiter = loop.create_future()
+
+    def resume() -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    def wake(_: Future[Any]) -> None:
+        # The loop may be closed, and another one may wait for it now.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(resume)
+
+    future.add_done_callback(wake)
+    await waiter
 
 
 class AsyncEventBus:
@@ -129,8 +149,8 @@ class AsyncEventBus:
         event_id: str | None = None,
     ) -> PublishResult:
         """Publish one event and wait until it is stored; see `EventBus.publish`."""
-        message = EventMessage(payload, event_id, headers)
-        result = await (await self._submit(event, message, urgent=True))
+        message = message_of(payload, event_id)
+        result = await (await self._submit(event, message, headers, urgent=True))
         if result.status is not PublishStatus.PERSISTED:
             raise PublishError(f"{result.status.value}: {result.error}", result) from result.error
         return result
@@ -154,7 +174,7 @@ class AsyncEventBus:
         event_id: str | None = None,
     ) -> asyncio.Future[PublishResult]:
         """Wait for room in the buffer, queue one event, return an awaitable of its outcome."""
-        return await self._submit(event, EventMessage(payload, event_id, headers), urgent=False)
+        return await self._submit(event, message_of(payload, event_id), headers, urgent=False)
 
     @overload
     async def subscribe(
@@ -210,9 +230,9 @@ class AsyncEventBus:
         await self.close()
 
     async def _submit(
-        self, event: str, message: EventMessage, *, urgent: bool
+        self, event: str, message: EventMessage, headers: UserHeaders | None, *, urgent: bool
     ) -> asyncio.Future[PublishResult]:
         publisher = self._bus.publishing()
-        submit = partial(publisher.submit, event, message, urgent=urgent)
+        submit = partial(publisher.submit, event, message, headers, urgent=urgent)
         future = submit() if publisher.is_ready(event) else await asyncio.to_thread(submit)
         return asyncio.wrap_future(future)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from platform_events.bus import lifetime
 from platform_events.bus.decoding import EventDecoder
 from platform_events.bus.models import compile_model
-from platform_events.bus.publisher import Publisher
+from platform_events.bus.publisher import Publisher, message_of
 from platform_events.bus.starts import OnExpired, StartPoint, find_stream, resolve_start
 from platform_events.bus.subscription import OnUndecodable, Subscription, subscription_ends
-from platform_events.bus.values import EventMessage, PublishResult, PublishStatus, Start
+from platform_events.bus.values import PublishResult, PublishStatus, Start
 from platform_events.catalog.follower import Follower
 from platform_events.catalog.live import Catalog
 from platform_events.errors import (
@@ -81,7 +81,8 @@ class EventBus:
 
         Args:
             event: name of the event definition.
-            payload: a mapping, a dataclass or a pydantic model.
+            payload: a mapping, a dataclass or a pydantic model; or an `EventMessage`, which has its
+                own headers and event ID.
             headers: of the publisher's own.
             event_id: at most 36 characters; None makes a UUID. Give the same one when publishing
                 again what became UNKNOWN.
@@ -93,7 +94,7 @@ class EventBus:
             BrokerError: the cluster cannot be asked about the event; nothing was sent.
             ClosedError, ForkedError: this bus is not usable.
         """
-        result = self.publishing().publish(event, EventMessage(payload, event_id, headers))
+        result = self.publishing().publish(event, message_of(payload, event_id), headers)
         if result.status is not PublishStatus.PERSISTED:
             raise PublishError(f"{result.status.value}: {result.error}", result) from result.error
         return result
@@ -118,6 +119,8 @@ class EventBus:
         Raises:
             UnknownStreamError, UsageError, BrokerError, ClosedError, ForkedError: before anything
                 is sent, as for `publish`.
+            Exception: what `payloads` itself raises, once the events before have their results;
+                these are in the error's `publish_results`.
         """
         return self.publishing().publish_many(event, payloads, headers)
 
@@ -138,9 +141,7 @@ class EventBus:
             UnknownStreamError, UsageError, BrokerError, ClosedError, ForkedError: before anything
                 is sent, as for `publish`.
         """
-        return self.publishing().submit(
-            event, EventMessage(payload, event_id, headers), urgent=False
-        )
+        return self.publishing().submit(event, message_of(payload, event_id), headers, urgent=False)
 
     @overload
     def subscribe(

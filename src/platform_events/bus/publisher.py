@@ -6,6 +6,8 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -16,18 +18,19 @@ from platform_events.definitions.model import EventDefinition
 from platform_events.envelope import ID, fixed_headers, header_bytes, user_headers
 from platform_events.errors import EventTooLargeError, PlatformEventsError, UsageError
 from platform_events.kafka.producer import MAX_RECORD_BYTES, Delivery, RecordProducer
-from platform_events.names import stream_name, stream_path
+from platform_events.names import stream_name
 from platform_events.payloads.codec import PayloadEncoder
-from platform_events.replay import LowWaterMark, StreamIdentity, encode_offset
+from platform_events.replay import LowWaterMark, encode_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from platform_events.bus.starts import Stream
     from platform_events.catalog.live import Catalog
     from platform_events.catalog.state import Entry
     from platform_events.envelope import Headers, UserHeaders
     from platform_events.kafka.admin import Admin
-    from platform_events.kafka.watch import TopicWatch
+    from platform_events.kafka.watch import TopicWatch, Watched
     from platform_events.replay import ReplayId
     from platform_events.settings import Settings
 
@@ -38,35 +41,38 @@ _SERVE_EVERY = 256
 
 
 class Target:
-    """Where events of one definition go, and how."""
+    """Where events of one definition go, and how. It never changes; another one follows it."""
 
-    def __init__(self, entry: Entry, topic_name: str, admin: Admin, watch: TopicWatch,
-                 settings: Settings) -> None:  # fmt: skip
+    def __init__(self, entry: Entry, stream: Stream, watched: Watched, source: str) -> None:
         definition = entry.active
         assert isinstance(definition, EventDefinition)
-        stream = find_stream(entry, topic_name, admin)
         self.entry = entry
         self.name = entry.name
-        self.topic = topic_name
-        self.doing = f"publishing to {stream_path(entry.name)}"
-        self.watched = watch.add(stream.topic)
+        self.stream = stream
+        self.watched = watched
+        self.topic = stream.topic.name
+        self.identity = stream.identity
+        self.doing = f"publishing to {stream.path}"
         self.encode = PayloadEncoder(definition.schema.parsed).encode
         self.key = definition.partition_key
         self.key_default = _key_default(definition)
-        self.headers = fixed_headers(entry.name, settings.source, definition.schema.id)
+        self.headers = fixed_headers(entry.name, source, definition.schema.id)
         self.header_bytes = header_bytes(self.headers) + len(ID)
-        self._cluster_id = admin.cluster_id()
-        self._identity = stream.identity
-        self._topic = stream.topic
 
-    @property
-    def identity(self) -> StreamIdentity:
-        """The stream's identity now: its topic may have grown or been made again."""
-        topic = self.watched.topic
-        if topic is not self._topic:
-            self._topic = topic
-            self._identity = identify(self.entry, topic, self._cluster_id).identity
-        return self._identity
+    def is_current(self, entry: Entry | None) -> bool:
+        """Whether events still go here, by what the catalog says and the topic is."""
+        watched = self.watched
+        return entry is self.entry and watched.topic is self.stream.topic and not watched.deleted
+
+    def replay_id(self, partition: int, offset: int, append_time_ms: int) -> ReplayId | None:
+        """Return the replay ID of a stored event, None if it is not certain."""
+        # Made again since: the event may be in the one or the other.
+        if offset < 0 or self.watched.topic.topic_id != self.stream.topic.topic_id:
+            return None
+        # A stream that has just grown may not be known as grown yet, but partition 1 tells.
+        if self.identity.partitions == 1 and partition == 0:
+            return encode_offset(offset + 1, self.identity.tags[0])
+        return self.identity.time_id(append_time_ms - LowWaterMark.MARGIN_MS)
 
 
 class PendingEvent(Delivery):
@@ -83,13 +89,7 @@ class PendingEvent(Delivery):
         """Return the outcome once it is settled: the one place where a result is made."""
         event_id = self.event_id.decode()
         if self.in_log:
-            identity = self.target.identity
-            replay_id: ReplayId | None = None
-            # A stream that has just grown may not be known as grown yet, but partition 1 tells.
-            if identity.partitions == 1 and self.partition == 0 and self.offset >= 0:
-                replay_id = encode_offset(self.offset + 1, identity.tags[0])
-            elif self.offset >= 0:
-                replay_id = identity.time_id(self.append_time_ms - LowWaterMark.MARGIN_MS)
+            replay_id = self.target.replay_id(self.partition, self.offset, self.append_time_ms)
             return PublishResult(PublishStatus.PERSISTED, event_id, replay_id)
         error = self.producer.explain(self, self.target.doing)
         unknown = self.in_log is None
@@ -135,7 +135,8 @@ class Publisher:
         self._admin = admin
         self._watch = watch
         self._targets: dict[str, Target] = {}
-        self._finding = threading.Lock()
+        self._finding: dict[str, threading.Lock] = {}
+        """One for each event: a topic that is described slowly holds up no others."""
         self._new_id = EventIds()
         self._settled: deque[SubmittedEvent] = deque()
         self._producer = RecordProducer(settings)
@@ -153,24 +154,33 @@ class Publisher:
         self._catalog.refuse_channel(name)
         entry = self._catalog.entry(name)
         target = self._targets.get(name)
-        if target is None or target.entry is not entry or target.watched.deleted:
-            with self._finding:
-                old = self._targets.get(name)
-                if old is not None and old is not target:
-                    return old
-                if old is not None:
-                    del self._targets[name]
-                    self._watch.remove(old.watched)
-                topic = self._settings.namespace.topic(name)
-                target = Target(entry, topic, self._admin, self._watch, self._settings)
-                self._targets[name] = target
+        if target is None or not target.is_current(entry):
+            with self._finding.setdefault(name, threading.Lock()):
+                target = self._targets.get(name)
+                if target is None or not target.is_current(entry):
+                    target = self._targets[name] = self._follow(target, entry)
         return target
 
-    def publish(self, event: str, message: EventMessage) -> PublishResult:
+    def _follow(self, old: Target | None, entry: Entry) -> Target:
+        if old is not None and old.entry is entry and not old.watched.deleted:
+            # The watch has seen that it grew, or was made again.
+            watched = old.watched
+            stream = identify(entry, watched.topic, self._admin.cluster_id())
+        else:
+            topic = self._settings.namespace.topic(entry.name)
+            stream = find_stream(entry, topic, self._admin)
+            watched = self._watch.add(stream.topic)
+            if old is not None:
+                self._watch.remove(old.watched)
+        return Target(entry, stream, watched, self._settings.source)
+
+    def publish(
+        self, event: str, message: EventMessage, headers: UserHeaders | None
+    ) -> PublishResult:
         """Publish one event and wait for its outcome."""
         target = self.find(event)
         pending = PendingEvent(self._producer, target, self._event_id(message))
-        self._send(pending, message.payload, user_headers(message.headers))
+        self._send(pending, message.payload, user_headers(headers) + user_headers(message.headers))
         self._producer.wait_for(pending)
         return pending.result()
 
@@ -180,34 +190,64 @@ class Publisher:
         """Publish events in order and wait for all outcomes."""
         target = self.find(event)
         common = user_headers(headers)
-        producer = self._producer
-        new_id = self._new_id
         results: list[PublishResult] = []
         pending: deque[PendingEvent] = deque()
+        try:
+            self._send_all(target, payloads, common, pending, results)
+        except Exception as error:
+            self._wait_for_all(pending, results)
+            _hand_over(error, results)
+            raise
+        self._wait_for_all(pending, results)
+        return results
+
+    def _send_all(
+        self,
+        target: Target,
+        payloads: Iterable[Any],
+        common: Headers,
+        pending: deque[PendingEvent],
+        results: list[PublishResult],
+    ) -> None:
+        producer = self._producer
+        new_id = self._new_id
+        known = self._catalog.cached
+        gone: PlatformEventsError | None = None
         for number, payload in enumerate(payloads, 1):
-            if type(payload) is EventMessage:
-                one = self._begin(target, payload, common)
+            if gone is None and not target.is_current(known(target.name)):
+                try:
+                    target = self.find(target.name)
+                except PlatformEventsError as error:
+                    gone = error
+            if isinstance(payload, EventMessage):
+                one = self._begin(target, payload, common, gone)
             else:
                 one = PendingEvent(producer, target, new_id())
-                self._send(one, payload, common)
+                if gone is None:
+                    self._send(one, payload, common)
+                else:
+                    one.refuse(gone)
             pending.append(one)
             if number % _SERVE_EVERY == 0:
                 producer.serve()
                 while pending and pending[0].settled:
                     results.append(pending.popleft().result())
+
+    def _wait_for_all(self, pending: deque[PendingEvent], results: list[PublishResult]) -> None:
         while pending:
             first = pending.popleft()
             if not first.settled:
-                producer.wait_for(first)
+                self._producer.wait_for(first)
             results.append(first.result())
-        return results
 
-    def submit(self, event: str, message: EventMessage, *, urgent: bool) -> Future[PublishResult]:
+    def submit(
+        self, event: str, message: EventMessage, headers: UserHeaders | None = None, *, urgent: bool
+    ) -> Future[PublishResult]:
         """Queue one event, waiting while the buffer is full; the outcome comes later."""
         target = self.find(event)
-        headers = user_headers(message.headers)
+        all_headers = user_headers(headers) + user_headers(message.headers)
         pending = SubmittedEvent(self._producer, target, self._event_id(message), self._settled)
-        self._send(pending, message.payload, headers)
+        self._send(pending, message.payload, all_headers)
         self._producer.request_background(urgent=urgent)
         if pending.settled:
             # Refused: after a close nobody else would resolve it.
@@ -220,8 +260,7 @@ class Publisher:
         target = self._targets.get(name)
         return (
             target is not None
-            and target.entry is self._catalog.cached(name)
-            and not target.watched.deleted
+            and target.is_current(self._catalog.cached(name))
             and self._producer.has_room()
         )
 
@@ -229,11 +268,19 @@ class Publisher:
         """Wait for what is on its way, at most `timeout` seconds; the rest becomes UNKNOWN."""
         self._producer.close(timeout)
 
-    def _begin(self, target: Target, message: EventMessage, common: Headers) -> PendingEvent:
+    def _begin(
+        self,
+        target: Target,
+        message: EventMessage,
+        common: Headers,
+        gone: PlatformEventsError | None,
+    ) -> PendingEvent:
         try:
+            if gone is not None:
+                raise gone
             event_id = self._event_id(message)
             headers = user_headers(message.headers)
-        except UsageError as error:
+        except PlatformEventsError as error:
             given = str(message.event_id or "").encode(errors="replace")
             refused = PendingEvent(self._producer, target, given or self._new_id())
             refused.refuse(error)
@@ -288,6 +335,29 @@ class Publisher:
             except IndexError:
                 return
             event.future.set_result(event.result())
+
+
+def message_of(payload: Any, event_id: str | None) -> EventMessage:
+    """Return a payload as a message; one that is a message already keeps what it says.
+
+    Raises:
+        UsageError: it has an event ID and another one is given.
+    """
+    if not isinstance(payload, EventMessage):
+        return EventMessage(payload, event_id)
+    if event_id is not None and payload.event_id is not None:
+        raise UsageError("give the event ID with the call or in its EventMessage, not both")
+    return payload if event_id is None else replace(payload, event_id=event_id)
+
+
+def _hand_over(error: Exception, results: list[PublishResult]) -> None:
+    """Let an error tell what became of the events before it."""
+    error.add_note(
+        f"platform-events: publish_many had taken {len(results)} payloads before; what became of "
+        "them is in the error's publish_results"
+    )
+    with suppress(AttributeError):
+        error.publish_results = results  # type: ignore[attr-defined]
 
 
 def _key_bytes(value: Any) -> bytes:

@@ -149,10 +149,16 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
             if batch:
                 yield batch
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close()` was called, or the bus was closed."""
+        return self._closed
+
     def close(self) -> None:
         """Stop reading. A waiting `next()` in another thread raises `ClosedError`."""
         if not self._closed and not self._forked:
             self._closed = True
+            self._events = iter(())
             self._release()
 
     def _release(self) -> None:
@@ -179,6 +185,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
 
         It raises what comes next in the stream, and sets `ended` when nothing does.
         """
+        self._check_open()
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
@@ -211,7 +218,14 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
                 self._reached = self._reader.positions()
             if not batch and time.monotonic() >= deadline:
                 return False
+        # What was decoded while another thread closed it is not handed out.
+        self._check_open()
         return True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            self._events = iter(())
+            raise ClosedError("the subscription is closed; subscribe again after its position")
 
     def _check_progress(self, now: float) -> None:
         """Raise when the end was asked for and the cluster is away: it would never be reached."""
@@ -279,8 +293,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
 
     def _check(self) -> None:
         """Raise what has become of the stream or of this subscription."""
-        if self._closed:
-            raise ClosedError("the subscription is closed; subscribe again after its position")
+        self._check_open()
         self._guard()
         watched = self._watched
         if watched.recreated:

@@ -52,14 +52,15 @@ class PublishResult:
     event_id: str
     replay_id: ReplayId | None = None
     """Where it is, when PERSISTED. In a stream of several partitions it is a time. Rarely it is
-    None: when the broker had it already from an attempt before and does not say where."""
+    None: when the broker had it already from an attempt before and does not say where, or when
+    the topic was made again meanwhile."""
     error: PlatformEventsError | None = None
     """Why, unless PERSISTED."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventMessage:
-    """A payload with its own event ID and headers, for `publish_many`."""
+    """A payload with its own event ID and headers."""
 
     payload: Any
     """A mapping, a dataclass or a pydantic model."""

@@ -174,7 +174,10 @@ class RecordProducer:
 
     def request_background(self, *, urgent: bool) -> None:
         """Have the background thread serve what is on its way; `urgent` does not linger."""
-        self._urgent = self._urgent or urgent
+        if urgent:
+            # With the lock, so that it is not taken back as what came before is found settled.
+            with self._sending:
+                self._urgent = True
         self._busy.set()
 
     def has_room(self) -> bool:
@@ -316,10 +319,12 @@ class RecordProducer:
                         _logger.warning("%s", error)
                     finally:
                         self._leading.release()
-                idle = self._sent_cost == self.settled_cost
+                with self._sending:
+                    idle = self._sent_cost == self.settled_cost
+                    if idle:
+                        self._urgent = False
                 self._after_serving()
                 if idle:
-                    self._urgent = False
                     break
 
 

@@ -31,7 +31,7 @@ class Watched:
 
     def __init__(self, topic: Topic) -> None:
         self.topic = topic
-        """As it was last seen."""
+        """As it was last seen; another object only when it has changed."""
         self.topic_id = topic.topic_id
         """The UUID when its use began."""
         self.deleted = False
@@ -46,7 +46,8 @@ class Watched:
         """Take what the cluster says now."""
         now = time.monotonic()
         if topic is not None:
-            self.topic = topic
+            if topic != self.topic:
+                self.topic = topic
             self.deleted = False
             self._missing_since = None
         elif self._missing_since is None:
