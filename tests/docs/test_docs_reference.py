@@ -15,9 +15,7 @@ from confluent_kafka import KafkaException, Producer
 
 import platform_events
 from platform_events.bus.bus import _ON_EXPIRED
-from platform_events.bus.headers import DEAD_LETTER_REASON, ORIGIN
 from platform_events.bus.publisher import MAX_EVENT_ID, SubmittedEvent
-from platform_events.bus.values import Origin
 from platform_events.catalog.apply import plan_options
 from platform_events.catalog.plan import Action, topic_config
 from platform_events.catalog.positions import Checkpoint
@@ -34,6 +32,7 @@ from platform_events.cli.views.replay_id import DELETED, READABLE
 from platform_events.cli.views.streams import _MEMBER_COLUMNS, _describe_channel
 from platform_events.definitions.model import ChannelDefinition, EventDefinition
 from platform_events.definitions.schema import Schema
+from platform_events.envelope import DEAD_LETTER_REASON, ORIGIN, Origin
 from platform_events.errors import PlatformEventsError
 from platform_events.kafka.groups import SESSION_MS
 from platform_events.kafka.producer import MAX_RECORD_BYTES, Delivery
@@ -267,6 +266,7 @@ class TestChannels:
         text = self.WIRE.sections["Channels"]
         (shown,) = re.findall(r"`(/event/[^`]+ [^`]+)`", text)
         origin = Origin.parse(shown.encode())
+        assert origin is not None
         assert (origin.definition, origin.partition, origin.offset) == (3, 0, 41)
         (form,) = (span for span in names_in(text) if span.startswith("stream "))
         assert len(form.split(" ")) == len(shown.split(" ")) == len(fields(Origin))
