@@ -174,6 +174,37 @@ def test_check_against_a_revision(cli: Any) -> None:
     assert broken["breaks"][0].startswith("amount: ")
 
 
+def test_check_against_names_the_change_its_place_who_suffers_and_the_ways_out(cli: Any) -> None:
+    write("A__e")
+    commit()
+    write("A__e", EVENT.replace("double", "string"))
+    lines = cli("check", "--against", "git:HEAD").stdout.splitlines()
+    assert lines[1] == (
+        "    amount: retyped from double to string (schemas/A__e.yaml:5:12): breaks readers of new "
+        "events and old events; add an optional field beside it, give the event a new name, write "
+        "compatibility: none or begin the stream again with apply --replace A__e"
+    )
+    write("A__e", EVENT.replace("double", "string") + "compatibility: none\n")
+    result = cli("check", "--against", "git:HEAD")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("compatible  A__e\n")
+    assert "breaks readers of new events and old events; compatibility: none allows it" in (
+        result.stdout
+    )
+
+
+@pytest.mark.parametrize("path", ["definitions", "definitions/Other.yaml"])
+def test_check_against_a_revision_with_other_names_of_files(cli: Any, path: str) -> None:
+    write("A__e")
+    commit()
+    Path("schemas").rename("definitions")
+    Path("definitions/A__e.yaml").rename("definitions/Other.yaml")
+    Path("definitions/Other.yaml").write_text(EVENT.format(name="A__e").replace("double", "string"))
+    result = cli("check", path, "--against", "git:HEAD")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("BREAKING    A__e\n    amount: ")
+
+
 @pytest.mark.parametrize("path", ["schemas", "schemas/A__e.yaml"])
 def test_check_against_a_revision_without_breaks_succeeds(cli: Any, path: str) -> None:
     write("A__e")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from platform_events.definitions.model import Definitions
 from platform_events.errors import DefinitionsError, UsageError
 from platform_events.files.loader import load_definitions
 from platform_events.files.revision import load_definitions_at
@@ -139,3 +140,76 @@ def test_it_works_while_a_hook_runs(repository: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("GIT_INDEX_FILE", ".git/index")
     (repository / "schemas").mkdir()
     assert len(load_definitions_at("one", Path("schemas")).events) == 2
+
+
+def move(repository: Path, *steps: str) -> None:
+    """Restore what `one` had, then carry out `git` commands on it."""
+    git(repository, "checkout", "one", "--", "schemas")
+    for step in steps:
+        git(repository, *step.split())
+
+
+def found_at_one(path: str) -> dict[str, str]:
+    """Return the file of each name that is found for what is there now."""
+    found = load_definitions_at("one", Path(path), load_definitions(Path(path)))
+    return {name: one.file for name, one in found.events.items()}
+
+
+def test_a_renamed_directory_is_compared_with_what_it_was(repository: Path) -> None:
+    move(repository, "mv schemas definitions", "rm -q -f definitions/A__e.yaml")
+    (repository / "definitions/New__e.yaml").write_text(EVENT.format("New__e"))
+    assert found_at_one("definitions") == {
+        "A__e": "one:schemas/A__e.yaml", "B__e": "one:schemas/sub/B__e.yaml",
+    }  # fmt: skip
+    now = load_definitions(Path("definitions"))
+    assert load_definitions_at("one", Path("definitions"), now).project == "shop"
+
+
+def test_a_renamed_directory_without_a_project_s_file_is_found_too(repository: Path) -> None:
+    (repository / "old/sub").mkdir(parents=True)
+    (repository / "old/channels").mkdir()
+    (repository / "old/sub/C__e.yaml").write_text("event: C__e\navro: ../c.avsc\n")
+    (repository / "old/c.avsc").write_text(AVRO.replace("B__e", "C__e"))
+    (repository / "old/channels/D__chn.yaml").write_text(
+        "channel: D__chn\nmembers: [{event: C__e}]\n"
+    )
+    git(repository, "add", ".")
+    git(repository, "commit", "-m", "three")
+    git(repository, "mv", "old", "new")
+    now = load_definitions(Path("new"))
+    assert load_definitions_at("HEAD", Path("new"), now) == now
+    assert load_definitions_at("HEAD", Path("new")) == Definitions()
+
+
+@pytest.mark.parametrize("path", ["schemas", "schemas/Other.yaml"])
+def test_a_renamed_file_is_found_by_its_event_s_name(repository: Path, path: str) -> None:
+    move(repository, "mv schemas/A__e.yaml schemas/Other.yaml")
+    assert found_at_one(path)["A__e"] == "one:schemas/A__e.yaml"
+
+
+def test_a_file_that_moved_to_the_directory_is_found_and_others_are_not(repository: Path) -> None:
+    move(repository)
+    (repository / "billing").mkdir()
+    git(repository, "mv", "schemas/sub/B__e.yaml", "billing/B__e.yaml")
+    (repository / "billing/B__e.yaml").write_text(EVENT.format("B__e"))
+    assert found_at_one("billing") == {"B__e": "one:schemas/sub/B__e.yaml"}
+
+
+def test_what_is_still_there_was_copied_and_not_renamed(repository: Path) -> None:
+    move(repository)
+    (repository / "copies").mkdir()
+    (repository / "copies/A__e.yaml").write_text(EVENT.format("A__e"))
+    assert found_at_one("copies") == {}
+
+
+def test_a_moved_file_that_was_wrong_is_not_passed_over(repository: Path) -> None:
+    (repository / "schemas").mkdir()
+    (repository / "schemas/A__e.yaml").write_text("event: A__e\nfields: 7\n")
+    (repository / "schemas/Unrelated.yaml").write_text("event: 9\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-m", "three")
+    git(repository, "mv", "schemas", "definitions")
+    (repository / "definitions/Unrelated.yaml").unlink()
+    (repository / "definitions/A__e.yaml").write_text(EVENT.format("A__e"))
+    with pytest.raises(DefinitionsError, match=r"^HEAD:schemas/A__e.yaml:2:9: [^(]*$"):
+        load_definitions_at("HEAD", Path("definitions"), load_definitions(Path("definitions")))

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
         EventDefinition,
     )
 
-_CHANNELS = "channels"
+CHANNELS = "channels"
+"""The directory in which channels are defined."""
 _TYPES = "types"
 
 
@@ -102,13 +103,26 @@ def read_definitions(tree: FileTree, *, allow_empty: bool = False) -> Definition
     Raises:
         DefinitionsError: with every problem of every file, in file and line order.
     """
+    definitions, problems = read_readable(tree)
+    names = tree.names()
+    if not names or (names == [PROJECT_FILE] and not allow_empty):
+        hint = "`platform-events init` writes an example"
+        if names:
+            hint += ", and if all were removed, plan and apply delete them with --prune"
+        problems.append(Problem(tree.place, f"no event is defined here; {hint}"))
+    if problems:
+        raise DefinitionsError(in_order(problems))
+    return definitions
+
+
+def read_readable(tree: FileTree) -> tuple[Definitions, list[Problem]]:
+    """Return what can be read of the definitions in a tree, and every problem of the others."""
     loader = _Loader(tree)
     project = DEFAULT_PROJECT
     events: list[EventDefinition] = []
     channels: list[ChannelDefinition] = []
-    names = tree.names()
     # Channels last: they are checked with the events that they consist of.
-    for name in sorted(names, key=_is_in_channels):
+    for name in sorted(tree.names(), key=_is_in_channels):
         if name == PROJECT_FILE:
             project = loader.read_project() or project
         elif _is_in_channels(name):
@@ -120,22 +134,16 @@ def read_definitions(tree: FileTree, *, allow_empty: bool = False) -> Definition
             if event is not None:
                 events.append(event)
     loader.problems += _name_clashes(events, "event") + _name_clashes(channels, "channel")
-    if not names or (names == [PROJECT_FILE] and not allow_empty):
-        hint = "`platform-events init` writes an example"
-        if names:
-            hint += ", and if all were removed, plan and apply delete them with --prune"
-        loader.problems.append(Problem(tree.place, f"no event is defined here; {hint}"))
-    if loader.problems:
-        raise DefinitionsError(in_order(loader.problems))
-    return Definitions(
+    definitions = Definitions(
         project,
         {event.name: event for event in events},
         {channel.name: channel for channel in channels},
     )
+    return definitions, loader.problems
 
 
 def _is_in_channels(name: str) -> bool:
-    return name.startswith(f"{_CHANNELS}/")
+    return name.startswith(f"{CHANNELS}/")
 
 
 class _Loader:
@@ -194,13 +202,13 @@ class _Loader:
 
     def _explain_channel(self, name: str) -> str:
         place = self._tree.place
-        if place == self._tree.show(name) or PurePosixPath(place).name == _CHANNELS:
+        if place == self._tree.show(name) or PurePosixPath(place).name == CHANNELS:
             return (
                 "a channel is checked together with its members: give the directory above "
-                f"{_CHANNELS}/"
+                f"{CHANNELS}/"
             )
-        target = f"{_CHANNELS}/{PurePosixPath(name).name}"
-        return f"channels belong in the directory {_CHANNELS}/; move the file to {target}"
+        target = f"{CHANNELS}/{PurePosixPath(name).name}"
+        return f"channels belong in the directory {CHANNELS}/; move the file to {target}"
 
     def _read(
         self, name: str, parse: Callable[[str, Report], Node | None], report: Report

@@ -55,7 +55,7 @@ def check(path: Path, against: str | None, as_json: bool) -> None:
         from platform_events.cli.views.comparison import judge_changes
         from platform_events.files.revision import load_definitions_at
 
-        verdicts = judge_changes(load_definitions_at(reference, path), definitions)
+        verdicts = judge_changes(load_definitions_at(reference, path, definitions), definitions)
     if as_json:
         print_json(_document(definitions, against, verdicts))
     else:
@@ -64,7 +64,7 @@ def check(path: Path, against: str | None, as_json: bool) -> None:
     if breaking:
         raise BreakingChangeError(
             f"{', '.join(breaking)}: incompatible with {against}; undo the change, "
-            "or give what is changed a new name"
+            "or take one of the ways out above"
         )
 
 
