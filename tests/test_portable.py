@@ -28,6 +28,7 @@ from platform_events import (
     Settings,
 )
 from platform_events.errors import EventTooLargeError, Problem
+from platform_events.filters import FilterError
 from tests.support import KEYED, ORDER
 
 REPLAY_ID = ReplayId(bytes(8) + b"ab")
@@ -36,6 +37,7 @@ FAILED = PublishResult(
 )
 VALUES: dict[str, Any] = {
     "earliest": REPLAY_ID,
+    "error": FilterError("wrong", 0, 1),
     "problems": [Problem("a.yaml", "wrong", 1, 2, "fields", "x\n^"), Problem("b.yaml", "bad")],
     "refusals": ["A__e: first", "B__e: second"],
     "replay_id": REPLAY_ID,

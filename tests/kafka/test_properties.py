@@ -11,6 +11,7 @@ import confluent_kafka
 import pytest
 
 from platform_events.bus.bus import EventBus
+from platform_events.bus.values import PublishStatus
 from platform_events.errors import BrokerError, ConfigurationError
 from platform_events.kafka import connection
 from platform_events.kafka.admin import Admin
@@ -28,7 +29,7 @@ from platform_events.kafka.properties import (
 from platform_events.kafka.reader import TopicReader
 from platform_events.kafka.transactions import TransactionalProducer
 from platform_events.settings import Settings
-from tests.support import ORDER
+from tests.support import ORDER, wait_until
 
 PYTHON_ONLY = {"default.topic.config", "logger", "oauth_cb", "on_commit", "on_delivery"}
 
@@ -181,8 +182,10 @@ def test_a_callback_that_fails_ends_nothing(
     define(ORDER)
     kafka = {"stats_cb": fail, "statistics.interval.ms": 1}
     with EventBus(settings.model_copy(update={"kafka": kafka})) as bus:
-        while "no statistics today" not in caplog.text:
-            assert bus.submit("Order_Placed__e", {"order_id": "A"}).result(30).replay_id
+        bus.publishing()
+        wait_until(lambda: "no statistics today" in caplog.text, 60)
+        future = bus.submit("Order_Placed__e", {"order_id": "A"})
+        assert future.result().status is PublishStatus.PERSISTED
     assert "the callback stats_cb failed" in caplog.text
 
 

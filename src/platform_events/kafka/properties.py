@@ -116,7 +116,7 @@ ALIASES = {
 """Second names of properties that pass, with the first."""
 _OBSERVERS = ("stats_cb", "throttle_cb")
 
-_logger = logging.getLogger("platform_events.kafka")
+_logger = logging.getLogger("platform_events")
 
 
 def check_properties(properties: Mapping[str, Any]) -> dict[str, Any]:
