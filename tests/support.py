@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import random
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,10 @@ from platform_events.bus.bus import EventBus
 from platform_events.catalog.apply import apply, plan_options
 from platform_events.catalog.plan import Plan
 from platform_events.definitions.model import Definitions
+from platform_events.errors import LocalBrokerError
 from platform_events.files.loader import load_definitions
 from platform_events.kafka.admin import Admin
+from platform_events.kafka.local.network import reserve_port
 from platform_events.settings import Settings
 
 ORDER = """
@@ -59,12 +63,26 @@ def apply_texts(
     return apply(settings, definitions, plan_options(settings, **allow), retired_for=0.5)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+PATIENCE = 60.0
+"""Seconds that nothing takes unless it is broken, however busy the machine is."""
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Wait for something that happens elsewhere; fail if it does not."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
+
+
+def free_port() -> int:
+    """Return a port that stays free: no other test, embedded broker or client takes it."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 12_000 + 200 * (worker % 30)
+    for port in random.sample(range(first, first + 200), 200):
+        with suppress(LocalBrokerError), ExitStack() as reserved:
+            return reserve_port(reserved, port)
+    raise AssertionError("no port is free")
 
 
 def topic_of(settings: Settings, name: str) -> str:

@@ -123,7 +123,7 @@ class TestVerdicts:
                 return error.lost >= 20
             return False
 
-        wait_until(expired, 60)
+        wait_until(expired)
 
     def test_retention_overtakes_a_slow_subscriber(self, bus: EventBus, settings: Settings) -> None:
         # Random, so that compression does not let all of it be fetched beforehand.

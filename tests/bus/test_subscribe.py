@@ -178,7 +178,7 @@ class TestPartitions:
         with bus.subscribe(event) as live:
             apply_texts(settings, tmp_path / "three", one.replace(": 1", ": 3"),
                         project="probes", allow_growth=True)  # fmt: skip
-            wait_until(lambda: reached_all_partitions(bus, event, payloads[10:]), 40)
+            wait_until(lambda: reached_all_partitions(bus, event, payloads[10:]))
             expected = {payload["value"] for payload in payloads[10:]}
             seen: set[int] = set()
             while not seen >= expected:

@@ -31,12 +31,10 @@ from platform_events.channels.states import State
 from platform_events.channels.status import ChannelStatus, channel_statuses
 from platform_events.kafka.admin import Admin
 from platform_events.settings import Settings
-from tests.support import admin_client, topic_of, wait_until
+from tests.support import PATIENCE, admin_client, topic_of, wait_until
 
 Define: TypeAlias = Callable[..., None]
 """Applies definitions given as YAML texts: the fixture `define`."""
-LONG = 60.0
-"""Seconds that nothing here takes unless it is broken."""
 
 
 class RunningRouter:
@@ -52,7 +50,7 @@ class RunningRouter:
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(LONG)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
         if self._failure is not None:
             raise self._failure
@@ -109,7 +107,7 @@ def starts_of(settings: Settings, name: str, event: str) -> tuple[int, ...]:
     return next(feed.starts for feed in feeding.feeds if feed.event == event)
 
 
-def await_caught_up(settings: Settings, *names: str, seconds: float = LONG) -> None:
+def await_caught_up(settings: Settings, *names: str, seconds: float = PATIENCE) -> None:
     """Wait until everything that the members have now is judged."""
     for name in names:
         try:
@@ -169,7 +167,7 @@ def change_point(settings: Settings, name: str, definition: int) -> dict[int, li
                 ats[partition if partitions > 1 else 0] = checkpoint.at
         return [ats[number] for number in range(partitions)] if len(ats) == partitions else None
 
-    wait_until(lambda: known() is not None, LONG)
+    wait_until(lambda: known() is not None)
     ats = known()
     assert ats is not None
     return {definition: ats}
@@ -193,7 +191,7 @@ def log_ends(settings: Settings, topic: str) -> list[int]:
         found[:] = [ends[number] for number in range(count)]
         return count > 0
 
-    wait_until(ask, LONG)
+    wait_until(ask)
     return found
 
 

@@ -55,7 +55,7 @@ def test_a_filter_changes_at_one_position(
 
 
 def await_passed(settings: Settings, count: int) -> None:
-    wait_until(lambda: sum(one.passed for one in status_of(settings, NAME).members) > count, 40)
+    wait_until(lambda: sum(one.passed for one in status_of(settings, NAME).members) > count)
 
 
 def test_members_come_go_and_come_again(
@@ -159,14 +159,14 @@ class TestTopicsGone:
         start_router()
         await_caught_up(settings, NAME, self.OTHER)
         delete_topic(settings, "B__e")
-        wait_until(lambda: "B__e" in self.broken(settings, NAME), 40)
+        wait_until(lambda: "B__e" in self.broken(settings, NAME))
         assert "apply" in self.broken(settings, NAME)
         publish(bus, "A__e", range(5, 10))
         await_caught_up(settings, self.OTHER)
         assert self.broken(settings, self.OTHER) == ""
         first = read_topic(settings, topic_of(settings, NAME))[0]
         define(*documents)
-        wait_until(lambda: accepts(bus, "B__e"), 40)
+        wait_until(lambda: accepts(bus, "B__e"))
         publish(bus, "B__e", range(10, 15))
         await_caught_up(settings, NAME)
         check_channel(settings, self.OTHER, everything("A__e")).assert_none()
@@ -190,7 +190,7 @@ class TestTopicsGone:
         (before,) = read_topic(settings, topic_of(settings, NAME))
         delete_topic(settings, "B__e")
         define(*documents)
-        wait_until(lambda: accepts(bus, "B__e"), 40)
+        wait_until(lambda: accepts(bus, "B__e"))
         publish(bus, "B__e", range(100, 140))
         publish(bus, "A__e", range(3))
         await_caught_up(settings, NAME)
@@ -212,7 +212,7 @@ class TestTopicsGone:
         start_router()
         await_caught_up(settings, NAME, self.OTHER)
         delete_topic(settings, NAME)
-        wait_until(lambda: "apply" in self.broken(settings, NAME), 20)
+        wait_until(lambda: "apply" in self.broken(settings, NAME))
         publish(bus, "A__e", range(5, 10))
         await_caught_up(settings, self.OTHER)
         define(*documents)

@@ -64,13 +64,13 @@ def test_partitions_that_somebody_added_by_hand_are_noticed(
         "Keyed__e has 5 partitions, and Wide__chn was applied with 3 partitions; "
         "run platform-events plan"
     )
-    wait_until(lambda: details() == {expected}, 40)
+    wait_until(lambda: details() == {expected})
 
     def reaches_the_new_partitions() -> bool:
         publish(bus, "Keyed__e", range(100, 140))
         with Admin(settings) as admin:
             return all(admin.log_ends(topic_of(settings, "Keyed__e"), 5))
 
-    wait_until(reaches_the_new_partitions, 40)
+    wait_until(reaches_the_new_partitions)
     await_caught_up(settings, NAME)
     check_channel(settings, NAME, everything("Keyed__e")).assert_none()

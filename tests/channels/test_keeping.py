@@ -64,10 +64,10 @@ def test_an_idle_channel_commits_all_its_positions_now_and_then(
         assert positions(settings, name) == {}
     keep_often(monkeypatch)
     for name in (NAME, WIDE):
-        wait_until(lambda name=name: positions(settings, name) == before[name], 30)  # type: ignore[misc]
+        wait_until(lambda name=name: positions(settings, name) == before[name])  # type: ignore[misc]
     # Again, and not only once.
     forget_positions(settings, NAME)
-    wait_until(lambda: positions(settings, NAME) == before[NAME], 30)
+    wait_until(lambda: positions(settings, NAME) == before[NAME])
 
 
 def test_a_channel_with_one_busy_member_commits_those_of_the_silent_ones_too(

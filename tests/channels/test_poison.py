@@ -165,7 +165,7 @@ def test_a_record_that_only_the_member_can_hold_is_dead_lettered_without_what_is
     assert producer.flush(20) == 0
     publish(bus, "A__e", [2])
     start_router()
-    await_caught_up(settings, "All__chn", seconds=20)
+    await_caught_up(settings, "All__chn")
     (rows,) = read_topic(settings, topic_of(settings, "All__chn"))
     assert len(rows) == 2
     (buried,) = dead_letters(settings, "All__chn")
@@ -204,7 +204,7 @@ def test_a_record_that_the_broker_refuses_is_found(
     put(bus, "A__e", *sizes)
     configure(settings, topic_of(settings, "All__chn"), max_message_bytes=LIMIT)
     start_router()
-    await_caught_up(settings, "All__chn", seconds=40)
+    await_caught_up(settings, "All__chn")
     stay = Stay("A__e", [Period(1, refused_by_the_channel(settings))])
     check_channel(settings, "All__chn", [stay]).assert_none()
     letters = dead_letters(settings, "All__chn")
@@ -228,7 +228,7 @@ def test_another_record_that_is_refused_right_after_the_first_is_found_too(
     put(bus, "A__e", 20, 60_000)
     put(bus, "B__e", 30, 70_000, 40)
     put(bus, "A__e", 50)
-    await_caught_up(settings, "All__chn", seconds=40)
+    await_caught_up(settings, "All__chn")
     verdict_ = refused_by_the_channel(settings)
     stays = [Stay(name, [Period(1, verdict_)]) for name in ("A__e", "B__e")]
     check_channel(settings, "All__chn", stays).assert_none()

@@ -62,7 +62,7 @@ def catch_within_a_transaction(settings: Settings, router: RouterProcess) -> Non
         router.resume()
         return False
 
-    wait_until(is_caught, 40)
+    wait_until(is_caught)
 
 
 def test_what_a_killed_router_left_open_is_done_again_once(
@@ -84,7 +84,7 @@ def test_a_stopped_router_that_goes_on_doubles_nothing(
         first = fleet.start()
         catch_within_a_transaction(settings, first)
         second = fleet.start()
-        wait_until(lambda: is_led_by(settings, second), 40)
+        wait_until(lambda: is_led_by(settings, second))
         first.resume()
         await_more(settings, NAME, 500)
     assert assert_exactly_once(settings) == BACKLOG + publisher.count

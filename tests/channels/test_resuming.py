@@ -106,7 +106,7 @@ def test_records_of_other_software_in_the_channel_do_not_confuse_the_search(
     forget_positions(settings, NAME)
     publish(bus, "A__e", range(5, 8))
     start_router()
-    await_caught_up(settings, NAME, seconds=20)
+    await_caught_up(settings, NAME)
     findings = check_channel(settings, NAME, everything("A__e"))
     assert len(findings.foreign) == 9
     findings.foreign = []
@@ -231,5 +231,5 @@ def test_an_unreadable_catalog_record_does_not_stop_channels(
 
     looked_by = time.monotonic() + 6.5
     wait_until(publish_past_the_look)
-    wait_until(lambda: rows_of(settings) >= produced, 20)
+    wait_until(lambda: rows_of(settings) >= produced)
     assert router.leads(NAME)

@@ -259,11 +259,11 @@ class TestRouters:
 
         with publishing(bus, ["A__e"], random.Random(7), pause=0.1) as publisher:
             wait_until(lambda: any(first.leads(name) for name in names))
-            wait_until(lambda: any(second.leads(name) for name in names), 40)
+            wait_until(lambda: any(second.leads(name) for name in names))
             first.stop()
-            wait_until(lambda: all(second.leads(name) for name in names), 40)
+            wait_until(lambda: all(second.leads(name) for name in names))
             third = start_router()
-            wait_until(lambda: any(third.leads(name) for name in names), 40)
+            wait_until(lambda: any(third.leads(name) for name in names))
         await_caught_up(settings, *names)
         for name in names:
             findings = check_channel(settings, name, everything("A__e"))

@@ -147,7 +147,7 @@ def test_who_lags_too_far_is_let_go_and_holds_nobody(
         seen += len(offsets(quick))
         return seen > most + 100
 
-    wait_until(step, 40)
+    wait_until(step)
     wait_until(lambda: slow.ended != "")
     assert quick.ended == ""
     kept = offsets(slow)

@@ -7,12 +7,11 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
-from platform_events.kafka.local.network import reserve_port
+from tests.support import free_port
 
 if TYPE_CHECKING:
     import signal
@@ -118,9 +117,8 @@ def start(directory: Path) -> Iterator[StartProgram]:
 
 @pytest.fixture
 def port() -> str:
-    """A port that is free now."""
-    with ExitStack() as reserved:
-        return str(reserve_port(reserved))
+    """A port that is free."""
+    return str(free_port())
 
 
 def _is_alive(pid: int) -> bool:

@@ -199,7 +199,7 @@ def use_router(cluster: Cluster, _: Path) -> None:
         return all(end > old for end, old in zip(cluster.channel_ends(), before, strict=True))
 
     with routing(cluster.settings("router")) as complaints:
-        wait_until(lambda: bool(complaints) or has_routed(), 30)
+        wait_until(lambda: bool(complaints) or has_routed())
     if complaints:
         raise AuthorizationError(complaints[0])
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_DEADLINE_SECONDS = 30.0
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def eventually() -> Callable[[Callable[[], bool], str], None]:
     """Wait until a condition holds; fail with the given text if it never does."""
 
     def wait(condition: Callable[[], bool], otherwise: str) -> None:
-        deadline = time.monotonic() + _DEADLINE_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while not condition():
             if time.monotonic() > deadline:
                 pytest.fail(otherwise)

@@ -33,7 +33,7 @@ from platform_events.kafka.local import LocalKafka
 from platform_events.kafka.local.artifacts import find_runtime
 from platform_events.kafka.local.network import BrokerProbe
 from platform_events.settings import Settings
-from tests.support import wait_until
+from tests.support import free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,12 +87,6 @@ def read_first(kafka: LocalKafka, topic: str) -> bytes | None:
         return None if message is None or message.error() else message.value()
     finally:
         consumer.close()
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
