@@ -6,6 +6,7 @@ import pytest
 
 from platform_events.bus.bus import EventBus
 from platform_events.catalog.positions import Checkpoint
+from platform_events.errors import CatalogCorruptError
 from platform_events.settings import Settings
 from tests.channels.checking import check_channel, everything
 from tests.channels.routing import (
@@ -20,7 +21,7 @@ from tests.channels.routing import (
     status_of,
 )
 from tests.channels.samples import KEYED, NAME, A, B, channel
-from tests.support import delete_topic
+from tests.support import delete_topic, produce_to, wait_until
 
 
 def test_members_go_on_where_they_were(
@@ -34,6 +35,28 @@ def test_members_go_on_where_they_were(
     define(*routed)
     publish(bus, "A__e", range(10, 20))
     start_router()
+    await_caught_up(settings, NAME)
+    stays = everything("A__e", "B__e")
+    check_channel(settings, NAME, stays, {2: [20]}).assert_none()
+
+
+@pytest.mark.parametrize("record", [b"junk", b'{"version": 99}'])
+def test_a_channel_whose_record_alone_is_unreadable_waits_and_goes_on(
+    settings: Settings,
+    bus: EventBus,
+    define: Define,
+    start_router: StartRouter,
+    routed: tuple[str, ...],
+    record: bytes,
+) -> None:
+    router = start_router()
+    wait_until(lambda: router.leads(NAME))
+    produce_to(settings, settings.namespace.catalog, f"channel/{NAME}".encode(), record)
+    bus.catalog.refresh()
+    with pytest.raises(CatalogCorruptError, match=f"apply the definition of {NAME} again"):
+        bus.subscribe(NAME)
+    publish(bus, "A__e", range(10, 20))
+    define(*routed)
     await_caught_up(settings, NAME)
     stays = everything("A__e", "B__e")
     check_channel(settings, NAME, stays, {2: [20]}).assert_none()

@@ -49,10 +49,9 @@ def judge_schema(
     are compared with each version since the last break that was accepted.
     """
     schema = definition.schema
-    known = state.find_schema(schema.id)
     refusals = [
         explain_reinterpretation(change, _place(definition, change))
-        for change in (find_changes(known, schema) if known is not None else ())
+        for change in _compare(state.find_schema(schema.id), schema) or ()
     ]
     before = entry.active if entry is not None else None
     if entry is None or not isinstance(before, EventDefinition):
@@ -115,11 +114,7 @@ def _find_all_changes(
         is_present = schema_id == before.schema.id
         if schema_id == schema.id:
             continue
-        version = before.schema if is_present else state.find_schema(schema_id)
-        try:
-            changes = find_changes(version, schema) if version is not None else None
-        except (ValueError, CatalogCorruptError):
-            changes = None
+        changes = _compare(before.schema if is_present else state.find_schema(schema_id), schema)
         if changes is None:
             details.append(f"note: schema {schema_id} is unreadable, so it is not compared with it")
             continue
@@ -131,6 +126,16 @@ def _find_all_changes(
                 yield replace(change, note="; ".join(filter(None, (change.note, earlier))))
             if change.breaks:
                 seen.add((change.path, change.after))
+
+
+def _compare(version: Schema | None, schema: Schema) -> list[SchemaChange] | None:
+    """Return what changes since a version of the catalog; None if that is unreadable here."""
+    if version is None:
+        return None
+    try:
+        return find_changes(version, schema) if version != schema else []
+    except (ValueError, CatalogCorruptError):
+        return None
 
 
 def _place(definition: EventDefinition, change: SchemaChange) -> str:
