@@ -130,7 +130,7 @@ def _defines(path: Path, name: str) -> bool:
 def _root_of(file: str, every: Collection[str], present: str) -> str:
     """Return the directory of definitions to which a file belonged.
 
-    It has a project's file, or stands above `channels`, or above what the file's path has in common
+    It has a project's file, or is above `channels`, or above what the file's path has in common
     with the `present` one.
     """
     for folder in _parents(file):
