@@ -142,7 +142,7 @@ def _check_leaf(node: Node, leaf: Leaf, report: Report) -> None:
         return
     match leaf.kind:
         case "enum":
-            check_symbol(node, leaf.symbols, report)
+            check_symbol(node, leaf.indexes, report)
         case "float" | "double":
             _check_floating(node, leaf.kind, report)
         case "decimal":

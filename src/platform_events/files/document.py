@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from platform_events.errors import Problem
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1 << 20
 """Size of a definition file at most."""
-MAX_DEPTH = 100
-"""Levels of lists and mappings at most."""
+MAX_DEPTH = 200
+"""Levels of lists and mappings at most: three for each level of types that payloads may have."""
+MAX_PROBLEMS = 100
+"""Problems of one file at most: each may have taken a search for what was meant."""
 MAX_NODES = 20_000
 """Values in a file at most; what an alias stands for counts each time."""
 
@@ -70,8 +72,16 @@ class Node:
         return "a mapping"
 
 
+class TooManyProblemsError(Exception):
+    """The reading of a file ends; its last problem says why."""
+
+
 class Report:
-    """Collects the problems of one file."""
+    """Collects the problems of one file.
+
+    Raises:
+        TooManyProblemsError: by each method that adds a problem, once there are `MAX_PROBLEMS`.
+    """
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -81,23 +91,30 @@ class Report:
 
     def add(self, node: Node, message: str) -> None:
         """Add a problem of a value."""
-        self.problems.append(Problem(self.file, message, *node.mark, node.path))
+        self._add(Problem(self.file, message, *node.mark, node.path))
 
     def add_key(self, node: Node, message: str) -> None:
         """Add a problem of an entry's key."""
-        self.problems.append(Problem(self.file, message, *(node.key or node.mark), node.path))
+        self._add(Problem(self.file, message, *(node.key or node.mark), node.path))
 
     def add_at(self, mark: Mark, message: str, path: str = "") -> None:
         """Add a problem of a place that has no value."""
-        self.problems.append(Problem(self.file, message, *mark, path))
+        self._add(Problem(self.file, message, *mark, path))
 
     def add_excerpt(self, node: Node, mark: Mark, message: str, excerpt: str) -> None:
         """Add a problem of a part of a text value, with the line that it is on."""
-        self.problems.append(Problem(self.file, message, *mark, node.path, excerpt))
+        self._add(Problem(self.file, message, *mark, node.path, excerpt))
 
     def add_file(self, message: str) -> None:
         """Add a problem of the file as a whole."""
-        self.problems.append(Problem(self.file, message))
+        self._add(Problem(self.file, message))
+
+    def _add(self, problem: Problem) -> None:
+        if len(self.problems) == MAX_PROBLEMS:
+            message = f"reading ends after {MAX_PROBLEMS} problems; mend those first"
+            self.problems.append(replace(problem, message=message, excerpt=""))
+            raise TooManyProblemsError
+        self.problems.append(problem)
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:

@@ -16,13 +16,14 @@ Hidden files and directories are left alone.
 from __future__ import annotations
 
 import posixpath
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from platform_events.definitions.model import DEFAULT_PROJECT, Definitions
 from platform_events.errors import DefinitionsError, Problem, UsageError
 from platform_events.files.channel_file import KnownEvents, read_channel
-from platform_events.files.document import Node, Report, decode_text, in_order
+from platform_events.files.document import Node, Report, TooManyProblemsError, decode_text, in_order
 from platform_events.files.event_file import read_event, read_project
 from platform_events.files.json_document import read_json
 from platform_events.files.sources import (
@@ -156,7 +157,9 @@ class _Loader:
     def read_project(self) -> str | None:
         report = Report(self._tree.show(PROJECT_FILE))
         root = self._read(PROJECT_FILE, read_yaml, report)
-        project = read_project(root, report) if root else None
+        project = None
+        with suppress(TooManyProblemsError):
+            project = read_project(root, report) if root else None
         self.problems += report.problems
         return project
 
@@ -176,9 +179,10 @@ class _Loader:
             if channel is not None and root.get("event") is None:
                 report.add_key(channel, self._explain_channel(name))
             else:
-                event = read_event(
-                    root, report, lambda path: self._open_avro(name, path, report, avro_reports)
-                )
+                with suppress(TooManyProblemsError):
+                    event = read_event(
+                        root, report, lambda path: self._open_avro(name, path, report, avro_reports)
+                    )
         else:
             self._complete = False
         for part in (report, *avro_reports):
@@ -191,7 +195,10 @@ class _Loader:
         if root := self._read(name, read_yaml, report):
             self._note_name(root)
             known = {event.name: event for event in events}
-            channel = read_channel(root, report, KnownEvents(known, self._names, self._complete))
+            with suppress(TooManyProblemsError):
+                channel = read_channel(
+                    root, report, KnownEvents(known, self._names, self._complete)
+                )
         self.problems += report.problems
         return channel
 
@@ -219,7 +226,10 @@ class _Loader:
             report.add_file(str(error))
             return None
         text = decode_text(data, report)
-        return None if text is None else parse(text, report)
+        try:
+            return None if text is None else parse(text, report)
+        except TooManyProblemsError:
+            return None
 
     def _open_avro(
         self, name: str, path: Node, report: Report, reports: list[Report]

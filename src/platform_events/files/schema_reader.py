@@ -40,6 +40,7 @@ from platform_events.payloads.type_names import (
     namespace_of,
     reference,
 )
+from platform_events.payloads.types import MAX_DEPTH, TOO_DEEP
 from platform_events.wording import suggest
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class SchemaReader:
         self._faulty: set[str] = set()
         self._open: list[str] = []
         """Records whose fields are being read."""
+        self._depth = 0
+        """Types around the one that is being read, apart from the outermost record."""
         self.defaults: dict[tuple[str, str], Node] = {}
         """Defaults to check once all types are known, by full record name and field name."""
         self._fields: dict[tuple[str, str], Mark] = {}
@@ -197,6 +200,16 @@ class SchemaReader:
 
     def read_type(self, node: Node, namespace: str) -> Avro | None:
         """Read a type inside `namespace`; None if it has a problem, which is in the report."""
+        self._depth += 1
+        if self._depth >= MAX_DEPTH:
+            self._report.add(node, TOO_DEEP)
+            avro = None
+        else:
+            avro = self._read_type(node, namespace)
+        self._depth -= 1
+        return avro
+
+    def _read_type(self, node: Node, namespace: str) -> Avro | None:
         match node.value:
             case str() as word:
                 return self._by_name(node, word, namespace)

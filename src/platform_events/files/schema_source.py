@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from platform_events.definitions.schema import Schema
 from platform_events.errors import DefinitionsError
 from platform_events.files.default_values import check_default
-from platform_events.files.document import Report, in_order
+from platform_events.files.document import Report, TooManyProblemsError, in_order
 from platform_events.files.json_document import read_json
 from platform_events.files.schema_reader import SchemaReader
 from platform_events.payloads.types import (
@@ -28,8 +29,10 @@ def parse_schema(source: str | dict[str, Any]) -> Schema:
         DefinitionsError: it is not an Avro schema that events can have; with every problem.
     """
     report = Report("schema")
-    node = read_json(source if isinstance(source, str) else _dump(source, report), report)
-    read = read_root(node, report) if node is not None else None
+    read = None
+    with suppress(TooManyProblemsError):
+        node = read_json(source if isinstance(source, str) else _dump(source, report), report)
+        read = read_root(node, report) if node is not None else None
     if read is None or report.problems:
         raise DefinitionsError(in_order(report.problems))
     return Schema.from_normal(read[0])

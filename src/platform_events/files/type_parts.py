@@ -16,9 +16,11 @@ from platform_events.files.notation import (
 from platform_events.payloads.kinds import LOGICAL_TYPES, PRIMITIVES
 from platform_events.payloads.type_names import NAME
 from platform_events.payloads.types import MAX_PRECISION
-from platform_events.wording import one_of, shown, suggest
+from platform_events.wording import listed, one_of, shown, suggest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from platform_events.files.document import Node, Report
 
 NAME_RULE = "letters, digits and _, not beginning with a digit"
@@ -32,7 +34,7 @@ def read_symbols(node: Node, report: Report) -> dict[str, Any] | None:
     if symbols is None or not isinstance(symbols.value, tuple) or not symbols.value:
         report.add(symbols or node, "an enum needs symbols: a list such as [OPEN, CLOSED]")
         return None
-    words: list[str] = []
+    words: dict[str, None] = {}
     for item in symbols.value:
         if not isinstance(item.value, str) or not _SYMBOL.fullmatch(item.value):
             quote = "" if isinstance(item.value, str) else "; put it in quotes"
@@ -40,8 +42,8 @@ def read_symbols(node: Node, report: Report) -> dict[str, Any] | None:
         elif item.value in words:
             report.add(item, f"the symbol {item.value} is repeated")
         else:
-            words.append(item.value)
-    body: dict[str, Any] = {"symbols": words}
+            words[item.value] = None
+    body: dict[str, Any] = {"symbols": list(words)}
     default = node.get("default")
     if default is not None:
         check_symbol(default, words, report)
@@ -49,11 +51,11 @@ def read_symbols(node: Node, report: Report) -> dict[str, Any] | None:
     return body if len(words) == len(symbols.value) else None
 
 
-def check_symbol(node: Node, symbols: list[str] | tuple[str, ...], report: Report) -> None:
-    """Report a value that is not one of an enum's symbols."""
-    if node.value not in symbols:
+def check_symbol(node: Node, symbols: Mapping[str, object], report: Report) -> None:
+    """Report a value that is not one of an enum's symbols, which are the keys."""
+    if not isinstance(node.value, str) or node.value not in symbols:
         guess = suggest(node.value, symbols) if isinstance(node.value, str) else ""
-        guess = guess or f"; they are {shown(', '.join(symbols))}"
+        guess = guess or f"; they are {shown(listed(list(symbols)))}"
         report.add(node, f"{node.describe()} is not one of the symbols{guess}")
 
 

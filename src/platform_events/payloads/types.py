@@ -29,7 +29,7 @@ _STORED_AS_BYTES = frozenset({"bytes", "fixed", "decimal"})
 _NAME = re.compile(NAME)
 _FULL_NAME = re.compile(FULL_NAME)
 _SMALLEST = {"null": 0, "float": 4, "double": 8}
-_TOO_DEEP = f"types are nested deeper than {MAX_DEPTH} levels"
+TOO_DEEP = f"types are nested deeper than {MAX_DEPTH} levels"
 _PARSED_BY_LIBRARY = "__fastavro_parsed"
 """Key of a schema as `fastavro.parse_schema` returns it."""
 
@@ -185,11 +185,11 @@ def parse_record(schema: Mapping[str, Any] | Record) -> Record:
     try:
         parsed = _Parser(only_full_names=_PARSED_BY_LIBRARY in schema).parse(schema, "")
     except RecursionError:
-        raise ValueError(_TOO_DEEP) from None
+        raise ValueError(TOO_DEEP) from None
     if not isinstance(parsed, Record):
         raise ValueError("the schema of a payload is a record")  # noqa: TRY004
     if parsed.height > MAX_DEPTH:
-        raise ValueError(_TOO_DEEP)
+        raise ValueError(TOO_DEEP)
     return parsed
 
 
