@@ -57,6 +57,8 @@ BAD_LINES = {
     b'{"order_id":"A","amount":-Infinity}': ("INVALID_JSON", '"-Infinity"'),
     b'{"order_id":"A","amount":1e999}': ("INVALID_JSON", "does not fit"),
     b'{"order_id":"A","amount":' + b"1" * 5000 + b"}": ("INVALID_JSON", "too many digits"),
+    b'{"order_id":"A","amount":1,"order_id":"B"}': ("INVALID_JSON", "'order_id' is repeated"),
+    b'{"order_id":"A","\\u006frder_id":"A"}': ("INVALID_JSON", "'order_id' is repeated"),
     b"[" * 100_000: ("INVALID_JSON", "nested too deeply"),
     b'["order_id"]': ("INVALID_PAYLOAD", "not an array"),
     b"null": ("INVALID_PAYLOAD", "not a single value"),

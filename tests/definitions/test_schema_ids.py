@@ -208,6 +208,12 @@ def test_a_guid_has_16_bytes() -> None:
             record(field({"type": "record", "name": "A__e", "fields": []})),
             "A__e is already defined on line 1",
         ),
+        (
+            record(
+                field({"type": "fixed", "name": "F", "size": 1}), field({"type": "F", "x": 1}, "b")
+            ),
+            "fields[1].type.x: F is only referred to here; write x where it is defined",
+        ),
         (record(field("A__e")), "recursive types are not supported: A__e would contain itself"),
         (record(field({"type": "array", "items": "null"})), "the items of an array take no bytes"),
     ],

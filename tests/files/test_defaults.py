@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from platform_events.payloads.kinds import LOGICAL_TYPES, WHOLE_NUMBERS
 from tests.files.reading import field, problems_of_field
 
 RECORD = "{type: record, name: R, fields: [{name: x, type: int}, {name: y, type: int, default: 1}]}"
@@ -48,6 +49,18 @@ def logical(base: str, name: str) -> str:
 )
 def test_a_default_that_fits_is_kept(avro: str, default: str) -> None:
     assert "default" in field(f"{{name: a, type: {avro}, default: {default}}}")
+
+
+@pytest.mark.parametrize("kind", WHOLE_NUMBERS)
+def test_whole_numbers_fit_up_to_the_ends_that_are_told(kind: str) -> None:
+    base = LOGICAL_TYPES[kind].bases[0] if kind in LOGICAL_TYPES else kind
+    avro = logical(base, kind) if kind in LOGICAL_TYPES else kind
+    least, greatest = WHOLE_NUMBERS[kind]
+    for number in (least, greatest):
+        assert field(f"{{name: a, type: {avro}, default: {number}}}")["default"] == number
+    for number in (least - 1, greatest + 1):
+        (problem,) = problems_of_field(f"{{name: a, type: {avro}, default: {number}}}")
+        assert f"from {least} to {greatest}, not the number {number}" in problem
 
 
 @pytest.mark.parametrize(

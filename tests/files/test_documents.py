@@ -166,6 +166,11 @@ def test_yaml_that_cannot_be_read_is_one_problem(text: str, problem: str) -> Non
         ("[" + "9" * 5000 + "]", "f:1:2: not valid JSON: "),
         ("[" + "1," * 21_000 + "1]", "f:1:40000: the file has more than 20,000 values"),
         ("{'a': 1}", "f:1:2: not valid JSON: a key in double quotes is missing here"),
+        ('// of orders\n{"a": 1}', "f:1:1: JSON has no comments; remove it, or write what it says"),
+        ('{"a": 1, // Cents.\n "b": 2}', "f:1:10: JSON has no comments"),
+        ('{"a": 1 /* Cents. */}', "f:1:9: JSON has no comments"),
+        ('{"a": # Cents.\n 1}', "f:1:7: JSON has no comments"),
+        ('{"a": 1}\n// end', "f:2:1: JSON has no comments"),
     ],
 )
 def test_json_that_cannot_be_read_is_one_problem(text: str, problem: str) -> None:

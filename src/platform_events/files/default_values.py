@@ -1,7 +1,8 @@
-"""Check that a field's default fits its type, in the notation of Avro's schemas.
+"""Check that a field's default fits its type, and say in the words of files what would.
 
-Avro 1.12, Complex Types, Records: a union's default fits its first branch; bytes, fixed and
-decimals are text whose code points are the bytes; dates and times are numbers.
+Whether a single value fits is for `payloads.json_values.read_default` to say, which also reads the
+defaults that are used. What Avro 1.12 allows beyond that is refused, for whoever reads the schemas
+with other libraries: most take a union's default only for its first branch.
 """
 
 from __future__ import annotations
@@ -9,59 +10,82 @@ from __future__ import annotations
 import math
 import re
 import struct
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from platform_events.errors import PayloadError
 from platform_events.files.type_parts import check_symbol
-from platform_events.payloads.kinds import LOGICAL_TYPES
+from platform_events.payloads.json_values import read_default
+from platform_events.payloads.kinds import LOGICAL_TYPES, WHOLE_NUMBERS
 from platform_events.payloads.types import (
     Array,
     AvroType,
+    Field,
     Leaf,
     Map,
     Record,
     Union,
     kind_in_json,
 )
+from platform_events.payloads.values import MisfitError, decimal_writer, json_kind
+from platform_events.wording import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from platform_events.files.document import Node, Report
 
-_DAY = 86_400
-_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
-"""0001-01-01 and 9999-12-31, which Python's dates reach."""
+MAX_VALUES = 10_000
+"""Values that a default may stand for, those of fields that it leaves out included."""
 
-
-def _seconds(unit: int) -> tuple[int, int]:
-    return _FIRST_DAY * _DAY * unit, (_LAST_DAY + 1) * _DAY * unit - 1
-
-
-_RANGES = {
-    "int": (-(1 << 31), (1 << 31) - 1),
-    "long": (-(1 << 63), (1 << 63) - 1),
-    "date": (_FIRST_DAY, _LAST_DAY),
-    "time-millis": (0, _DAY * 1_000 - 1),
-    "time-micros": (0, _DAY * 1_000_000 - 1),
-    "timestamp-millis": _seconds(1_000),
-    "timestamp-micros": _seconds(1_000_000),
-    "local-timestamp-millis": _seconds(1_000),
-    "local-timestamp-micros": _seconds(1_000_000),
+_EXPECTED = {
+    "null": "null",
+    "boolean": "true or false",
+    "string": "text (in quotes)",
+    "uuid": "a UUID of the form 8-4-4-4-12",
 }
-_UUID = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-_SIMPLE: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "null": (lambda value: value is None, "null"),
-    "boolean": (lambda value: isinstance(value, bool), "true or false"),
-    "string": (lambda value: isinstance(value, str), "text (in quotes)"),
-    "uuid": (
-        lambda value: isinstance(value, str) and _UUID.fullmatch(value) is not None,
-        "a UUID of the form 8-4-4-4-12",
-    ),
-}
-"""Whether a value fits, and what would."""
+_LAYOUTS = {"float": struct.Struct("<f"), "double": struct.Struct("<d")}
 _NUMBER_TEXT = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?")
-_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+
+
+class DefaultSizes:
+    """How many values the defaults of one schema stand for."""
+
+    def __init__(self) -> None:
+        self._fields: dict[tuple[Record, str], int] = {}
+
+    def check(self, node: Node, record: Record, field: Field, report: Report) -> None:
+        """Report a field's default that stands for too many values."""
+        size = self._size_of_field(record, field)
+        if size > MAX_VALUES:
+            report.add(
+                node,
+                f"the default stands for {size:,} values, with the defaults of fields that it "
+                f"leaves out; at most {MAX_VALUES:,} are allowed",
+            )
+
+    def _size_of_field(self, record: Record, field: Field) -> int:
+        # Each field is counted once, however many ways lead to it: they can be as many as 2**63.
+        key = (record, field.name)
+        if key not in self._fields:
+            self._fields[key] = self._size(field.type, field.default)
+        return self._fields[key]
+
+    def _size(self, avro_type: AvroType, value: Any) -> int:
+        match avro_type, value:
+            case Array(items=part), list():
+                return 1 + sum(self._size(part, item) for item in value)
+            case Map(values=part), dict():
+                return 1 + sum(self._size(part, item) for item in value.values())
+            case Record(fields=fields), dict():
+                return 1 + sum(
+                    self._size(field.type, value[field.name])
+                    if field.name in value
+                    else self._size_of_field(avro_type, field)
+                    for field in fields
+                )
+            case Union(), _:
+                branch = avro_type.branch_of(json_kind(value))
+                return 1 if branch is None else self._size(branch, value)
+        return 1
 
 
 def check_default(node: Node, avro_type: AvroType, report: Report) -> None:
@@ -93,7 +117,7 @@ def _refuse(node: Node, expected: str, report: Report) -> None:
 
 def _check_union(node: Node, union: Union, report: Report) -> None:
     first = union.branches[0]
-    kind = _json_kind(node)
+    kind = json_kind(node.value)
     if kind == kind_in_json(first) or union.branch_of(kind) is None:
         check_default(node, first, report)
     else:
@@ -102,21 +126,6 @@ def _check_union(node: Node, union: Union, report: Report) -> None:
             f"the default of a union must fit its first branch, and {node.describe()} does not; "
             "put the branch for it first",
         )
-
-
-def _json_kind(node: Node) -> str:
-    match node.value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case int() | float():
-            return "number"
-        case str():
-            return "string"
-        case tuple():
-            return "array"
-    return "object"
 
 
 def _check_record(node: Node, record: Record, report: Report) -> None:
@@ -135,81 +144,56 @@ def _check_record(node: Node, record: Record, report: Report) -> None:
 
 
 def _check_leaf(node: Node, leaf: Leaf, report: Report) -> None:
-    if leaf.kind in _SIMPLE:
-        fits, expected = _SIMPLE[leaf.kind]
-        if not fits(node.value):
-            _refuse(node, expected, report)
-        return
-    match leaf.kind:
-        case "enum":
-            check_symbol(node, leaf.indexes, report)
-        case "float" | "double":
-            _check_floating(node, leaf.kind, report)
-        case "decimal":
-            _check_decimal(node, leaf, report)
-        case "bytes" | "fixed":
-            _read_bytes(node, leaf, report)
-        case _:
-            _check_whole(node, leaf.kind, report)
+    meant = node.value
+    if leaf.kind == "enum":
+        check_symbol(node, leaf.indexes, report)
+    elif leaf.kind == "decimal" and (not isinstance(meant, str) or _NUMBER_TEXT.fullmatch(meant)):
+        # Text that reads as a number is that only by chance as bytes: 12.50 would be 825,372,976.
+        right = _decimal_bytes(meant, leaf)
+        hint = f': write "{right}" for {cut(str(meant))}' if right else ""
+        report.add(node, f"must be the decimal's unscaled value as bytes{hint}")
+    else:
+        try:
+            read_default(leaf, meant)
+        except PayloadError:
+            _refuse(node, _expected(leaf, meant), report)
 
 
-def _check_whole(node: Node, kind: str, report: Report) -> None:
-    low, high = _RANGES[kind]
-    unit = f" ({LOGICAL_TYPES[kind].meaning})" if kind in LOGICAL_TYPES else ""
-    if type(node.value) is not int or not low <= node.value <= high:
-        _refuse(node, f"a whole number{unit} from {low} to {high}", report)
+def _expected(leaf: Leaf, value: Any) -> str:
+    """Say what would fit instead of a value."""
+    kind = leaf.kind
+    if kind in WHOLE_NUMBERS:
+        low, high = WHOLE_NUMBERS[kind]
+        unit = f" ({LOGICAL_TYPES[kind].meaning})" if kind in LOGICAL_TYPES else ""
+        return f"a whole number{unit} from {low} to {high}"
+    if kind in _LAYOUTS:
+        return _expected_floating(kind, value)
+    is_bytes = isinstance(value, str) and max(value, default="") <= "\xff"
+    if kind == "decimal" and is_bytes and len(value) == (leaf.size or len(value)):
+        return f"an unscaled value of 1 to {leaf.precision} digits, as bytes"
+    length = f"{leaf.size} characters" if leaf.size else "characters"
+    return _EXPECTED.get(kind) or f"text of {length} up to U+00FF, one for each byte"
 
 
-def _check_floating(node: Node, kind: str, report: Report) -> None:
-    layout = struct.Struct("<f" if kind == "float" else "<d")
-    value = node.value
-    if type(value) not in {int, float} or not isinstance(value, int | float):
-        _refuse(node, "a number", report)
-        return
+def _expected_floating(kind: str, value: Any) -> str:
+    if type(value) not in {int, float}:
+        return "a number"
     try:
-        (stored,) = layout.unpack(layout.pack(value))
+        (stored,) = _LAYOUTS[kind].unpack(_LAYOUTS[kind].pack(value))
     except (OverflowError, struct.error):
         stored = math.inf
     if not math.isfinite(stored):
-        _refuse(node, f"a finite number in the range of {kind}", report)
-    elif type(value) is int and stored != value:
-        _refuse(node, f"a number that {kind} holds exactly, such as {stored:.0f}", report)
+        return f"a finite number in the range of {kind}"
+    return f"a number that {kind} holds exactly, such as {stored:.0f}"
 
 
-def _read_bytes(node: Node, leaf: Leaf, report: Report) -> bytes | None:
-    if isinstance(node.value, str) and max(node.value, default="") <= "\xff":
-        data = node.value.encode("latin-1")
-        if not leaf.size or len(data) == leaf.size:
-            return data
-    length = f"{leaf.size} characters" if leaf.size else "characters"
-    _refuse(node, f"text of {length} up to U+00FF, one for each byte", report)
-    return None
-
-
-def _check_decimal(node: Node, leaf: Leaf, report: Report) -> None:
-    meant = node.value
-    if isinstance(meant, str) and not _NUMBER_TEXT.fullmatch(meant):
-        data = _read_bytes(node, leaf, report)
-        if data is None:
-            return
-        if not data or abs(int.from_bytes(data, "big", signed=True)) >= 10**leaf.precision:
-            _refuse(node, f"an unscaled value of 1 to {leaf.precision} digits, as bytes", report)
-        return
-    # Text that reads as a number is that only by chance as bytes: 12.50 would be 825,372,976.
-    right = ""
-    if isinstance(meant, int | float | str) and not isinstance(meant, bool):
-        right = _decimal_bytes(str(meant), leaf)
-    hint = f': write "{right}" for {meant}' if right else ""
-    report.add(node, f"must be the decimal's unscaled value as bytes{hint}")
-
-
-def _decimal_bytes(number: str, leaf: Leaf) -> str:
-    """Return a number in the notation of a decimal's default, empty if it does not fit."""
-    if not _NUMBER_TEXT.fullmatch(number):
+def _decimal_bytes(meant: Any, leaf: Leaf) -> str:
+    """Return a number in the notation of a decimal's default, empty if it is none that fits."""
+    if isinstance(meant, bool) or not _NUMBER_TEXT.fullmatch(str(meant)):
         return ""
-    scaled = Decimal(number).scaleb(leaf.scale, _EXACT)
-    if scaled != int(scaled) or abs(scaled) >= 10**leaf.precision:
+    write = decimal_writer(leaf)
+    assert write is not None
+    try:
+        return "".join(f"\\u{byte:04x}" for byte in write(Decimal(str(meant))))
+    except MisfitError:
         return ""
-    whole = int(scaled)
-    size = leaf.size or (whole + (whole < 0)).bit_length() // 8 + 1
-    return "".join(f"\\u{byte:04x}" for byte in whole.to_bytes(size, "big", signed=True))

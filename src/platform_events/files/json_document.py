@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from platform_events.files.document import Report
 
 _BLANK = re.compile(r"[ \t\r\n]*")
+_COMMENT = "JSON has no comments; remove it, or write what it says into doc"
 _NOT_PAIRED = "text has half of a surrogate pair, which is no Unicode character"
 
 
@@ -35,7 +36,8 @@ def read_json(text: str, report: Report) -> Node | None:
     try:
         return reader.read()
     except _Stop as stop:
-        report.add_at(reader.mark(stop.position), stop.message)
+        is_comment = text.startswith(("//", "/*", "#"), stop.position)
+        report.add_at(reader.mark(stop.position), _COMMENT if is_comment else stop.message)
         return None
 
 

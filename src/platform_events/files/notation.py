@@ -104,15 +104,15 @@ DECIMAL_KEYS = (
     Key("scale", "Digits after the point. Default 0."),
 )
 
-JSON_KINDS = {
+JSON_WORDS = {
     "null": "null",
     "boolean": "true or false",
-    **dict.fromkeys(("int", "long", "float", "double"), "a number"),
-    **dict.fromkeys(("bytes", "string", "enum", "fixed"), "text"),
+    "number": "a number",
+    "string": "text",
     "array": "a list",
-    **dict.fromkeys(("record", "map"), "an object"),
+    "object": "an object",
 }
-"""What values of a type are in JSON; with a logical type they are text."""
+"""What people call a kind of JSON value."""
 
 COMPLEX_EXAMPLES = {
     "record": "{type: record, name: Address, fields: [...]}",

@@ -17,7 +17,7 @@ from platform_events.files.notation import (
     DECIMAL_KEYS,
     FIELD_KEYS,
     FREE_PREFIX,
-    JSON_KINDS,
+    JSON_WORDS,
     OPTIONAL_KEY,
     RESERVED_TYPE_NAMES,
     names_of,
@@ -31,7 +31,7 @@ from platform_events.files.type_parts import (
     read_symbols,
     read_texts,
 )
-from platform_events.payloads.kinds import PRIMITIVES
+from platform_events.payloads.kinds import PRIMITIVES, json_kind_of
 from platform_events.payloads.type_names import (
     FULL_NAME,
     NAME,
@@ -266,13 +266,14 @@ class SchemaReader:
         return branches if distinct and len(branches) == len(node.value) else None
 
     def _json_kind(self, avro: Avro, namespace: str) -> str:
-        """Return what a value of a type is in JSON."""
-        if isinstance(avro, dict) and "logicalType" in avro:
-            return JSON_KINDS["string"]
-        kind = avro["type"] if isinstance(avro, dict) else str(avro)
-        if kind not in JSON_KINDS:
-            kind = self._names[full_name(kind, namespace)].kind
-        return JSON_KINDS[kind]
+        """Return what a value of a type is in JSON, in words."""
+        if isinstance(avro, dict):
+            kind = str(avro.get("logicalType") or avro["type"])
+        else:
+            kind = str(avro)
+            if kind not in PRIMITIVES:
+                kind = self._names[full_name(kind, namespace)].kind
+        return JSON_WORDS[json_kind_of(kind)]
 
     def _object(self, node: Node, namespace: str) -> Avro | None:
         kind = node.get("type")
@@ -288,7 +289,12 @@ class SchemaReader:
                 others = self._others(node, ("type", "logicalType", *names_of(DECIMAL_KEYS)))
                 return self._primitive(node, word, others)
             case str() as word:
-                self._others(node, ("type",))
+                for key in self._others(node, ("type",)):
+                    self._report.add_key(
+                        node.get(key) or node,
+                        f"{word} is only referred to here; write {key} where it is defined, or "
+                        "beside the field's name",
+                    )
                 return self._by_name(kind, word, namespace)
         self._report.add(
             kind,

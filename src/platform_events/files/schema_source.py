@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from platform_events.definitions.schema import Schema
 from platform_events.errors import DefinitionsError
-from platform_events.files.default_values import check_default
+from platform_events.files.default_values import DefaultSizes, check_default
 from platform_events.files.document import Report, TooManyProblemsError, in_order
 from platform_events.files.json_document import read_json
 from platform_events.files.schema_reader import SchemaReader
@@ -65,11 +65,13 @@ def check_record(
     except ValueError as error:
         report.add(root, str(error))
         return
+    sizes = DefaultSizes()
     for record in _all_records(top):
         for item in record.fields:
             node = defaults.get((record.name, item.name))
             if node is not None:
                 check_default(node, item.type, report)
+                sizes.check(node, record, item, report)
 
 
 def _dump(source: dict[str, Any], report: Report) -> str:

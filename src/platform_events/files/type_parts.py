@@ -13,7 +13,7 @@ from platform_events.files.notation import (
     logical_example,
     names_of,
 )
-from platform_events.payloads.kinds import LOGICAL_TYPES, PRIMITIVES
+from platform_events.payloads.kinds import LOGICAL_TYPES, PRIMITIVES, has_room
 from platform_events.payloads.type_names import NAME
 from platform_events.payloads.types import MAX_PRECISION
 from platform_events.wording import listed, one_of, shown, suggest
@@ -108,8 +108,7 @@ def _read_decimal(node: Node, report: Report, size: int) -> dict[str, Any] | Non
     if type(decimals) is not int or not 0 <= decimals <= digits:
         report.add(scale or node, f"must be the digits after the point, 0 to {digits} here")
         return None
-    # Avro 1.12, Decimal: n bytes hold floor(log10(2^(8n-1) - 1)) digits.
-    if size and 10**digits > 1 << (8 * size - 1):
+    if size and not has_room(size, digits):
         report.add(precision or node, f"{size} bytes cannot hold {digits} digits; raise size")
         return None
     return {"logicalType": "decimal", "precision": digits, "scale": decimals}

@@ -32,7 +32,7 @@ from platform_events.payloads.values import (
     LOCAL_EPOCH,
     MICROS,
     MisfitError,
-    decimal_of,
+    decimal_reader,
     show,
     time_of,
 )
@@ -80,8 +80,11 @@ def default_reader(leaf: Leaf) -> Converter | None:
     match family:
         case "bytes" | "fixed":
             return _read_code_points
+        case "float" | "double":
+            return _read_finite
         case "decimal":
-            return partial(_read_decimal_bytes, leaf.scale)
+            read = decimal_reader(leaf)
+            return read and partial(_read_decimal_bytes, leaf.size, read)
     return leaf_reader(leaf)
 
 
@@ -211,8 +214,17 @@ def _read_code_points(value: Any) -> bytes:
     _refuse("text of code points up to 255, one for each byte", value)
 
 
-def _read_decimal_bytes(scale: int, value: Any) -> Decimal:
-    return decimal_of(int.from_bytes(_read_code_points(value), "big", signed=True), scale)
+def _read_finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        _refuse("a finite number", value)
+    return value
+
+
+def _read_decimal_bytes(size: int, read: Converter, value: Any) -> Any:
+    data = _read_code_points(value)
+    if not data or len(data) != (size or len(data)):
+        _refuse(f"text of {size or 'at least 1'} characters, one for each byte", value)
+    return read(data)
 
 
 def _write_base64(value: bytes) -> str:

@@ -26,6 +26,14 @@ PRIMITIVES = {
     "string": "Unicode text",
 }
 
+_JSON_KINDS = {
+    "null": "null",
+    "boolean": "boolean",
+    **dict.fromkeys(("int", "long", "float", "double"), "number"),
+    "array": "array",
+    **dict.fromkeys(("map", "record"), "object"),
+}
+
 LOGICAL_TYPES = {
     "date": LogicalType(("int",), "days since 1970-01-01"),
     "time-millis": LogicalType(("int",), "milliseconds since midnight"),
@@ -37,6 +45,38 @@ LOGICAL_TYPES = {
     "decimal": LogicalType(("bytes", "fixed"), "exact number with a fixed number of digits"),
     "uuid": LogicalType(("string",), "UUID as text"),
 }
+
+_DAY = 86_400
+_DAYS = (-719_162, 2_932_896)
+"""0001-01-01 and 9999-12-31, which Python's dates reach."""
+
+
+def _timestamps(unit: int) -> tuple[int, int]:
+    return _DAYS[0] * _DAY * unit, (_DAYS[1] + 1) * _DAY * unit - 1
+
+
+WHOLE_NUMBERS = {
+    "int": (-(1 << 31), (1 << 31) - 1),
+    "long": (-(1 << 63), (1 << 63) - 1),
+    "date": _DAYS,
+    "time-millis": (0, _DAY * 1_000 - 1),
+    "time-micros": (0, _DAY * 1_000_000 - 1),
+    "timestamp-millis": _timestamps(1_000),
+    "timestamp-micros": _timestamps(1_000_000),
+    "local-timestamp-millis": _timestamps(1_000),
+    "local-timestamp-micros": _timestamps(1_000_000),
+}
+"""The least and the greatest number of each type whose values Avro stores as whole numbers."""
+
+
+def json_kind_of(kind: str) -> str:
+    """Return what values of a type are in JSON: of a logical type, they are text."""
+    return _JSON_KINDS.get(kind, "string")
+
+
+def has_room(size: int, digits: int) -> bool:
+    """Whether a number of so many bytes can have so many digits (Avro 1.12, Decimal)."""
+    return int(10**digits) <= 1 << max(8 * size - 1, 0)
 
 
 def annotates(logical: str, base: str) -> bool:

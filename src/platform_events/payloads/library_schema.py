@@ -9,7 +9,7 @@ All other logical types are fastavro's, without those that only a later version 
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from platform_events.errors import PayloadError
 from platform_events.payloads.json_values import Compiler, read_default
@@ -23,6 +23,12 @@ from platform_events.payloads.types import (
     Union,
 )
 from platform_events.payloads.values import decimal_writer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MANY_SYMBOLS = 100
+"""From here on a list is slower to look through than it is to ask for an index in Python."""
 
 
 def library_schema(
@@ -48,6 +54,18 @@ def library_schema(
     return parsed, defaults
 
 
+class _Symbols(list[str]):
+    """Symbols of an enum; fastavro asks the list for the index of each one that it writes."""
+
+    def __init__(self, indexes: Mapping[str, int]) -> None:
+        super().__init__(indexes)
+        self._indexes = indexes
+
+    def index(self, symbol: str, *_: Any) -> int:
+        # A member of a StrEnum may hash otherwise than the text it is.
+        return self._indexes[str.__str__(symbol)]
+
+
 def _adapt(avro_type: AvroType, schema: Any, defaults: dict[Record, dict[str, Any]]) -> None:
     match avro_type, schema:
         case (Array(items=part), {"items": inner}) | (Map(values=part), {"values": inner}):
@@ -66,7 +84,13 @@ def _adapt(avro_type: AvroType, schema: Any, defaults: dict[Record, dict[str, An
                         raise ValueError(f"default of {item.name} in {name}: {error}") from None
                     convert = Compiler(decimal_writer).converter(item.type)
                     inner["default"] = convert(value) if convert else value
-        case Leaf(), {"type": kind}:
-            # Decimals, and what only a later fastavro knows.
-            if not annotates(schema.get("logicalType", ""), kind):
-                schema.pop("logicalType", None)
+        case Leaf(), dict():
+            _adapt_leaf(avro_type, schema)
+
+
+def _adapt_leaf(leaf: Leaf, schema: dict[str, Any]) -> None:
+    if len(leaf.symbols) > _MANY_SYMBOLS:
+        schema["symbols"] = _Symbols(leaf.indexes)
+    # Decimals, and what only a later fastavro knows.
+    if not annotates(schema.get("logicalType", ""), schema["type"]):
+        schema.pop("logicalType", None)

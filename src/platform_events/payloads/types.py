@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-from platform_events.payloads.kinds import LOGICAL_TYPES, PRIMITIVES, annotates
+from platform_events.payloads.kinds import (
+    LOGICAL_TYPES,
+    PRIMITIVES,
+    annotates,
+    has_room,
+    json_kind_of,
+)
 from platform_events.payloads.type_names import FULL_NAME, NAME, bare_name, full_name, namespace_of
 
 MAX_DEPTH = 64
@@ -123,10 +129,8 @@ AvroType = Leaf | Array | Map | Union | Record
 def kind_in_json(avro_type: AvroType) -> str:
     """Return `null`, `boolean`, `number`, `string`, `array` or `object`."""
     match avro_type:
-        case Leaf(kind="null" | "boolean" as kind):
-            return kind
         case Leaf(kind=kind):
-            return "number" if kind in _NUMBERS else "string"
+            return json_kind_of(kind)
         case Array():
             return "array"
         case Union():
@@ -350,6 +354,6 @@ def _decimal(base: Leaf, precision: Any, scale: Any) -> Leaf:
         raise ValueError(f"a decimal has at most {MAX_PRECISION} digits, not {precision}")
     if not 0 <= scale <= precision or precision == 0:
         return base
-    if base.kind == "fixed" and 10**precision > 1 << max(8 * base.size - 1, 0):
+    if base.kind == "fixed" and not has_room(base.size, precision):
         return base
     return Leaf("decimal", base.name, base.size, precision=precision, scale=scale)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from platform_events.bus.values import EventMessage
@@ -12,6 +13,7 @@ from platform_events.cli.terminal.failures import InvalidJsonError, LineTooLongE
 from platform_events.cli.terminal.input import MAX_LINE
 from platform_events.errors import PayloadError, PlatformEventsError
 from platform_events.payloads.json_values import compile_from_json
+from platform_events.wording import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,4 +158,14 @@ def _parse_float(text: str) -> float:
     return number
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_parse_float)
+def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        raise InvalidJsonError(f"the key {shown(counts.most_common(1)[0][0])} is repeated")
+    return document
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_read_object, parse_constant=_refuse_constant, parse_float=_parse_float
+)
