@@ -56,7 +56,7 @@ def load(directory: Path, *documents: str, project: str | None = None) -> Defini
 
 
 def apply_texts(
-    settings: Settings, directory: Path, *documents: str, project: str | None = None, **allow: bool
+    settings: Settings, directory: Path, *documents: str, project: str | None = None, **allow: Any
 ) -> Plan:
     """Apply definitions given as YAML texts."""
     definitions = load(directory, *documents, project=project)

@@ -46,12 +46,17 @@ _FENCE_TIMEOUT_MS = 30_000
 
 
 def plan_options(
-    settings: Settings, *, allow_growth: bool = False, prune: bool = False
+    settings: Settings,
+    *,
+    allow_growth: bool = False,
+    prune: bool = False,
+    replace: Iterable[str] = (),
 ) -> PlanOptions:
     """Return the options of a plan under these settings."""
     return PlanOptions(
         allow_growth=allow_growth,
         prune=prune,
+        replace=frozenset(replace),
         replication_factor=settings.replication_factor,
         min_insync_replicas=settings.min_insync_replicas,
         max_message_bytes=MAX_BATCH_BYTES,

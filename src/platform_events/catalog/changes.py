@@ -33,8 +33,8 @@ class PlanOptions:
     allow_growth: bool = False
     """Add partitions although keys move to other partitions."""
     replace: frozenset[str] = frozenset()
-    """Events whose changes may break those who read them: from their new version on, versions are
-    compared with that one only."""
+    """Events whose streams begin again if their new versions break readers: with topics of their
+    own, and compared with that version only."""
     prune: bool = False
     """Delete this project's events and channels that no file defines any more."""
     replication_factor: int = -1
@@ -81,8 +81,6 @@ class Change:
     """What has to be confirmed, such as the events that go; among the details too."""
     topics: tuple[TopicChange, ...] = ()
     """Topics that have to be made, changed or deleted."""
-    replaces: bool = False
-    """Whether the event breaks its readers and only replacing it, topic and all, allows that."""
     renumbers: bool = False
     """Whether the channel gets a new definition number."""
 

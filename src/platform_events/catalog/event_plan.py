@@ -57,10 +57,12 @@ def plan_event(
     if isinstance(before, EventDefinition):
         _compare(before, definition, details, refusals)
     topic = topics.get(options.namespace.topic(definition.name))
-    needed = _plan_topic(definition, entry, topic, options)
+    needed = _plan_topic(definition, entry, topic, options, replaces=verdict.replaces)
     details += needed.details
     refusals += needed.refusals
     updated = replace(_update_entry(definition, project, entry, topic), breaking=verdict.breaking)
+    if verdict.replaces:
+        updated = retire(updated, definition)
     if before is None:
         details.insert(0, _describe(definition))
         action = begin(entry, details)
@@ -78,7 +80,6 @@ def plan_event(
         asks=tuple(needed.asks),
         entry=None if action is Action.NONE else updated,
         topics=tuple(needed.changes),
-        replaces=verdict.replaces,
     )
 
 
@@ -144,6 +145,8 @@ def _plan_topic(
     entry: Entry | None,
     topic: TopicFacts | None,
     options: PlanOptions,
+    *,
+    replaces: bool,
 ) -> TopicPlan:
     needed = TopicPlan()
     config = topic_config(definition, options)
@@ -151,8 +154,14 @@ def _plan_topic(
     if topic is not None:
         foreign = is_foreign(topic, entry.topic_ids if entry else (), config)
         is_going = is_retired(entry, topic.topic_id)
-        remake = is_going or (foreign and topic.partitions > definition.partitions)
-        if is_going:
+        remake = replaces or is_going or (foreign and topic.partitions > definition.partitions)
+        if replaces:
+            needed.say(
+                f"replace the topic with {count_of(topic.events, 'event')} by an empty one; replay "
+                "IDs from before are RECREATED then",
+                ask=True,
+            )
+        elif is_going:
             needed.say(
                 f"delete the topic with {count_of(topic.events, 'event')}, which an apply that did "
                 "not finish retired, and make it again",

@@ -23,7 +23,7 @@ from platform_events.catalog.topics import (
 from platform_events.names import is_channel_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from platform_events.catalog.state import CatalogState, Entry
     from platform_events.definitions.model import Definitions
@@ -60,10 +60,14 @@ def make_plan(
     changes = [
         plan_event(event, project, state, topics, options) for event in desired.events.values()
     ]
+    # A member's topic that is made again is another one, which is read from its beginning.
+    made = {topic.topic for change in changes for topic in change.topics if topic.create}
+    kept = {name: None if name in made else facts for name, facts in topics.items()}
     changes += [
-        plan_channel(channel, project, state, topics, options)
+        plan_channel(channel, project, state, kept, options)
         for channel in desired.channels.values()
     ]
+    changes += _refuse_unknown(options.replace - desired.events.keys())
     absent = [entry for entry in state.entries.values() if is_absent(entry, desired)]
     # Channels first: an event is deleted only when nothing reads it any more.
     absent.sort(key=lambda entry: (not is_channel_name(entry.name), entry.name))
@@ -131,6 +135,12 @@ def _with_losses(
             detail = f"dead letters: {loss}" if of_dead_letters else loss
             change = replace(change, details=(*change.details, detail), asks=(*change.asks, detail))
     return change
+
+
+def _refuse_unknown(names: Iterable[str]) -> Iterator[Change]:
+    for name in sorted(names):
+        refusal = "no event of this project is called so, and so it cannot be replaced"
+        yield Change(Action.NONE, name, refusals=(refusal,))
 
 
 def _delete(entry: Entry, topics: Mapping[str, TopicFacts | None], options: PlanOptions) -> Change:

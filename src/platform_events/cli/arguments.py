@@ -101,7 +101,14 @@ def change_options(command: _Decorated) -> _Decorated:
         is_flag=True,
         help="Add partitions although events of one key then move to another.",
     )
-    return prune(growth(command))
+    replace = click.option(
+        "--replace",
+        metavar="EVENT",
+        multiple=True,
+        help="If this event's change is refused because it breaks readers, begin its stream again: "
+        "its events go. May be repeated.",
+    )
+    return prune(replace(growth(command)))
 
 
 def parse_start(text: str) -> Start | datetime | ReplayId:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     examples=(
         "platform-events apply",
         "platform-events apply schemas --prune --yes",
+        "platform-events apply --replace Order_Placed__e",
     ),
 )
 @definitions_path
@@ -38,6 +39,7 @@ def apply(
     connection: Connection,
     path: Path,
     prune: bool,
+    replace: tuple[str, ...],
     allow_partition_growth: bool,
     yes: bool,
     as_json: bool,
@@ -56,7 +58,9 @@ def apply(
 
     desired = load_project(path) if prune else load_definitions(path)
     settings = connection.settings()
-    options = catalog.plan_options(settings, allow_growth=allow_partition_growth, prune=prune)
+    options = catalog.plan_options(
+        settings, allow_growth=allow_partition_growth, prune=prune, replace=replace
+    )
     show = note if as_json else print_line
     declined = False
 

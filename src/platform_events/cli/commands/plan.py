@@ -40,6 +40,7 @@ def plan(
     path: Path,
     tell_changes: bool,
     prune: bool,
+    replace: tuple[str, ...],
     allow_partition_growth: bool,
     as_json: bool,
 ) -> int:
@@ -53,7 +54,9 @@ def plan(
 
     desired = load_project(path) if prune else load_definitions(path)
     settings = connection.settings()
-    options = plan_options(settings, allow_growth=allow_partition_growth, prune=prune)
+    options = plan_options(
+        settings, allow_growth=allow_partition_growth, prune=prune, replace=replace
+    )
     found = read_plan(settings, desired, options)
     if as_json:
         print_json(plan_document(found, settings.tenant))
