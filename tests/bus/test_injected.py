@@ -94,11 +94,11 @@ def test_a_topic_that_is_described_slowly_holds_up_no_other_event(
     asked, answer = threading.Event(), threading.Event()
     describe = Admin.describe_one
 
-    def slow(admin: Admin, name: str) -> Any:
+    def slow(admin: Admin, name: str, **options: Any) -> Any:
         if name == topic_of(settings, EVENT):
             asked.set()
             assert answer.wait(60)
-        return describe(admin, name)
+        return describe(admin, name, **options)
 
     monkeypatch.setattr(Admin, "describe_one", slow)
     waiting = threading.Thread(target=bus.publish, args=(EVENT, {"order_id": "A-1"}))

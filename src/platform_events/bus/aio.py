@@ -20,9 +20,10 @@ from platform_events.bus.values import Event, EventMessage, Payload, PublishResu
 from platform_events.errors import ClosedError, PublishError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from types import TracebackType
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType, UnionType
 
+    from platform_events.bus.models import ModelArgument
     from platform_events.bus.starts import OnExpired, StartPoint
     from platform_events.bus.subscription import OnUndecodable, Subscription
     from platform_events.envelope import UserHeaders
@@ -198,6 +199,7 @@ class AsyncEventBus:
         model: type[Model],
     ) -> AsyncSubscription[Model]: ...
 
+    @overload
     async def subscribe(
         self,
         stream: str,
@@ -206,10 +208,33 @@ class AsyncEventBus:
         on_expired: OnExpired = "fail",
         on_undecodable: OnUndecodable = "fail",
         *,
-        model: type[Any] | None = None,
+        model: Mapping[str, type[Model]],
+    ) -> AsyncSubscription[Model]: ...
+
+    @overload
+    async def subscribe(
+        self,
+        stream: str,
+        start: StartPoint = None,
+        follow: bool = True,
+        on_expired: OnExpired = "fail",
+        on_undecodable: OnUndecodable = "fail",
+        *,
+        model: UnionType | Mapping[str, type[Any]],
+    ) -> AsyncSubscription[Any]: ...
+
+    async def subscribe(
+        self,
+        stream: str,
+        start: StartPoint = None,
+        follow: bool = True,
+        on_expired: OnExpired = "fail",
+        on_undecodable: OnUndecodable = "fail",
+        *,
+        model: ModelArgument | None = None,
     ) -> AsyncSubscription[Any]:
         """Read a stream; see `EventBus.subscribe`."""
-        subscribe: Any = partial(self._bus.subscribe, model=model) if model else self._bus.subscribe
+        subscribe: Any = partial(self._bus.subscribe, model=model)
         return AsyncSubscription(
             await asyncio.to_thread(subscribe, stream, start, follow, on_expired, on_undecodable)
         )

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from platform_events.bus import lifetime
 from platform_events.bus.decoding import EventDecoder
-from platform_events.bus.models import compile_model
+from platform_events.bus.models import Models
 from platform_events.bus.publisher import Publisher, message_of
 from platform_events.bus.starts import OnExpired, StartPoint, find_stream, resolve_start
 from platform_events.bus.subscription import OnUndecodable, Subscription, subscription_ends
 from platform_events.bus.values import PublishResult, PublishStatus, Start
 from platform_events.catalog.follower import Follower
 from platform_events.catalog.live import Catalog
+from platform_events.definitions.model import ChannelDefinition
 from platform_events.errors import (
     ClosedError,
     ForkedError,
@@ -29,10 +30,11 @@ from platform_events.names import stream_name
 from platform_events.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from concurrent.futures import Future
-    from types import TracebackType
+    from types import TracebackType, UnionType
 
+    from platform_events.bus.models import ModelArgument
     from platform_events.envelope import UserHeaders
 
 Model = TypeVar("Model")
@@ -165,6 +167,7 @@ class EventBus:
         model: type[Model],
     ) -> Subscription[Model]: ...
 
+    @overload
     def subscribe(
         self,
         stream: str,
@@ -173,7 +176,30 @@ class EventBus:
         on_expired: OnExpired = "fail",
         on_undecodable: OnUndecodable = "fail",
         *,
-        model: type[Any] | None = None,
+        model: Mapping[str, type[Model]],
+    ) -> Subscription[Model]: ...
+
+    @overload
+    def subscribe(
+        self,
+        stream: str,
+        start: StartPoint = None,
+        follow: bool = True,
+        on_expired: OnExpired = "fail",
+        on_undecodable: OnUndecodable = "fail",
+        *,
+        model: UnionType | Mapping[str, type[Any]],
+    ) -> Subscription[Any]: ...
+
+    def subscribe(
+        self,
+        stream: str,
+        start: StartPoint = None,
+        follow: bool = True,
+        on_expired: OnExpired = "fail",
+        on_undecodable: OnUndecodable = "fail",
+        *,
+        model: ModelArgument | None = None,
     ) -> Subscription[Any]:
         """Read a stream. What is published after this returns is seen.
 
@@ -186,7 +212,8 @@ class EventBus:
             on_expired: what to do when events after the start are past retention: `fail`, or go
                 on from the `earliest` still there or the `latest`.
             on_undecodable: `fail` raises for a record that cannot be decoded, `skip` logs it.
-            model: a dataclass or pydantic model for payloads; None gives dicts.
+            model: a dataclass or pydantic model for payloads, a union of some, or a mapping of
+                event names to models; None gives dicts.
 
         Raises:
             UnknownStreamError: there is no such stream.
@@ -204,9 +231,12 @@ class EventBus:
         if follow:
             refuse_green_threads()
         name = stream_name(stream)
-        convert = compile_model(model) if model is not None else None
+        models = None if model is None else Models(model)
         admin = self._connected()
-        found = find_stream(self.catalog.entry(name), self.settings.namespace.topic(name), admin)
+        entry = self.catalog.entry(name)
+        if models is not None and isinstance(entry.active, ChannelDefinition):
+            models.match([member.event for member in entry.active.members])
+        found = find_stream(entry, self.settings.namespace.topic(name), admin)
         if start is None:
             start = Start.LATEST if follow else Start.EARLIEST
         ends = subscription_ends(admin, found, follow=follow)
@@ -217,7 +247,7 @@ class EventBus:
             admin,
             self._watch,
             found,
-            EventDecoder(found.path, self.catalog, convert),
+            EventDecoder(found.path, self.catalog, models),
             offsets,
             time_ms,
             ends,

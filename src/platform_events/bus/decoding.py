@@ -22,26 +22,26 @@ from platform_events.payloads.codec import PayloadDecoder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from platform_events.bus.models import Convert, Models
     from platform_events.catalog.live import Catalog
     from platform_events.definitions.schema import Schema
     from platform_events.kafka.reader import Record
     from platform_events.replay import ReplayId, StreamIdentity
 
-Writer: TypeAlias = "tuple[str, bytes, Callable[[bytes], Any]]"
-"""A schema's ID, its record's name, and how a body becomes a payload."""
+Writer: TypeAlias = "tuple[str, bytes, Callable[[bytes], Any], Convert | None]"
+"""A schema's ID, its record's name, how a body becomes a payload, and that an instance of the
+event's model."""
 
 
 class EventDecoder(Generic[Payload]):
     """Decodes the records of one stream, each with the schema that it was written with."""
 
-    def __init__(
-        self, stream: str, catalog: Catalog, convert: Callable[[dict[str, Any]], Payload] | None
-    ) -> None:
+    def __init__(self, stream: str, catalog: Catalog, models: Models | None) -> None:
         self._stream = stream
-        self._convert = convert
+        self._models = models
         name = stream_name(stream)
         self._is_channel = is_channel_name(name)
-        self.writers: Writers[Writer] = Writers(name, catalog, _make_writer)
+        self.writers: Writers[Writer] = Writers(name, catalog, self._make_writer)
         self._known = self.writers.known
 
     def decode(
@@ -65,7 +65,7 @@ class EventDecoder(Generic[Payload]):
         if plain is None:
             header = find_header(headers, SCHEMA)
         try:
-            schema_id, type_, decode = self._known.get(header) or self.writers.find(header)
+            schema_id, type_, decode, convert = self._known.get(header) or self.writers.find(header)
         except (UnreadableError, CatalogCorruptError) as error:
             raise self._undecodable(record, str(error)) from error
         body = record.value()
@@ -75,9 +75,9 @@ class EventDecoder(Generic[Payload]):
             payload = decode(body)
         except ValueError as error:
             raise self._undecodable(record, str(error)) from error
-        if self._convert is not None:
+        if convert is not None:
             try:
-                payload = self._convert(payload)
+                payload = convert(payload)
             except Exception as error:
                 raise self._undecodable(record, f"the model does not take it: {error}") from error
         if plain is None:
@@ -89,9 +89,10 @@ class EventDecoder(Generic[Payload]):
             self._stream, payload, schema_id, headers, record.timestamp()[1], replay, origin
         )
 
+    def _make_writer(self, schema: Schema) -> Writer:
+        convert = None if self._models is None else self._models.converter(schema.name)
+        decode = PayloadDecoder(schema.parsed).decode
+        return schema.id, schema.name.encode(), decode, convert
+
     def _undecodable(self, record: Record, reason: str) -> UndecodableRecordError:
         return UndecodableRecordError(self._stream, record.partition(), record.offset(), reason)
-
-
-def _make_writer(schema: Schema) -> Writer:
-    return schema.id, schema.name.encode(), PayloadDecoder(schema.parsed).decode

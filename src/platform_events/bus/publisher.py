@@ -54,6 +54,7 @@ class Target:
         self.identity = stream.identity
         self.doing = f"publishing to {stream.path}"
         self.encode = PayloadEncoder(definition.schema.parsed).encode
+        self.fields = frozenset(field["name"] for field in definition.schema.parsed["fields"])
         self.key = definition.partition_key
         self.key_default = _key_default(definition)
         self.headers = fixed_headers(entry.name, source, definition.schema.id)
@@ -303,7 +304,7 @@ class Publisher:
         target = pending.target
         try:
             if type(payload) is not dict:
-                payload = as_mapping(payload)
+                payload = as_mapping(payload, target.fields)
             fields = {
                 "CreatedDate": time.time_ns() // 1_000_000,
                 "CreatedById": self._created_by,
