@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
@@ -18,6 +18,10 @@ from platform_events.files.event_file import read_event
 from platform_events.files.schema_source import parse_schema
 from platform_events.files.yaml_document import read_yaml
 from tests.files.definition_strategies import as_yaml, events
+from tests.growth import assert_grows_linearly
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def schema(*fields: dict[str, Any], **more: Any) -> Schema:
@@ -325,3 +329,32 @@ def test_a_change_that_apache_avro_refuses_breaks_those_readers(
             assert any(events_ in change.breaks for change in changes)
     mirrored = {change.path: swap(frozenset(change.breaks)) for change in find_changes(new, old)}
     assert mirrored == {change.path: change.breaks for change in changes}
+
+
+def test_symbols_that_changed_are_listed_up_to_a_number() -> None:
+    symbols = [f"S{index}" for index in range(2000)]
+    (change,) = find_changes(of(enum(*symbols[:1000])), of(enum(*symbols[1000:])))
+    listed = ", ".join(symbols[:10]), ", ".join(symbols[1000:1010])
+    assert change.note == f"without {listed[0]}, ..., with {listed[1]}, ... more"
+
+
+@pytest.mark.parametrize("kind", ["enum", "record", "array"])
+def test_a_type_that_many_fields_name_is_compared_once(kind: str) -> None:
+    def prepare(size: int) -> Callable[[], object]:
+        def version(count: int) -> Schema:
+            named = enum(*(f"S{index}" for index in range(count)))
+            match kind:
+                case "record":
+                    named = record(*(field(f"g{index}", "int") for index in range(size)))
+                case "array":
+                    named = array(record(field("x", named)))
+            uses = "E" if kind == "enum" else "R"
+            others = (field(f"f{index}", uses) for index in range(size))
+            return schema(field("a", named), *others)
+
+        old, new = version(size), version(size + 1)
+        assert old.parsed
+        assert new.parsed
+        return lambda: find_changes(old, new)
+
+    assert_grows_linearly(prepare)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from platform_events.definitions.changes import Events, SchemaChange
 from platform_events.payloads.kinds import LOGICAL_TYPES
+from platform_events.payloads.type_names import bare_name
 from platform_events.payloads.types import (
     Array,
     AvroType,
@@ -28,7 +29,7 @@ from platform_events.payloads.types import (
     kind_in_json,
     parse_record,
 )
-from platform_events.wording import one_of
+from platform_events.wording import listed, one_of
 
 if TYPE_CHECKING:
     from platform_events.definitions.schema import Schema
@@ -65,6 +66,8 @@ def _directions(old: Record, new: Record) -> tuple[tuple[Events, Record, Record]
 class _Comparison:
     def __init__(self) -> None:
         self._records: dict[tuple[Record, Record], list[SchemaChange]] = {}
+        self._leaves: dict[tuple[int, int], list[SchemaChange]] = {}
+        """By the identities of two types, which fields that name a type have in common."""
 
     def compare(self, old: AvroType, new: AvroType) -> list[SchemaChange]:
         """Return the changes with paths below the place of these types."""
@@ -78,8 +81,16 @@ class _Comparison:
             case Map(values=before), Map(values=after):
                 return _below("{}", self.compare(before, after))
             case Leaf(), Leaf():
-                return _compare_leaves(old, new)
+                return self._compare_leaves(old, new)
         return [SchemaChange("", _label(old), _label(new), _ALL)]
+
+    def _compare_leaves(self, old: Leaf, new: Leaf) -> list[SchemaChange]:
+        pair = (id(old), id(new))
+        if pair not in self._leaves:
+            breaks, note = _judge_leaves(old, new)
+            change = SchemaChange("", _label(old), _label(new), breaks, note)
+            self._leaves[pair] = [change] if breaks else []
+        return self._leaves[pair]
 
     def _compare_branches(self, old: AvroType, new: AvroType) -> list[SchemaChange]:
         # No two branches are of one kind in JSON, so each has one counterpart at most.
@@ -153,11 +164,6 @@ def _join(step: str, path: str) -> str:
     return f"{step}.{path}" if path and path[0] not in "[{" else step + path
 
 
-def _compare_leaves(old: Leaf, new: Leaf) -> list[SchemaChange]:
-    breaks, note = _judge_leaves(old, new)
-    return [SchemaChange("", _label(old), _label(new), breaks, note)] if breaks else []
-
-
 def _judge_leaves(old: Leaf, new: Leaf) -> tuple[frozenset[Events], str]:
     """Return whose code a change breaks, and what is to say of it."""
     if old.kind != new.kind and (old.kind in LOGICAL_TYPES or new.kind in LOGICAL_TYPES):
@@ -166,13 +172,13 @@ def _judge_leaves(old: Leaf, new: Leaf) -> tuple[frozenset[Events], str]:
         return _ALL, "precision and scale may not change"
     if {old.kind, new.kind} == _TEXT_AND_BYTES or (old.kind == new.kind and old.size != new.size):
         return _ALL, ""
-    if old.kind == new.kind and _bare_name(old) != _bare_name(new):
+    if old.kind == new.kind and bare_name(old.name) != bare_name(new.name):
         return _ALL, "a renamed type is another one"
     if old.kind == new.kind == "enum":
-        removed = [symbol for symbol in old.symbols if symbol not in new.symbols]
-        added = [symbol for symbol in new.symbols if symbol not in old.symbols]
-        parts = [f"without {', '.join(removed)}"] if removed else []
-        parts += [f"with {', '.join(added)} more"] if added else []
+        removed = [symbol for symbol in old.symbols if symbol not in new.indexes]
+        added = [symbol for symbol in new.symbols if symbol not in old.indexes]
+        parts = [f"without {listed(removed)}"] if removed else []
+        parts += [f"with {listed(added)} more"] if added else []
         return _broken(new=added, old=removed), ", ".join(parts)
     return _broken(new=_judge(old, new), old=_judge(new, old)), ""
 
@@ -184,14 +190,10 @@ def _broken(*, new: list[str], old: list[str]) -> frozenset[Events]:
 
 
 def _compare_names(old: Record, new: Record) -> list[SchemaChange]:
-    if _bare_name(old) == _bare_name(new):
+    if bare_name(old.name) == bare_name(new.name):
         return []
     note = "a renamed type is another one"
     return [SchemaChange("", _label(old), _label(new), _ALL, note, (new.name, ""))]
-
-
-def _bare_name(named: Leaf | Record) -> str:
-    return named.name.rpartition(".")[2]
 
 
 def _is_nullable(avro_type: AvroType) -> bool:
@@ -204,15 +206,15 @@ def _label(avro_type: AvroType) -> str:
             stored = f" in {avro_type.size} bytes" if avro_type.size else ""
             return f"a decimal of precision {avro_type.precision}, scale {avro_type.scale}{stored}"
         case Leaf(kind="fixed", size=size):
-            return f"the fixed {_bare_name(avro_type)} of {size} bytes"
+            return f"the fixed {bare_name(avro_type.name)} of {size} bytes"
         case Leaf(kind=kind, name=name):
-            return f"the {kind} {_bare_name(avro_type)}" if name else kind
+            return f"the {kind} {bare_name(avro_type.name)}" if name else kind
         case Array(items=items):
             return f"a list of {_label(items)}"
         case Map(values=values):
             return f"a map of {_label(values)}"
         case Record():
-            return f"the record {_bare_name(avro_type)}"
+            return f"the record {bare_name(avro_type.name)}"
         case Union(branches=branches):
             return one_of([_label(branch) for branch in branches])
 

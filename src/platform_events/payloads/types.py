@@ -125,6 +125,8 @@ class Record:
 
 AvroType = Leaf | Array | Map | Union | Record
 
+_PRIMITIVE_LEAVES = {name: Leaf(name) for name in PRIMITIVES}
+
 
 def kind_in_json(avro_type: AvroType) -> str:
     """Return `null`, `boolean`, `number`, `string`, `array` or `object`."""
@@ -233,7 +235,7 @@ class _Parser:
 
     def _by_name(self, name: str, namespace: str) -> AvroType:
         if name in PRIMITIVES:
-            return Leaf(name)
+            return _PRIMITIVE_LEAVES[name]
         full = full_name(name, namespace)
         if full not in self._named:
             raise ValueError(f"unknown type {full!r:.80}")
