@@ -24,7 +24,9 @@ from platform_events.files.notation import (
 )
 from platform_events.files.type_parts import (
     NAME_RULE,
+    Avro,
     check_order,
+    explain_clash,
     explain_unknown_type,
     read_logical_type,
     read_size,
@@ -45,9 +47,6 @@ from platform_events.wording import suggest
 
 if TYPE_CHECKING:
     from platform_events.files.document import Mark, Report
-
-Avro = str | list[Any] | dict[str, Any]
-"""A schema in Avro's JSON form."""
 
 _NAME = re.compile(NAME)
 _FULL_NAME = re.compile(FULL_NAME)
@@ -258,7 +257,7 @@ class SchemaReader:
                 continue
             branches.append(avro)
             kind = self._json_kind(avro, namespace)
-            clash = _explain_clash(avro, kind, by_kind)
+            clash = explain_clash(avro, kind, by_kind)
             if clash:
                 distinct = False
                 self._report.add(branch, clash)
@@ -395,31 +394,3 @@ class SchemaReader:
             else:
                 kept[key] = entry.plain()
         return dict(sorted(kept.items()))
-
-
-def _explain_clash(avro: Avro, kind: str, others: dict[str, Avro]) -> str:
-    """Say why a branch cannot join others, which are keyed by their JSON kind; empty if it can."""
-    if kind in others:
-        return (
-            f"{_label(others[kind])} and {_label(avro)} are both {kind} in JSON, so a value would "
-            "not say which of them it is; keep one"
-        )
-    for other in others.values():
-        # Avro 1.12, Unions: only named types may be there twice.
-        if _base(other) == _base(avro):
-            return (
-                f"{_label(other)} and {_label(avro)} are both stored as {_base(avro)}, which Avro "
-                "allows once in a union; keep one"
-            )
-    return ""
-
-
-def _base(avro: Avro) -> str:
-    return str(avro["type"] if isinstance(avro, dict) else avro)
-
-
-def _label(avro: Avro) -> str:
-    """Return what people call a type."""
-    if isinstance(avro, dict):
-        return str(avro.get("name") or avro.get("logicalType") or avro["type"])
-    return str(avro)

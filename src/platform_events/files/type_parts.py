@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from platform_events.files.document import Node, Report
 
+Avro = str | list[Any] | dict[str, Any]
+"""A schema in Avro's JSON form."""
+
 NAME_RULE = "letters, digits and _, not beginning with a digit"
 _SYMBOL = re.compile(NAME)
 _ORDERS = ("ascending", "descending", "ignore")
@@ -176,3 +179,31 @@ def _find_definition(node: Node, name: str) -> Node | None:
     else:
         return None
     return next(filter(None, (_find_definition(part, name) for part in parts)), None)
+
+
+def explain_clash(avro: Avro, kind: str, others: dict[str, Avro]) -> str:
+    """Say why a branch cannot join others, which are keyed by their JSON kind; empty if it can."""
+    if kind in others:
+        return (
+            f"{_label(others[kind])} and {_label(avro)} are both {kind} in JSON, so a value would "
+            "not say which of them it is; keep one"
+        )
+    for other in others.values():
+        # Avro 1.12, Unions: only named types may be there twice.
+        if _base(other) == _base(avro):
+            return (
+                f"{_label(other)} and {_label(avro)} are both stored as {_base(avro)}, which Avro "
+                "allows once in a union; keep one"
+            )
+    return ""
+
+
+def _base(avro: Avro) -> str:
+    return str(avro["type"] if isinstance(avro, dict) else avro)
+
+
+def _label(avro: Avro) -> str:
+    """Return what people call a type."""
+    if isinstance(avro, dict):
+        return str(avro.get("name") or avro.get("logicalType") or avro["type"])
+    return str(avro)

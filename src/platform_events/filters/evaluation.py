@@ -16,13 +16,12 @@ from platform_events.filters.expression import (
     Not,
     Or,
 )
-from platform_events.filters.operands import FLOATING, TEXTUAL
+from platform_events.filters.operands import FLOATING
 from platform_events.filters.operations import IS_NOT_NULL, IS_NULL, OPERATIONS, Test
 from platform_events.payloads.values import (
     EPOCH,
     EPOCH_DAY,
     LOCAL_EPOCH,
-    MICROS,
     unscaled,
 )
 from platform_events.wording import shown
@@ -106,12 +105,10 @@ def _compare(comparison: Comparison, value: Any) -> bool | None:
 
 def _store(test: Test, value: Any) -> Any:
     """Return a payload's value as Avro stores it; text is folded."""
-    kind = test.leaf.kind
-    family, _, unit = kind.rpartition("-")
-    micros = MICROS.get(unit, 1)
-    if kind in TEXTUAL:
-        return str(value).casefold()
-    match family or kind:
+    micros = test.leaf.micros
+    match test.leaf.family:
+        case "string" | "uuid":
+            return str(value).casefold()
         case "enum":
             return test.leaf.indexes[str(value)]
         case "float":

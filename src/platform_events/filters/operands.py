@@ -25,7 +25,6 @@ from platform_events.payloads.types import (
     Record,
     Union,
 )
-from platform_events.payloads.values import MICROS
 from platform_events.wording import listed, one_of, shown, suggest
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ def make_test(
     for literal in comparison.literals:
         if literal.kind == "null":
             return _test_null(comparison, literal)
-    if not isinstance(leaf, Leaf) or _family(leaf) not in _FORMS:
+    if not isinstance(leaf, Leaf) or leaf.family not in _FORMS:
         raise FilterError(
             f"{comparison.path} is {_describe(operands)}: it takes only = null and != null",
             comparison.operator_start,
@@ -113,7 +112,7 @@ def make_test(
     literals = comparison.literals
     for literal in literals:
         _check_literal(comparison, leaf, literal)
-    match _family(leaf):
+    match leaf.family:
         case "boolean":
             return Test(leaf, "==" if comparison.operator == "=" else "!=", literals[0].value)
         case "enum":
@@ -136,10 +135,6 @@ def missing_test(comparison: Comparison) -> Test:
 def _operand_types(avro_type: AvroType) -> list[AvroType]:
     branches = avro_type.branches if isinstance(avro_type, Union) else (avro_type,)
     return [branch for branch in branches if branch != _NOTHING]
-
-
-def _family(leaf: Leaf) -> str:
-    return leaf.kind.removesuffix("-millis").removesuffix("-micros")
 
 
 def _describe(operands: list[AvroType]) -> str:
@@ -175,7 +170,7 @@ def _test_null(comparison: Comparison, literal: Literal) -> Test:
 
 
 def _check_operator(comparison: Comparison, leaf: Leaf) -> None:
-    match _family(leaf):
+    match leaf.family:
         case "boolean":
             allowed: tuple[str, ...] = _EQUALITY
         case "enum":
@@ -187,14 +182,14 @@ def _check_operator(comparison: Comparison, leaf: Leaf) -> None:
     if comparison.operator not in allowed:
         raise FilterError(
             f"{comparison.operator} does not go with {comparison.path}, which is "
-            f"{_FORMS[_family(leaf)][0]}: use {one_of(allowed)}",
+            f"{_FORMS[leaf.family][0]}: use {one_of(allowed)}",
             comparison.operator_start,
             comparison.operator_end,
         )
 
 
 def _check_literal(comparison: Comparison, leaf: Leaf, literal: Literal) -> None:
-    what, kind, example = _FORMS[_family(leaf)]
+    what, kind, example = _FORMS[leaf.family]
     if literal.kind == kind or (literal.kind == "timestamp" and _is_created_date(comparison, leaf)):
         return
     raise FilterError(
@@ -274,12 +269,11 @@ def _test_whole(comparison: Comparison, leaf: Leaf) -> Test:
 
 def _in_units(literal: Literal, leaf: Leaf) -> Fraction:
     value = Fraction(literal.value or 0)
-    unit = leaf.kind.rpartition("-")[2]
     if leaf.kind == "decimal":
         return value * int(10**leaf.scale)
-    if leaf.kind == "long" and literal.kind == "timestamp":
-        unit = "millis"
-    return value / MICROS[unit] if unit in MICROS else value
+    # Only the field CreatedDate, which is in milliseconds, is compared so.
+    is_created = leaf.kind == "long" and literal.kind == "timestamp"
+    return value / (1000 if is_created else leaf.micros)
 
 
 def _compare(leaf: Leaf, word: str, constants: list[Any]) -> Test:

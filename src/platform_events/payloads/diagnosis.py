@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from platform_events.errors import PayloadError
+from platform_events.payloads.type_names import NAME
 from platform_events.payloads.types import Array, AvroType, Leaf, Map, Record, Union
 from platform_events.payloads.values import (
     MisfitError,
@@ -18,8 +18,9 @@ from platform_events.payloads.values import (
     leaf_check,
     show,
 )
+from platform_events.wording import suggest
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLAIN = re.compile(NAME)
 _SHOWN = 40
 
 
@@ -126,7 +127,4 @@ def _check_record(record: Record, value: Any, path: str) -> None:
 def _unknown(record: Record, key: Any) -> str:
     if not isinstance(key, str):
         return f"field names are text, got {show(key)}"
-    names = [item.name for item in record.fields]
-    close = difflib.get_close_matches(key[: 2 * _SHOWN], names, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    return f"{record.name} has no such field{hint}"
+    return f"{record.name} has no such field{suggest(key, [item.name for item in record.fields])}"

@@ -165,8 +165,7 @@ class _Source:
         if leaf.kind == "enum":
             symbols = self._constant("symbols", leaf.indexes)
             return f"(type({name}) is str and {name} in {symbols} or {fits}({name}))"
-        kind = leaf.kind.removesuffix("-millis").removesuffix("-micros")
-        return _SHORTCUTS.get(kind, "{1}({0})").format(name, fits)
+        return _SHORTCUTS.get(leaf.family, "{1}({0})").format(name, fits)
 
     def _union(self, union: Union, name: str) -> str:
         others = [branch for branch in union.branches if branch != Leaf("null")]

@@ -30,7 +30,6 @@ from platform_events.payloads.values import (
     EPOCH,
     EPOCH_DAY,
     LOCAL_EPOCH,
-    MICROS,
     MisfitError,
     decimal_reader,
     show,
@@ -57,8 +56,7 @@ def leaf_reader(leaf: Leaf) -> Converter | None:
 
     The function raises `MisfitError`.
     """
-    family, micros = _family(leaf)
-    match family:
+    match leaf.family:
         case "bytes" | "fixed":
             return _read_base64
         case "float" | "double":
@@ -67,17 +65,17 @@ def leaf_reader(leaf: Leaf) -> Converter | None:
             return _read_decimal
         case "uuid":
             return _read_uuid
-    if family in _TEMPORAL:
-        return partial(_read_temporal, *_TEMPORAL[family], partial(_NUMBERS[family], micros))
+        case family if family in _TEMPORAL:
+            from_number = partial(_NUMBERS[family], leaf.micros)
+            return partial(_read_temporal, *_TEMPORAL[family], from_number)
     return None
 
 
 def default_reader(leaf: Leaf) -> Converter | None:
     """As `leaf_reader`, for the notation of Avro's field defaults."""
-    family, micros = _family(leaf)
-    if family in _TEMPORAL:
-        return partial(_read_number, partial(_NUMBERS[family], micros))
-    match family:
+    match leaf.family:
+        case family if family in _TEMPORAL:
+            return partial(_read_number, partial(_NUMBERS[family], leaf.micros))
         case "bytes" | "fixed":
             return _read_code_points
         case "float" | "double":
@@ -90,9 +88,8 @@ def default_reader(leaf: Leaf) -> Converter | None:
 
 def leaf_writer(leaf: Leaf) -> Converter | None:
     """Return what makes a decoded value one of JSON, None if nothing is to be done."""
-    family, micros = _family(leaf)
-    digits = "milliseconds" if micros == MICROS["millis"] else "microseconds"
-    match family:
+    digits = "milliseconds" if leaf.micros > 1 else "microseconds"
+    match leaf.family:
         case "bytes" | "fixed":
             return _write_base64
         case "float" | "double":
@@ -108,12 +105,6 @@ def leaf_writer(leaf: Leaf) -> Converter | None:
         case "timestamp":
             return partial(_write_timestamp, digits)
     return None
-
-
-def _family(leaf: Leaf) -> tuple[str, int]:
-    """Return the kind without its unit, and the unit in microseconds."""
-    family, _, unit = leaf.kind.rpartition("-")
-    return (family, MICROS[unit]) if unit in MICROS else (leaf.kind, 1)
 
 
 def _refuse(expected: str, value: Any) -> NoReturn:

@@ -63,6 +63,16 @@ class Leaf:
         indexes = {symbol: index for index, symbol in enumerate(self.symbols)}
         object.__setattr__(self, "indexes", indexes)
 
+    @property
+    def family(self) -> str:
+        """The kind without the unit that a time or a time stamp ends with."""
+        return self.kind.removesuffix("-millis").removesuffix("-micros")
+
+    @property
+    def micros(self) -> int:
+        """Microseconds of that unit; 1 if there is none."""
+        return 1000 if self.kind.endswith("-millis") else 1
+
 
 @dataclass(frozen=True, slots=True)
 class Array:

@@ -35,8 +35,6 @@ EPOCH_DAY = EPOCH.toordinal()
 """Ordinal of 1970-01-01, day 0 of Avro's date."""
 WIDE = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 """Moves a decimal point without rounding, whatever the caller's own context is."""
-MICROS = {"millis": 1000, "micros": 1}
-"""Microseconds of the unit that a time's or timestamp's kind ends with."""
 
 _FIRST = timedelta(date.min.toordinal() - EPOCH_DAY)
 _AFTER_LAST = timedelta(date.max.toordinal() + 1 - EPOCH_DAY)
@@ -56,7 +54,7 @@ _EXPECTED = {
     "date": "a date (a datetime.date, no datetime)",
     "time": "a time (a datetime.time without zone)",
     "timestamp": "a point in time (a datetime with zone)",
-    "local": "a local time stamp (a datetime without zone)",
+    "local-timestamp": "a local time stamp (a datetime without zone)",
 }
 
 
@@ -92,7 +90,7 @@ def expectation(leaf: Leaf) -> str:
         return f"bytes of length {leaf.size}"
     if leaf.kind == "enum":
         return f"one of {listed(leaf.symbols)}"
-    return _EXPECTED.get(leaf.kind) or _EXPECTED[leaf.kind.partition("-")[0]]
+    return _EXPECTED.get(leaf.kind) or _EXPECTED[leaf.family]
 
 
 def show(value: Any) -> str:
