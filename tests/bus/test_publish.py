@@ -161,7 +161,7 @@ def test_a_long_call_follows_the_definition(
         before = bus.catalog.event(EVENT)
         more = ORDER + "  - {name: more, type: string, optional: true}"
         apply_texts(settings, tmp_path / "more", more)
-        wait_until(lambda: bus.catalog.event(EVENT) is not before)
+        wait_until(lambda: bus.catalog.event(EVENT) != before)
         yield order(1) | {"more": "m"}
         apply_texts(settings, tmp_path / "none", KEYED, prune=True)
         wait_until(lambda: not is_active(bus, EVENT))
