@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import pytest
 
-from platform_events.catalog import follower as follower_module
 from platform_events.catalog.follower import Follower
 from platform_events.errors import BrokerTimeoutError
 from tests.support import wait_until
@@ -36,12 +36,11 @@ class Stub:
 
 
 def test_a_failure_is_logged_once_while_it_lasts(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(follower_module, "_REFRESH_SECONDS", 0.02)
     stub = Stub()
     caplog.set_level(logging.WARNING, "platform_events")
-    follower = Follower(stub, stub, stub, tick=0.001, refresh=True)  # type: ignore[arg-type]
+    follower = Follower(stub, stub, stub, tick=0.001, refresh=0.02)  # type: ignore[arg-type]
     for fails in (True, False, True):
         stub.fails = fails
         # One may be under way; between two of them it looks several times.
@@ -52,10 +51,11 @@ def test_a_failure_is_logged_once_while_it_lasts(
     assert [one.message for one in caplog.records] == ["no answer"] * 2
 
 
-def test_a_bus_does_not_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follower_module, "_REFRESH_SECONDS", 0.0)
+def test_it_refreshes_only_when_it_is_told_to() -> None:
     stub = Stub()
-    follower = Follower(stub, stub, stub, tick=0.001, refresh=False)  # type: ignore[arg-type]
+    follower = Follower(stub, stub, stub, tick=0.001, refresh=math.inf)  # type: ignore[arg-type]
     wait_until(lambda: stub.looks > 5)
-    assert follower.close(20)
     assert stub.refreshes == 0
+    follower.refresh = 0.0
+    wait_until(lambda: stub.refreshes > 5)
+    assert follower.close(20)

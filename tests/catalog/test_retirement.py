@@ -80,7 +80,7 @@ def test_an_interrupted_deletion_is_finished_by_the_next_apply(
     begun = (step, when) != ("commit", "before") or count > 1
     apply_texts(settings, tmp_path, KEYED, prune=not begun)
     names = [ORDER_NAME, CHANNEL_NAME, f"{CHANNEL_NAME}.dlq"]
-    assert topics_of(settings, *names) == [None] * 3
+    wait_until(lambda: topics_of(settings, *names) == [None] * 3)
     for name in names[:2]:
         entry = entry_of(settings, name)
         assert (entry.pending, entry.active, len(entry.topic_ids)) == (False, None, 1)
@@ -164,4 +164,4 @@ def test_a_publisher_that_runs_stores_nothing_in_a_topic_that_goes(
         pruning.join()
         with pytest.raises(UnknownStreamError, match="was deleted"):
             bus.publish(ORDER_NAME, {"order_id": "A"})
-    assert topics_of(settings, ORDER_NAME) == [None]
+    wait_until(lambda: topics_of(settings, ORDER_NAME) == [None])

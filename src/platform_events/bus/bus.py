@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
@@ -16,6 +17,7 @@ from platform_events.bus.subscription import OnUndecodable, Subscription, subscr
 from platform_events.bus.values import PublishResult, PublishStatus, Start
 from platform_events.catalog.follower import Follower
 from platform_events.catalog.live import Catalog
+from platform_events.catalog.retirement import TRUSTED_FOR
 from platform_events.definitions.model import ChannelDefinition
 from platform_events.errors import (
     ClosedError,
@@ -323,7 +325,7 @@ class EventBus:
                     self._catalog = Catalog(self.settings, admin)
                     self._watch = TopicWatch(admin)
                     self._follower = Follower(
-                        admin, self._catalog, self._watch, tick=_TICK, refresh=False
+                        admin, self._catalog, self._watch, tick=_TICK, refresh=math.inf
                     )
                     self._admin = admin
         return self._admin
@@ -336,4 +338,6 @@ class EventBus:
                 self._check_usable()
                 if self._publisher is None:
                     self._publisher = Publisher(self.settings, self._catalog, admin, self._watch)
+                    self._follower.after_look = self._publisher.learn
+                    self._follower.refresh = TRUSTED_FOR / 2
         return self._publisher

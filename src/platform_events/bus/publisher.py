@@ -14,6 +14,7 @@ from uuid import UUID
 from platform_events.bus.models import as_mapping
 from platform_events.bus.starts import find_stream, identify
 from platform_events.bus.values import EventIds, EventMessage, PublishResult, PublishStatus
+from platform_events.bus.vouching import Voucher, own_entry
 from platform_events.definitions.model import EventDefinition
 from platform_events.envelope import ID, fixed_headers, header_bytes, user_headers
 from platform_events.errors import EventTooLargeError, PlatformEventsError, UsageError
@@ -43,13 +44,15 @@ _SERVE_EVERY = 256
 class Target:
     """Where events of one definition go, and how. It never changes; another one follows it."""
 
-    def __init__(self, entry: Entry, stream: Stream, watched: Watched, source: str) -> None:
+    def __init__(self, entry: Entry, stream: Stream, watched: Watched, voucher: Voucher,
+                 source: str) -> None:  # fmt: skip
         definition = entry.active
         assert isinstance(definition, EventDefinition)
         self.entry = entry
         self.name = entry.name
         self.stream = stream
         self.watched = watched
+        self.voucher = voucher
         self.topic = stream.topic.name
         self.identity = stream.identity
         self.doing = f"publishing to {stream.path}"
@@ -62,8 +65,8 @@ class Target:
 
     def is_current(self, entry: Entry | None) -> bool:
         """Whether events still go here, by what the catalog says and the topic is."""
-        watched = self.watched
-        return entry is self.entry and watched.topic is self.stream.topic and not watched.deleted
+        is_there = self.watched.topic is self.stream.topic and not self.watched.deleted
+        return entry is self.entry and is_there and not self.voucher.is_wrong
 
     def replay_id(self, partition: int, offset: int, append_time_ms: int) -> ReplayId | None:
         """Return the replay ID of a stored event, None if it is not certain."""
@@ -90,6 +93,12 @@ class PendingEvent(Delivery):
         """Return the outcome once it is settled: the one place where a result is made."""
         event_id = self.event_id.decode()
         if self.in_log:
+            voucher = self.target.voucher
+            stamped = self.append_time_ms >= 0
+            if not stamped or self.told_at >= voucher.sure_until:
+                doubt = voucher.doubt(self.told_at, stamped=stamped)
+                if doubt is not None:
+                    return PublishResult(PublishStatus.UNKNOWN, event_id, None, doubt)
             replay_id = self.target.replay_id(self.partition, self.offset, self.append_time_ms)
             return PublishResult(PublishStatus.PERSISTED, event_id, replay_id)
         error = self.producer.explain(self, self.target.doing)
@@ -163,7 +172,8 @@ class Publisher:
         return target
 
     def _follow(self, old: Target | None, entry: Entry) -> Target:
-        if old is not None and old.entry is entry and not old.watched.deleted:
+        is_there = old is not None and not (old.watched.deleted or old.voucher.is_wrong)
+        if old is not None and old.entry is entry and is_there:
             # The watch has seen that it grew, or was made again.
             watched = old.watched
             stream = identify(entry, watched.topic, self._admin.cluster_id())
@@ -173,7 +183,9 @@ class Publisher:
             watched = self._watch.add(stream.topic)
             if old is not None:
                 self._watch.remove(old.watched)
-        return Target(entry, stream, watched, self._settings.source)
+        entry = own_entry(entry, stream.topic, self._catalog)
+        voucher = Voucher(stream.topic, watched, entry.name, self._catalog, self._admin)
+        return Target(entry, stream, watched, voucher, self._settings.source)
 
     def publish(
         self, event: str, message: EventMessage, headers: UserHeaders | None
@@ -254,6 +266,11 @@ class Publisher:
             # Refused: after a close nobody else would resolve it.
             self._resolve_futures()
         return pending.future
+
+    def learn(self) -> None:
+        """Take what catalog and watch say now as proof for events, or against them."""
+        for target in list(self._targets.values()):
+            target.voucher.learn()
 
     def is_ready(self, event: str) -> bool:
         """Whether `submit` to this event would not wait."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -10,12 +11,12 @@ from typing import TYPE_CHECKING
 from platform_events.errors import PlatformEventsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from platform_events.catalog.live import Catalog
     from platform_events.kafka.admin import Admin
     from platform_events.kafka.watch import TopicWatch
 
-_REFRESH_SECONDS = 5.0
-"""Seconds between two looks at whether the catalog's topic is still the same."""
 _logger = logging.getLogger("platform_events")
 
 
@@ -27,18 +28,20 @@ class Follower:
         catalog: is followed.
         watch: is asked to look.
         tick: seconds between two looks at the catalog.
-        refresh: also notice a catalog whose topic was deleted, or made again.
+        refresh: seconds between two refreshes of the catalog, which also notice one whose topic was
+            deleted, or made again; infinite for none. It can be changed.
     """
 
     def __init__(
-        self, admin: Admin, catalog: Catalog, watch: TopicWatch, *, tick: float, refresh: bool
+        self, admin: Admin, catalog: Catalog, watch: TopicWatch, *, tick: float, refresh: float
     ) -> None:
         self._admin = admin
         self._catalog = catalog
         self._watch = watch
         self._tick = tick
-        self._refreshes = refresh
-        self._refresh_at = time.monotonic() + _REFRESH_SECONDS
+        self.refresh = refresh
+        self.after_look: Callable[[], None] = lambda: None
+        self._refreshed_at = time.monotonic()
         self._last_warning = ""
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="platform-events", daemon=True)
@@ -52,15 +55,16 @@ class Follower:
 
     def _run(self) -> None:
         while not self._closed.wait(self._tick):
-            is_due = self._refreshes and time.monotonic() > self._refresh_at
+            is_due = time.monotonic() > self._refreshed_at + self.refresh
             try:
                 if is_due:
-                    self._refresh_at = time.monotonic() + _REFRESH_SECONDS
+                    self._refreshed_at = time.monotonic()
                     self._catalog.refresh()
                 self._catalog.follow()
                 self._watch.tick()
+                self.after_look()
                 self._admin.serve()
-                if is_due or not self._refreshes:
+                if is_due or self.refresh == math.inf:
                     self._last_warning = ""
             except PlatformEventsError as error:
                 # Once while it lasts.

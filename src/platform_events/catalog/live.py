@@ -63,6 +63,11 @@ class Catalog:
         return self._revision
 
     @property
+    def known_at(self) -> float:
+        """When, by `time.monotonic()`, nothing was written that is not read by now."""
+        return self._known
+
+    @property
     def is_read(self) -> bool:
         """Whether the catalog exists and was read to its end."""
         return self._is_read

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from platform_events.settings import Settings
 
 _TICK = 0.1
+_REFRESH = 5.0
+"""Seconds between two looks at whether the catalog's topic is still the same."""
 """Seconds between two looks at the catalog, and at what feeders have to say."""
 _PAUSE = 1.0
 _CATCHING_UP_AT_ONCE = 4
@@ -112,7 +114,9 @@ class Router:
         follower: Follower | None = None
         try:
             self._catalog.refresh()
-            follower = Follower(self._admin, self._catalog, self._watch, tick=_TICK, refresh=True)
+            follower = Follower(
+                self._admin, self._catalog, self._watch, tick=_TICK, refresh=_REFRESH
+            )
             while not stop.is_set():
                 try:
                     self._follow_definitions()

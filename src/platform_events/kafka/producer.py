@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Producer
 
 from platform_events.errors import BrokerTimeoutError, ClosedError, PlatformEventsError
 from platform_events.kafka.connection import make_client, refuse_property
@@ -46,7 +46,7 @@ class Delivery:
 
     __slots__ = (
         "append_time_ms", "cost", "error", "in_log", "offset", "partition", "producer", "settled",
-        "troubles",
+        "told_at", "troubles",
     )  # fmt: skip
     OVERHEAD = 600
     """Bytes that librdkafka and we need for a record on its way besides its contents (measured)."""
@@ -56,6 +56,9 @@ class Delivery:
     partition: int
     offset: int
     append_time_ms: int
+    """When the broker stored it; -1 if the topic does not say."""
+    told_at: float
+    """When this process was told so, by `time.monotonic()`."""
 
     def __init__(self, producer: RecordProducer) -> None:
         self.producer = producer
@@ -71,10 +74,12 @@ class Delivery:
         producer.settled_cost += self.cost
         if error is None:
             self.in_log = True
+            self.told_at = time.monotonic()
             offset = message.offset()
             self.partition = message.partition()  # type: ignore[assignment]
             self.offset = _UNTOLD if offset is None else offset
-            self.append_time_ms = message.timestamp()[1]
+            kind, time_ms = message.timestamp()
+            self.append_time_ms = time_ms if kind == TIMESTAMP_LOG_APPEND_TIME else -1
         else:
             given_up = error.code() in _PURGED
             self.error = producer.giving_up if given_up and producer.giving_up else error
