@@ -20,7 +20,7 @@ class Stub:
         self.looks = 0
         self.refreshes = 0
 
-    def refresh(self) -> None:
+    def renew(self) -> None:
         self.refreshes += 1
         if self.fails:
             raise BrokerTimeoutError("no answer")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from platform_events.channels.thread import RouterThread
 from platform_events.errors import PlanRefusedError
 from platform_events.replay import ReplayRecreatedError
 from platform_events.settings import Settings
+from tests.catalog.interruption import Killed, entry_of, interrupt
 from tests.support import ORDER, apply_texts, load, wait_until
 
 ORDER_NAME = "Order_Placed__e"
@@ -59,6 +61,55 @@ def test_a_channel_keeps_its_events_and_goes_on_with_the_new_topic(
         wait_until(lambda: bus.publish_many(ORDER_NAME, [payload])[0].error is None)
         event = next(subscription)
         assert (event.payload["order_id"], event.payload["total"]) == ("B", 1.0)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    ("step", "count"),
+    [("commit", 1), ("check_fence", 1), ("delete", 1), ("create", 2), ("await_topic", 2),
+     ("commit", 2)],
+)  # fmt: skip
+def test_an_interrupted_replacement_is_finished_by_the_next_apply(
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    count: int,
+    when: str,
+) -> None:
+    apply_texts(settings, tmp_path, ORDER, CHANNEL)
+    with EventBus(settings) as bus:
+        old = bus.publish(ORDER_NAME, {"order_id": "A"}).replay_id
+    nothing_done = (step, count, when) == ("commit", 1, "before")
+    for replaced in ([ORDER_NAME], [ORDER_NAME] if nothing_done else []):
+        with monkeypatch.context() as patch:
+            interrupt(patch, step, count, when)
+            with contextlib.suppress(Killed):
+                apply_texts(settings, tmp_path, BROKEN, CHANNEL, replace=replaced)
+    apply_texts(settings, tmp_path, BROKEN, CHANNEL, replace=[ORDER_NAME] if nothing_done else [])
+    desired = load(tmp_path, BROKEN, CHANNEL)
+    assert read_plan(settings, desired, plan_options(settings)).effective == ()
+    event, channel = entry_of(settings, ORDER_NAME), entry_of(settings, "Sales__chn")
+    assert [event.pending, channel.pending] == [False, False]
+    assert event.compared == event.schema_ids[-1:]
+    assert channel.feeding is not None
+    assert [feed.topic_id for feed in channel.feeding.feeds] == [event.topic_ids[-1]]
+    with EventBus(settings) as bus:
+        bus.publish(ORDER_NAME, {"order_id": "B", "total": 1.0})
+        (found,) = bus.subscribe(ORDER_NAME, follow=False)
+        assert found.payload["order_id"] == "B"
+        with pytest.raises(ReplayRecreatedError):
+            bus.subscribe(ORDER_NAME, start=old, follow=False)
+
+
+def test_an_event_that_a_channel_without_a_file_reads_is_not_replaced(
+    settings: Settings, tmp_path: Path
+) -> None:
+    apply_texts(settings, tmp_path, ORDER, CHANNEL)
+    with pytest.raises(PlanRefusedError, match="Sales__chn, which no file here defines"):
+        apply_texts(settings, tmp_path, BROKEN, replace=[ORDER_NAME])
+    plan = apply_texts(settings, tmp_path, BROKEN, replace=[ORDER_NAME], prune=True)
+    assert [change.name for change in plan.effective] == [ORDER_NAME, "Sales__chn"]
 
 
 def test_nothing_is_replaced_without_need_and_no_other_event(

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from platform_events.bus.bus import EventBus
-from platform_events.catalog.apply import apply, plan_options, read_catalog, read_plan
+from platform_events.catalog.apply import apply, plan_options, read_plan
 from platform_events.catalog.plan import Action
-from platform_events.catalog.state import Entry
 from platform_events.cli.views.streams import describe_streams
 from platform_events.errors import UnknownStreamError
 from platform_events.kafka.admin import Admin
-from platform_events.kafka.ledger import LedgerWriter
 from platform_events.settings import Settings
+from tests.catalog.interruption import Killed, entry_of, interrupt
 from tests.support import KEYED, ORDER, apply_texts, load, topic_of, wait_until
 
 ORDER_NAME = "Order_Placed__e"
@@ -27,39 +25,10 @@ STEPS = [("commit", 1), ("check_fence", 1), ("check_fence", 2), ("delete", 1), (
 """Each call of an apply that changes something outside, and which one of them."""
 
 
-class Killed(BaseException):
-    """Stands for the end of the process at this very point."""
-
-
-def entry_of(settings: Settings, name: str) -> Entry:
-    with Admin(settings) as admin:
-        return read_catalog(settings, admin).entries[name]
-
-
 def topics_of(settings: Settings, *names: str) -> list[str | None]:
     with Admin(settings) as admin:
         found = admin.describe(topic_of(settings, name) for name in names)
     return [topic.topic_id if topic else None for topic in found.values()]
-
-
-def interrupt(patch: pytest.MonkeyPatch, step: str, count: int, when: str) -> None:
-    """End an apply before or after its call number `count` of this kind."""
-    owner: Any = Admin if hasattr(Admin, step) else LedgerWriter
-    original = getattr(owner, step)
-    calls = 0
-
-    def interrupted(*args: Any) -> Any:
-        nonlocal calls
-        # A check of the fence is a commit too.
-        calls += step != "commit" or "fence" not in args[1]
-        if calls == count and when == "before":
-            raise Killed
-        result = original(*args)
-        if calls == count:
-            raise Killed
-        return result
-
-    patch.setattr(owner, step, interrupted)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

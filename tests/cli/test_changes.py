@@ -281,6 +281,24 @@ def test_a_named_project_adopts_what_one_without_a_name_defined(live: Any) -> No
     assert "the project 'shop' owns it" in live("plan").stderr
 
 
+def test_replacing_says_how_many_events_go_and_asks(live: Any, settings: Any) -> None:
+    define(ORDER)
+    live("apply")
+    publish(settings, "Order_Placed__e", 2)
+    define(ORDER.replace("double, default: 0.0", "string"))
+    assert "apply --replace Order_Placed__e" in live("apply").stderr
+    words = ("--replace", "Order_Placed__e")
+    ask = "replace the topic with 2 events by an empty one; replay IDs from before are RECREATED"
+    lines = live("plan", *words).stdout.splitlines()
+    assert any(line.startswith(f"    {ask}") for line in lines)
+    result = live("apply", *words)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: USAGE: Order_Placed__e: {ask}")
+    assert live("apply", *words, "--yes").exit_code == 0
+    assert json.loads(live("streams", "--json").stdout)[0]["events"] == 0
+    assert live("plan", "--exit-code").exit_code == 0
+
+
 def test_a_shorter_retention_says_how_many_events_go_and_asks(live: Any, settings: Any) -> None:
     define(ORDER)
     live("apply")

@@ -65,6 +65,7 @@ def plan_channel(
         project=project,
         wanted=definition,
         unreadable="",
+        retired=needed.deletes and entry is not None and entry.retired,
     )
     renumbers = bool(feeding) or is_refilled(entry, facts.topic_id if facts else None)
     if before is None:

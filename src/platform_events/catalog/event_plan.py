@@ -63,6 +63,8 @@ def plan_event(
     updated = replace(_update_entry(definition, project, entry, topic), breaking=verdict.breaking)
     if verdict.replaces:
         updated = retire(updated, definition)
+    elif not needed.deletes:
+        updated = replace(updated, retired=False)
     if before is None:
         details.insert(0, _describe(definition))
         action = begin(entry, details)

@@ -59,7 +59,7 @@ class Follower:
             try:
                 if is_due:
                     self._refreshed_at = time.monotonic()
-                    self._catalog.refresh()
+                    self._catalog.renew()
                 self._catalog.follow()
                 self._watch.tick()
                 self.after_look()

@@ -185,6 +185,10 @@ class Catalog:
             self._is_read = True
             self._known = began
 
+    def renew(self) -> None:
+        """Read everything written up to a second ago, if that is not known; raises as `refresh`."""
+        self._renew(time.monotonic() - _REFRESH_INTERVAL, wait=True)
+
     def follow(self) -> None:
         """Take what has arrived meanwhile, without waiting."""
         with self._reading:

@@ -12,6 +12,8 @@ from platform_events.definitions.model import ChannelDefinition, EventDefinition
 from platform_events.payloads.types import Record, Union, parse_record
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from platform_events.catalog.changes import PlanOptions
     from platform_events.catalog.state import CatalogState, Entry
     from platform_events.definitions.model import Definitions, Member
@@ -43,6 +45,26 @@ def find_conflicts(
                     channel, member, desired, state, options, kept=kept
                 )
     return {name: list(dict.fromkeys(texts)) for name, texts in found.items() if texts}
+
+
+def find_deserted(
+    replaced: Collection[str], desired: Definitions, state: CatalogState, options: PlanOptions
+) -> dict[str, list[str]]:
+    """Return what is refused of events that get other topics: channels go on only if files do."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for entry in state.entries.values():
+        channel = entry.active
+        if not isinstance(channel, ChannelDefinition) or is_deleted(entry, desired, options):
+            continue
+        if channel.name in desired.channels:
+            continue
+        for member in channel.members:
+            if member.event in replaced:
+                found[member.event].append(
+                    f"{channel.name}, which no file here defines, would not go on with its new "
+                    "topic; define it again, or delete it first"
+                )
+    return found
 
 
 def _judge_member(

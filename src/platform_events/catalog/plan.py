@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from platform_events.catalog.changes import Action, Change, Plan, PlanOptions, TopicChange
 from platform_events.catalog.channel_plan import delete_channel, plan_channel
 from platform_events.catalog.event_plan import delete_event, plan_event
-from platform_events.catalog.membership import find_conflicts
+from platform_events.catalog.membership import find_conflicts, find_deserted
 from platform_events.catalog.ownership import (
     is_absent,
     is_adopted,
@@ -82,6 +82,9 @@ def make_plan(
     conflicts = find_conflicts(desired, state, options)
     for name, clash in refuse_similar_names(desired, state).items():
         conflicts.setdefault(name, []).append(clash)
+    replaced = {change.name for change in changes if change.retires} & desired.events.keys()
+    for name, reasons in find_deserted(replaced, desired, state, options).items():
+        conflicts.setdefault(name, []).extend(reasons)
     changes = [
         replace(
             _with_losses(_adopt(change, project, state), topics, options.namespace),

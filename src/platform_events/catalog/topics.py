@@ -48,6 +48,11 @@ class TopicPlan:
     refusals: list[str] = field(default_factory=list)
     """Why it is refused."""
 
+    @property
+    def deletes(self) -> bool:
+        """Whether a topic goes."""
+        return any(change.delete for change in self.changes)
+
     def say(self, detail: str, *, ask: bool = False) -> None:
         """Add a detail, which has to be confirmed if `ask`."""
         self.details.append(detail)
