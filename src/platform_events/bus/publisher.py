@@ -55,6 +55,8 @@ class Target:
         self.voucher = voucher
         self.topic = stream.topic.name
         self.identity = stream.identity
+        self.offset_tag = stream.identity.tags[0] if stream.identity.partitions == 1 else None
+        """Of replay IDs, where they are offsets."""
         self.doing = f"publishing to {stream.path}"
         self.encode = PayloadEncoder(definition.schema.parsed).encode
         self.fields = frozenset(field["name"] for field in definition.schema.parsed["fields"])
@@ -65,18 +67,13 @@ class Target:
 
     def is_current(self, entry: Entry | None) -> bool:
         """Whether events still go here, by what the catalog says and the topic is."""
-        is_there = self.watched.topic is self.stream.topic and not self.watched.deleted
-        return entry is self.entry and is_there and not self.voucher.is_wrong
+        return entry is self.entry and not self.has_moved
 
-    def replay_id(self, partition: int, offset: int, append_time_ms: int) -> ReplayId | None:
-        """Return the replay ID of a stored event, None if it is not certain."""
-        # Made again since: the event may be in the one or the other.
-        if offset < 0 or self.watched.topic.topic_id != self.stream.topic.topic_id:
-            return None
-        # A stream that has just grown may not be known as grown yet, but partition 1 tells.
-        if self.identity.partitions == 1 and partition == 0:
-            return encode_offset(offset + 1, self.identity.tags[0])
-        return self.identity.time_id(append_time_ms - LowWaterMark.MARGIN_MS)
+    @property
+    def has_moved(self) -> bool:
+        """Whether the topic is another one than it was, has other partitions, or is not ours."""
+        watched = self.watched
+        return watched.topic is not self.stream.topic or watched.deleted or self.voucher.is_wrong
 
 
 class PendingEvent(Delivery):
@@ -99,7 +96,18 @@ class PendingEvent(Delivery):
                 doubt = voucher.doubt(self.told_at, stamped=stamped)
                 if doubt is not None:
                     return PublishResult(PublishStatus.UNKNOWN, event_id, None, doubt)
-            replay_id = self.target.replay_id(self.partition, self.offset, self.append_time_ms)
+            target, offset = self.target, self.offset
+            topic, latest = target.stream.topic, target.watched.topic
+            replay_id: ReplayId | None = None
+            # The broker may not say where it is. If the topic was made again meanwhile, it may be
+            # in the one or in the other.
+            if offset >= 0 and (latest is topic or latest.topic_id == topic.topic_id):
+                # A stream that has just grown may not be known as grown yet; partition 1 tells.
+                if target.offset_tag is not None and self.partition == 0:
+                    replay_id = encode_offset(offset + 1, target.offset_tag)
+                else:
+                    time_ms = self.append_time_ms - LowWaterMark.MARGIN_MS
+                    replay_id = target.identity.time_id(time_ms)
             return PublishResult(PublishStatus.PERSISTED, event_id, replay_id)
         error = self.producer.explain(self, self.target.doing)
         unknown = self.in_log is None
@@ -222,12 +230,13 @@ class Publisher:
         pending: deque[PendingEvent],
         results: list[PublishResult],
     ) -> None:
-        producer = self._producer
+        producer, catalog = self._producer, self._catalog
         new_id = self._new_id
-        known = self._catalog.cached
+        revision = -1
         gone: PlatformEventsError | None = None
         for number, payload in enumerate(payloads, 1):
-            if gone is None and not target.is_current(known(target.name)):
+            if gone is None and (catalog.revision != revision or target.has_moved):
+                revision = catalog.revision
                 try:
                     target = self.find(target.name)
                 except PlatformEventsError as error:
