@@ -18,6 +18,7 @@ from platform_events.bus.bus import EventBus
 from platform_events.bus.values import PublishResult, PublishStatus, Start
 from platform_events.catalog.apply import apply, plan_options
 from platform_events.catalog.follower import Follower
+from platform_events.catalog.plan import Plan
 from platform_events.errors import (
     PlatformEventsError,
     StreamDeletedError,
@@ -31,6 +32,7 @@ from tests.channels.stored import read_identities, read_topic
 from tests.support import (
     KEYED,
     ORDER,
+    admin_client,
     apply_texts,
     delete_topic,
     load,
@@ -171,6 +173,33 @@ def test_a_publisher_that_cannot_follow_the_catalog_looks_at_the_topic(
         "retired": UnknownStreamError,
     }
     assert type(target.voucher.doubt(time.monotonic(), stamped=True)) is expected[change]
+
+
+def test_a_lost_catalog_takes_nothing_back(
+    settings: Settings, bus: EventBus, tmp_path: Path
+) -> None:
+    """Nor does one that is there again with nothing in it yet: an operator may be asked."""
+    bus.publish(EVENT, PAYLOAD)
+    revision = bus.catalog.revision
+    catalog = settings.namespace.catalog
+    admin_client(settings).delete_topics([catalog])[catalog].result(20)
+    wait_until(lambda: bus.catalog.revision > revision)
+    assert not bus.catalog.is_read
+    bus.publish(EVENT, PAYLOAD)
+    with pytest.raises(UnknownStreamError, match="has no definitions"):
+        bus.publish("Reading_Taken__e", PAYLOAD)
+
+    def confirm(_: Plan) -> bool:
+        bus.catalog.refresh()
+        bus.publish(EVENT, PAYLOAD)
+        return True
+
+    definitions = load(tmp_path / "schemas", ORDER, KEYED)
+    apply(settings, definitions, plan_options(settings), confirm=confirm)
+    bus.catalog.refresh()
+    bus.publish(EVENT, PAYLOAD)
+    with bus.subscribe(EVENT, Start.EARLIEST, follow=False) as events:
+        assert len(list(events)) == 4
 
 
 def test_only_a_process_that_publishes_keeps_its_knowledge_fresh(bus: EventBus) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from platform_events.bus.bus import EventBus
-from platform_events.catalog import follower as follower_module
 from platform_events.catalog.apply import apply, plan_options
 from platform_events.catalog.live import Catalog
 from platform_events.catalog.plan import Plan
@@ -56,7 +55,7 @@ class Loss:
 
 @pytest.fixture
 def loss(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Loss:
-    monkeypatch.setattr(follower_module, "_REFRESH_SECONDS", 0.1)
+    monkeypatch.setattr("platform_events.channels.router._REFRESH", 0.1)
     return Loss(settings, monkeypatch)
 
 
@@ -143,7 +142,6 @@ def test_an_event_waits_while_the_definitions_are_about_to_be_applied_again(
     define: Define,
     start_router: StartRouter,
     loss: Loss,
-    monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     """The catalog's topic is there again before anything is in it: an operator may be asked."""
@@ -155,8 +153,6 @@ def test_an_event_waits_while_the_definitions_are_about_to_be_applied_again(
     wait_until(lambda: router.leads(NAME) and router.leads(OTHER))
     loss.happen()
     loss.await_seen()
-    # As by default: the router itself does not look just now.
-    monkeypatch.setattr(follower_module, "_REFRESH_SECONDS", 3600.0)
     ends = rows_of(settings, NAME)
 
     def confirm(_: Plan) -> bool:

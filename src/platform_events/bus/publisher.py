@@ -65,10 +65,6 @@ class Target:
         self.headers = fixed_headers(entry.name, source, definition.schema.id)
         self.header_bytes = header_bytes(self.headers) + len(ID)
 
-    def is_current(self, entry: Entry | None) -> bool:
-        """Whether events still go here, by what the catalog says and the topic is."""
-        return entry is self.entry and not self.has_moved
-
     @property
     def has_moved(self) -> bool:
         """Whether the topic is another one than it was, has other partitions, or is not ours."""
@@ -169,17 +165,26 @@ class Publisher:
             BrokerError: the cluster cannot be asked.
         """
         name = stream_name(event)
-        self._catalog.refuse_channel(name)
-        entry = self._catalog.entry(name)
         target = self._targets.get(name)
-        if target is None or not target.is_current(entry):
+        if target is None or not self._is_current(target):
+            self._catalog.refuse_channel(name)
             with self._finding.setdefault(name, threading.Lock()):
                 target = self._targets.get(name)
-                if target is None or not target.is_current(entry):
-                    target = self._targets[name] = self._follow(target, entry)
+                if target is None or not self._is_current(target):
+                    target = self._targets[name] = self._follow(name, target)
         return target
 
-    def _follow(self, old: Target | None, entry: Entry) -> Target:
+    def _is_current(self, target: Target) -> bool:
+        """Whether events still go here. A catalog that was lost takes nothing back."""
+        catalog = self._catalog
+        entry = catalog.cached(target.name) if catalog.is_read else target.entry
+        return entry is target.entry and not target.has_moved
+
+    def _follow(self, name: str, old: Target | None) -> Target:
+        if old is not None and not self._catalog.is_read:
+            entry = old.entry
+        else:
+            entry = self._catalog.entry(name)
         is_there = old is not None and not (old.watched.deleted or old.voucher.is_wrong)
         if old is not None and old.entry is entry and is_there:
             # The watch has seen that it grew, or was made again.
@@ -192,7 +197,7 @@ class Publisher:
             if old is not None:
                 self._watch.remove(old.watched)
         entry = own_entry(entry, stream.topic, self._catalog)
-        voucher = Voucher(stream.topic, watched, entry.name, self._catalog, self._admin)
+        voucher = Voucher(stream.topic, watched, entry, self._catalog, self._admin)
         return Target(entry, stream, watched, voucher, self._settings.source)
 
     def publish(
@@ -285,11 +290,7 @@ class Publisher:
         """Whether `submit` to this event would not wait."""
         name = stream_name(event)
         target = self._targets.get(name)
-        return (
-            target is not None
-            and target.is_current(self._catalog.cached(name))
-            and self._producer.has_room()
-        )
+        return target is not None and self._is_current(target) and self._producer.has_room()
 
     def close(self, timeout: float) -> None:
         """Wait for what is on its way, at most `timeout` seconds; the rest becomes UNKNOWN."""

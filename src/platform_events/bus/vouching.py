@@ -61,9 +61,9 @@ class Voucher:
     """Vouches for what is stored in one topic of an event. Thread-safe."""
 
     def __init__(
-        self, topic: Topic, watched: Watched, name: str, catalog: Catalog, admin: Admin
+        self, topic: Topic, watched: Watched, entry: Entry, catalog: Catalog, admin: Admin
     ) -> None:
-        self._name = name
+        self._entry = entry
         self._watched = watched
         self._topic = topic
         self._catalog = catalog
@@ -113,20 +113,22 @@ class Voucher:
         return doubt
 
     def _judge(self, topic: Topic | None) -> PlatformEventsError | None:
-        path = stream_path(self._name)
-        entry = self._catalog.cached(self._name)
+        name = self._entry.name
+        path = stream_path(name)
+        # A catalog that was lost takes nothing back.
+        entry = self._catalog.cached(name) if self._catalog.is_read else self._entry
         if entry is None or entry.active is None:
-            return UnknownStreamError(path, f"{self._name} was deleted while it was published to")
+            return UnknownStreamError(path, f"{name} was deleted while it was published to")
         if topic is None:
             return StreamDeletedError(
                 path,
-                f"the topic of {self._name} was deleted while it was published to; "
+                f"the topic of {name} was deleted while it was published to; "
                 "platform-events apply makes it again",
             )
         if topic.topic_id != self._topic.topic_id or not _names(entry, topic):
             return StreamRecreatedError(
                 path,
-                f"the topic of {self._name} was deleted and made again while it was published to; "
+                f"the topic of {name} was deleted and made again while it was published to; "
                 "the event may be in the one or the other",
             )
         return None

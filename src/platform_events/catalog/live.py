@@ -69,7 +69,10 @@ class Catalog:
 
     @property
     def is_read(self) -> bool:
-        """Whether the catalog exists and was read to its end."""
+        """Whether there is a catalog and it was read to its end.
+
+        One that was lost, or in which nothing is yet, says nothing of any name: not that it is gone.
+        """
         return self._is_read
 
     def entry(self, name: str) -> Entry:
@@ -182,7 +185,7 @@ class Catalog:
             while self._position < end:
                 if not self._take(self._reader, END_SLICE) and time.monotonic() > deadline:
                     self._reader.raise_unreachable()
-            self._is_read = True
+            self._is_read = end > 0
             self._known = began
 
     def renew(self) -> None:

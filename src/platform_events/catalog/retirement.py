@@ -1,7 +1,8 @@
 """How a name goes out of use: retired in the catalog first, its topics deleted later.
 
 Publishers follow the catalog and stop within a second. One that does not hear of it, because it
-was stopped or cut off, may go on until its topic is gone.
+was stopped or cut off, may go on; it knows how old its knowledge is, and does not vouch for what it
+stored after that.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 RETIRED_FOR = 5.0
 """Seconds from a name's retirement until its topics are deleted."""
+TRUSTED_FOR = 4.0
+"""Seconds for which what the catalog said counts; less than the above, as clocks differ."""
 
 
 def retire(entry: Entry, wanted: Definition | None) -> Entry:
