@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from platform_events.errors import BrokerTimeoutError, FencedError
+from platform_events.errors import BrokerTimeoutError, FencedError, RecordRejectedError
 from platform_events.kafka import transactions
 from platform_events.kafka.admin import Admin
 from platform_events.kafka.offsets import Committed, GroupOffsets
@@ -100,3 +102,21 @@ def test_who_is_fenced_is_told_so_whatever_the_first_word_was(
     producer._producer = faulty  # type: ignore[assignment]
     with pytest.raises(FencedError):
         producer.commit()
+
+
+def test_a_refused_record_is_named_by_the_call_that_comes_after_it(
+    settings: Settings, topic: str, producer: TransactionalProducer
+) -> None:
+    """The client first says that it is in an erroneous state, and why only when it is asked."""
+    with Admin(settings) as admin:
+        admin.configure(topic, {"max.message.bytes": "1000"})
+    producer.begin()
+    producer.produce(topic, secrets.token_bytes(10_000), None, 0)
+
+    def write_on() -> None:
+        for _ in range(2_000):
+            producer.produce(topic, b"small", None, 0)
+            time.sleep(0.01)
+
+    with pytest.raises(RecordRejectedError):
+        write_on()

@@ -71,7 +71,7 @@ class Catalog:
     def is_read(self) -> bool:
         """Whether there is a catalog and it was read to its end.
 
-        One that was lost, or in which nothing is yet, says nothing of any name: not that it is gone.
+        One that was lost, or in which nothing is yet, takes nothing back.
         """
         return self._is_read
 

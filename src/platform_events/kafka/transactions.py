@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -31,6 +32,8 @@ _FENCED = (
 )
 _FULL_SLICE = 0.1
 """Seconds to serve deliveries before a full queue is tried again."""
+_REPORT_SECONDS = 1.0
+"""How long a record's report may come after the client's first refusal because of it."""
 _GRACE = 5.0
 """Seconds beyond the time-out after which the client is not trusted any more."""
 _logger = logging.getLogger("platform_events")
@@ -126,6 +129,7 @@ class TransactionalProducer:
             except KafkaException as exception:
                 if kafka_error(exception).code() == KafkaError.MSG_SIZE_TOO_LARGE:
                     return False
+                self._hear_why(exception)
                 raise self._explain(exception) from exception
             else:
                 return True
@@ -205,14 +209,24 @@ class TransactionalProducer:
         if error is not None and self._refusal is None and is_rejection(error):
             self._refusal = error
 
+    def _hear_why(self, exception: KafkaException) -> None:
+        """Take what the client's callbacks say of an error; a fatal one is raised here once more.
+
+        The client refuses calls a moment before it reports the record for which it does.
+        """
+        is_late = kafka_error(exception).code() == KafkaError._STATE
+        deadline = time.monotonic() + (_REPORT_SECONDS if is_late else 0.0)
+        with suppress(KafkaException):
+            self._producer.poll(0)
+            while self._refusal is None and time.monotonic() < deadline:
+                self._producer.poll(_FULL_SLICE)
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except KafkaException as exception:
-            # The client's other callbacks say why; a fatal error is raised here once more.
-            with suppress(KafkaException):
-                self._producer.poll(0)
+            self._hear_why(exception)
             error = self._explain(exception)
             if kafka_error(exception).txn_requires_abort():
                 try:
