@@ -32,8 +32,8 @@ from tests.channels.stored import read_identities, read_topic
 from tests.support import (
     KEYED,
     ORDER,
-    admin_client,
     apply_texts,
+    delete_by_hand,
     delete_topic,
     load,
     produce_raw,
@@ -181,8 +181,7 @@ def test_a_lost_catalog_takes_nothing_back(
     """Nor does one that is there again with nothing in it yet: an operator may be asked."""
     bus.publish(EVENT, PAYLOAD)
     revision = bus.catalog.revision
-    catalog = settings.namespace.catalog
-    admin_client(settings).delete_topics([catalog])[catalog].result(20)
+    delete_by_hand(settings, settings.namespace.catalog)
     wait_until(lambda: bus.catalog.revision > revision)
     assert not bus.catalog.is_read
     bus.publish(EVENT, PAYLOAD)

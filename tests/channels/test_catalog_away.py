@@ -17,7 +17,7 @@ from tests.channels.checking import check_channel, everything
 from tests.channels.routing import Define, RunningRouter, StartRouter, await_caught_up, publish
 from tests.channels.samples import channel, event
 from tests.channels.stored import read_topic
-from tests.support import admin_client, load, topic_of, wait_until
+from tests.support import delete_by_hand, load, topic_of, wait_until
 
 NAME, OTHER = "All__chn", "Other__chn"
 DOCUMENTS = (
@@ -44,10 +44,8 @@ class Loss:
         monkeypatch.setattr(Catalog, "refresh", look)
 
     def happen(self) -> None:
-        topic = self._settings.namespace.catalog
-        admin = admin_client(self._settings)
+        delete_by_hand(self._settings, self._settings.namespace.catalog)
         self._seen.clear()
-        admin.delete_topics([topic])[topic].result(20)
 
     def await_seen(self) -> None:
         assert self._seen.wait(20)
