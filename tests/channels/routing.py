@@ -25,6 +25,7 @@ from confluent_kafka.admin import (
 
 from platform_events.bus.bus import EventBus
 from platform_events.catalog.apply import read_catalog
+from platform_events.catalog.live import Catalog
 from platform_events.catalog.positions import Checkpoint
 from platform_events.channels.router import Router
 from platform_events.channels.states import State
@@ -54,6 +55,11 @@ class RunningRouter:
         assert not self._thread.is_alive()
         if self._failure is not None:
             raise self._failure
+
+    @property
+    def catalog(self) -> Catalog:
+        """What the router knows of the definitions."""
+        return self._router._catalog
 
     def leads(self, channel: str, partition: int = 0) -> bool:
         """Whether this router was the last of which it is known that it feeds a partition."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import pytest
 
 from platform_events.bus.bus import EventBus
 from platform_events.catalog.apply import apply, plan_options
-from platform_events.catalog.live import Catalog
 from platform_events.catalog.plan import Plan
 from platform_events.kafka.admin import Admin
 from platform_events.settings import Settings
@@ -28,33 +26,14 @@ DOCUMENTS = (
 )
 
 
-class Loss:
-    """The catalog's topic, which can be deleted; tells when a process has seen that it is gone."""
-
-    def __init__(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._settings = settings
-        self._seen = threading.Event()
-        refresh = Catalog.refresh
-
-        def look(catalog: Catalog) -> None:
-            refresh(catalog)
-            if not catalog.is_read:
-                self._seen.set()
-
-        monkeypatch.setattr(Catalog, "refresh", look)
-
-    def happen(self) -> None:
-        delete_by_hand(self._settings, self._settings.namespace.catalog)
-        self._seen.clear()
-
-    def await_seen(self) -> None:
-        assert self._seen.wait(20)
-
-
-@pytest.fixture
-def loss(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Loss:
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have routers notice within a second what became of the catalog's topic."""
     monkeypatch.setattr("platform_events.channels.router._REFRESH", 0.1)
-    return Loss(settings, monkeypatch)
+
+
+def lose_catalog(settings: Settings) -> None:
+    delete_by_hand(settings, settings.namespace.catalog)
 
 
 def rows_of(settings: Settings, name: str) -> int:
@@ -87,7 +66,7 @@ def assert_whole(settings: Settings) -> None:
 
 
 def test_an_event_whose_schema_cannot_be_looked_up_waits(
-    settings: Settings, bus: EventBus, define: Define, start_router: StartRouter, loss: Loss
+    settings: Settings, bus: EventBus, define: Define, start_router: StartRouter
 ) -> None:
     define(*DOCUMENTS)
     router = start_router()
@@ -96,8 +75,8 @@ def test_an_event_whose_schema_cannot_be_looked_up_waits(
     wait_until(lambda: router.leads(NAME) and router.leads(OTHER))
     # The router has met no event of B so far; the bus knows how to write one.
     publish(bus, "B__e", [])
-    loss.happen()
-    loss.await_seen()
+    lose_catalog(settings)
+    wait_until(lambda: not router.catalog.is_read)
     publish(bus, "B__e", range(3))
     publish(bus, "A__e", range(5, 8))
     wait_until(lambda: router.state(NAME) == "broken")
@@ -115,7 +94,7 @@ def test_an_event_whose_schema_cannot_be_looked_up_waits(
 
 
 def test_a_router_that_starts_meanwhile_waits_for_the_definitions(
-    settings: Settings, bus: EventBus, define: Define, start_router: StartRouter, loss: Loss
+    settings: Settings, bus: EventBus, define: Define, start_router: StartRouter
 ) -> None:
     define(*DOCUMENTS)
     router = start_router()
@@ -125,9 +104,9 @@ def test_a_router_that_starts_meanwhile_waits_for_the_definitions(
     router.stop()
     publish(bus, "A__e", range(5, 8))
     publish(bus, "B__e", range(5, 8))
-    loss.happen()
+    lose_catalog(settings)
     router = start_router()
-    loss.await_seen()
+    wait_until(lambda: router.catalog.known_at > 0)
     assert router.states == []
     define(*DOCUMENTS)
     assert_whole(settings)
@@ -139,7 +118,6 @@ def test_an_event_waits_while_the_definitions_are_about_to_be_applied_again(
     bus: EventBus,
     define: Define,
     start_router: StartRouter,
-    loss: Loss,
     tmp_path: Path,
 ) -> None:
     """The catalog's topic is there again before anything is in it: an operator may be asked."""
@@ -149,8 +127,8 @@ def test_an_event_waits_while_the_definitions_are_about_to_be_applied_again(
     publish(bus, "B__e", [])
     await_caught_up(settings, NAME, OTHER)
     wait_until(lambda: router.leads(NAME) and router.leads(OTHER))
-    loss.happen()
-    loss.await_seen()
+    lose_catalog(settings)
+    wait_until(lambda: not router.catalog.is_read)
     ends = rows_of(settings, NAME)
 
     def confirm(_: Plan) -> bool:
