@@ -23,3 +23,7 @@ def publish_orders(bus: EventBus, count: int, first: int = 0) -> list[ReplayId]:
 
 def orders(subscription: Subscription[dict[str, Any]]) -> list[int]:
     return [int(event.payload["order_id"][2:]) for event in subscription]
+
+
+def order_ids(bus: EventBus) -> list[str]:
+    return [event.payload["order_id"] for event in bus.subscribe(EVENT, follow=False)]

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -30,12 +26,11 @@ from platform_events.errors import (
     BrokerError,
     BrokerUnreachableError,
     ConfigurationError,
-    ForkedError,
     PublishError,
-    UsageError,
 )
 from platform_events.kafka.local import LocalKafka
 from platform_events.settings import Settings
+from tests.bus.orders import order_ids
 from tests.support import KEYED, ORDER, apply_texts, topic_of, wait_until
 
 EVENT = "Order_Placed__e"
@@ -50,10 +45,6 @@ def payloads(count: int) -> Iterator[dict[str, Any]]:
 def publish_first(bus: EventBus) -> None:
     """Publish, whatever time-out the bus has: a busy machine may need longer."""
     wait_until(lambda: bus.publish_many(EVENT, [{"order_id": "first"}])[0].status is PERSISTED)
-
-
-def order_ids(bus: EventBus) -> list[str]:
-    return [event.payload["order_id"] for event in bus.subscribe(EVENT, follow=False)]
 
 
 class TestNoBroker:
@@ -304,118 +295,3 @@ class TestRefusals:
                 assert result.status is not PERSISTED
                 assert isinstance(result.error, AuthorizationError)
             assert order_ids(bus) == []
-
-
-class TestProcesses:
-    def run(self, bus_settings: Settings, code: str) -> subprocess.CompletedProcess[str]:
-        prelude = f"""
-            import os, sys
-            from platform_events.bus.bus import EventBus
-            from platform_events.errors import ForkedError
-            bus = EventBus(bootstrap_servers={bus_settings.bootstrap_servers!r},
-                           tenant={bus_settings.tenant!r})
-        """
-        return subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(prelude) + textwrap.dedent(code)],
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-
-    def test_a_forked_child_is_told_and_exits_cleanly(
-        self, bus: EventBus, settings: Settings
-    ) -> None:
-        outcome = self.run(
-            settings,
-            """
-            bus.publish("Order_Placed__e", {"order_id": "parent"})
-            subscription = bus.subscribe("Order_Placed__e")
-            pid = os.fork()
-            if pid == 0:
-                for use in (lambda: bus.publish("Order_Placed__e", {"order_id": "x"}),
-                            lambda: bus.subscribe("Order_Placed__e"),
-                            lambda: next(subscription)):
-                    try:
-                        use()
-                    except ForkedError:
-                        print("forked", flush=True)
-                bus.close()
-                sys.exit(7)
-            print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-            bus.publish("Order_Placed__e", {"order_id": "parent again"})
-            """,
-        )
-        assert outcome.stderr == ""
-        assert outcome.stdout.split() == ["forked", "forked", "forked", "7"]
-        assert order_ids(bus) == ["parent", "parent again"]
-
-    @pytest.mark.parametrize(
-        ("module", "question", "way_out"),
-        [
-            ("gevent.monkey", "is_module_patched", r"gevent\.monkey\.patch_all\(thread=False\)"),
-            ("eventlet.patcher", "is_monkey_patched", r"eventlet\.monkey_patch\(thread=False\)"),
-        ],
-    )
-    def test_a_stream_is_not_followed_among_green_threads(
-        self, bus: EventBus, monkeypatch: pytest.MonkeyPatch, module: str, question: str,
-        way_out: str,
-    ) -> None:  # fmt: skip
-        """The client would wait in C, and nothing else would run."""
-        patched = {"socket", "time"}
-        patcher = ModuleType(module)
-        setattr(patcher, question, patched.__contains__)
-        monkeypatch.setitem(sys.modules, module, patcher)
-        bus.subscribe(EVENT).close()
-        patched.update(("thread", "threading"))
-        with pytest.raises(UsageError, match=way_out):
-            bus.subscribe(EVENT)
-        assert bus.publish(EVENT, {"order_id": "A"}).status is PERSISTED
-        assert order_ids(bus) == ["A"]
-
-    def test_an_unused_bus_works_in_children_and_parent(
-        self, bus: EventBus, settings: Settings
-    ) -> None:
-        outcome = self.run(
-            settings,
-            """
-            for name in ("child", "other"):
-                pid = os.fork()
-                if pid == 0:
-                    if name == "other" and os.fork():
-                        sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
-                    bus.submit("Order_Placed__e", {"order_id": name})
-                    sys.exit(7)
-                print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-            bus.submit("Order_Placed__e", {"order_id": "parent"})
-            """,
-        )
-        assert (outcome.stdout.split(), outcome.stderr) == (["7", "7"], "")
-        assert order_ids(bus) == ["child", "other", "parent"]
-
-    def test_a_fork_amid_the_first_use_is_told(self) -> None:
-        outcome = self.run(
-            Settings(),
-            """
-            with bus._starting:
-                if os.fork() == 0:
-                    try:
-                        bus.publish("Order_Placed__e", {"order_id": "x"})
-                    except ForkedError:
-                        sys.exit(7)
-            print(os.waitstatus_to_exitcode(os.wait()[1]))
-            """,
-        )
-        assert (outcome.stdout.split(), outcome.stderr) == (["7"], "")
-
-    def test_a_forgotten_bus_is_closed_at_exit(self, bus: EventBus, settings: Settings) -> None:
-        outcome = self.run(
-            settings,
-            """
-            for number in range(3000):
-                bus.submit("Order_Placed__e", {"order_id": str(number)})
-            subscription = bus.subscribe("Order_Placed__e")
-            """,
-        )
-        assert (outcome.returncode, outcome.stderr) == (0, "")
-        assert len(order_ids(bus)) == 3000
-
-    def test_forked_error_has_a_code(self) -> None:
-        assert ForkedError.code == "FORKED"

@@ -1,116 +1,33 @@
-"""Plans of channels, and what events and channels must not do to each other."""
+"""Plans of channels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
 from platform_events.catalog.plan import (
     Action,
-    Change,
-    Plan,
-    PlanOptions,
-    TopicFacts,
-    make_plan,
     planned_topics,
-    topic_config,
 )
-from platform_events.catalog.state import CatalogState, Entry, Feed, Feeding
+from platform_events.catalog.state import CatalogState
 from platform_events.definitions.model import Definitions, Member
-from platform_events.names import Namespace
-from tests.support import KEYED, load
-from tests.support import ORDER as PLAIN_ORDER
-
-ORDER_NAME = "Order_Placed__e"
-READING_NAME = "Reading_Taken__e"
-CHANNEL_NAME = "Sales__chn"
-CHANNEL = """
-channel: Sales__chn
-members:
-  - event: Order_Placed__e
-    filter: amount >= 100
-"""
-
-
-BOTH = CHANNEL + "  - event: Reading_Taken__e\n"
-ORDER = PLAIN_ORDER.replace("double, default: 0.0", "double, optional: true")
-"""Its amount may go, as far as readers are concerned."""
-WITHOUT_AMOUNT = ORDER.replace("  - {name: amount, type: double, optional: true}\n", "")
-NAMES = Namespace()
-OWN = NAMES.topic(CHANNEL_NAME)
-DEAD = NAMES.dead_letters(CHANNEL_NAME)
-OPTIONS = PlanOptions(max_message_bytes=1_000, max_channel_message_bytes=1_500)
-PRUNING = replace(OPTIONS, prune=True)
-GROWING = replace(OPTIONS, allow_growth=True)
-
-
-@dataclass
-class World:
-    """A catalog and its topics in which definitions were applied."""
-
-    state: CatalogState = field(default_factory=CatalogState)
-    topics: dict[str, TopicFacts | None] = field(default_factory=dict)
-
-    def plan(self, desired: Definitions, options: PlanOptions = OPTIONS) -> Plan:
-        return make_plan(desired, self.state, self.topics, options)
-
-    def change(self, entry: str, **parts: Any) -> None:
-        self.state.entries[entry] = replace(self.state.entries[entry], **parts)
-
-    def change_topic(self, topic: str, **parts: Any) -> None:
-        facts = self.topics[topic]
-        assert facts is not None
-        self.topics[topic] = replace(facts, **parts)
-
-
-def applied(definitions: Definitions) -> World:
-    world = World()
-    for event in definitions.events.values():
-        world.state.schemas[event.schema.id] = event.schema
-        world.state.entries[event.name] = Entry(
-            event.name, definitions.project, event, event, (event.schema.id,), (f"id-{event.name}",)
-        )
-        facts = TopicFacts(f"id-{event.name}", event.partitions, 1, topic_config(event, OPTIONS))
-        world.topics[NAMES.topic(event.name)] = facts
-    for channel in definitions.channels.values():
-        feeds = [Feed(one.event, one.filter, 3, f"id-{one.event}", (7,)) for one in channel.members]
-        world.state.entries[channel.name] = Entry(
-            channel.name, definitions.project, channel, channel, (), (f"id-{channel.name}",),
-            Feeding(3, tuple(feeds)),
-        )  # fmt: skip
-        config = topic_config(channel, OPTIONS)
-        world.topics[NAMES.topic(channel.name)] = TopicFacts(
-            f"id-{channel.name}", channel.partitions, 1, config
-        )
-        world.topics[NAMES.dead_letters(channel.name)] = TopicFacts("dead", 1, 1, config)
-    return world
-
-
-def change_of(plan: Plan, name: str = CHANNEL_NAME) -> Change:
-    (found,) = [change for change in plan.changes if change.name == name]
-    return found
-
-
-@pytest.fixture
-def sales(tmp_path: Path) -> Definitions:
-    return load(tmp_path, ORDER, KEYED, BOTH)
-
-
-def with_channel(definitions: Definitions, **parts: Any) -> Definitions:
-    channel = replace(definitions.channels[CHANNEL_NAME], **parts)
-    return replace(definitions, channels={CHANNEL_NAME: channel})
-
-
-def with_event(definitions: Definitions, name: str, **parts: Any) -> Definitions:
-    event = replace(definitions.events[name], **parts)
-    return replace(definitions, events={**definitions.events, name: event})
-
-
-def without_channel(definitions: Definitions) -> Definitions:
-    return replace(definitions, channels={})
+from tests.catalog.world import (
+    CHANNEL_NAME,
+    DEAD,
+    GROWING,
+    NAMES,
+    ORDER_NAME,
+    OWN,
+    PRUNING,
+    READING_NAME,
+    World,
+    applied,
+    change_of,
+    with_channel,
+    with_event,
+    without_channel,
+)
 
 
 def test_a_new_channel_gets_two_topics_that_have_room_for_the_origin(sales: Definitions) -> None:
@@ -279,129 +196,6 @@ def test_a_deletion_that_was_interrupted_is_finished(sales: Definitions) -> None
     world.topics[OWN] = None
     change = change_of(world.plan(without_channel(sales)))
     assert (change.action, [one.topic for one in change.topics]) == (Action.DELETE, [DEAD])
-
-
-def test_retention_shorter_than_a_member_s_is_refused(sales: Definitions) -> None:
-    longer = with_event(sales, ORDER_NAME, retention_ms=96 * 3_600_000)
-    (refusal,) = change_of(applied(sales).plan(longer)).refusals
-    assert refusal.startswith("retention 72h is shorter than the 4d of its member Order_Placed__e")
-
-
-def test_a_member_may_not_outlive_a_channel_that_is_only_in_the_catalog(
-    sales: Definitions,
-) -> None:
-    longer = without_channel(with_event(sales, ORDER_NAME, retention_ms=96 * 3_600_000))
-    plan = applied(sales).plan(longer)
-    (refusal,) = change_of(plan, ORDER_NAME).refusals
-    assert refusal.startswith("retention 4d is longer than the 72h of the channel Sales__chn")
-    assert applied(sales).plan(longer, PRUNING).refusals == ()
-
-
-def test_member_and_channel_may_be_kept_longer_in_one_apply(sales: Definitions) -> None:
-    longer = with_event(sales, ORDER_NAME, retention_ms=96 * 3_600_000)
-    plan = applied(sales).plan(with_channel(longer, retention_ms=96 * 3_600_000))
-    assert plan.refusals == ()
-    assert [change.action for change in plan.changes] == [
-        Action.UPDATE, Action.NONE, Action.UPDATE,
-    ]  # fmt: skip
-
-
-def test_a_member_of_another_project_or_of_none_is_refused(sales: Definitions) -> None:
-    alone = replace(sales, events={READING_NAME: sales.events[READING_NAME]})
-    (refusal,) = change_of(World().plan(alone)).refusals
-    assert refusal.startswith("no file of this project defines its member Order_Placed__e")
-
-
-@pytest.mark.parametrize("defined", [True, False])
-def test_a_field_that_an_active_filter_uses_is_not_dropped(
-    sales: Definitions, tmp_path: Path, defined: bool
-) -> None:
-    """Also when the files' filter does not use it any more: the router has not changed yet."""
-    schema = load(tmp_path, WITHOUT_AMOUNT).events[ORDER_NAME].schema
-    dropped = with_event(sales, ORDER_NAME, schema=schema)
-    changed = with_channel(dropped, members=(Member(ORDER_NAME), Member(READING_NAME)))
-    desired = changed if defined else without_channel(dropped)
-    plan = applied(sales).plan(desired)
-    assert change_of(plan, ORDER_NAME).refusals == (
-        "the filter of Sales__chn uses amount; change the filter and apply, then drop the field",
-    )
-    assert change_of(plan).refusals == ()
-    assert applied(changed).plan(changed).refusals == ()
-
-
-def test_an_interrupted_change_of_the_filter_does_not_free_the_field(
-    sales: Definitions, tmp_path: Path
-) -> None:
-    world = applied(sales)
-    freed = with_channel(sales, members=(Member(ORDER_NAME), Member(READING_NAME)))
-    world.change(CHANNEL_NAME, wanted=freed.channels[CHANNEL_NAME])
-    schema = load(tmp_path, WITHOUT_AMOUNT).events[ORDER_NAME].schema
-    for desired in (freed, without_channel(freed)):
-        plan = world.plan(with_event(desired, ORDER_NAME, schema=schema))
-        (refusal,) = change_of(plan, ORDER_NAME).refusals
-        assert refusal.startswith("the filter of Sales__chn uses amount;")
-
-
-def test_another_project_s_filter_holds_a_field_too(sales: Definitions, tmp_path: Path) -> None:
-    world = applied(sales)
-    world.change(CHANNEL_NAME, project="billing")
-    schema = load(tmp_path, WITHOUT_AMOUNT).events[ORDER_NAME].schema
-    desired = without_channel(with_event(sales, ORDER_NAME, schema=schema))
-    for options in (OPTIONS, PRUNING):
-        (refusal,) = change_of(world.plan(desired, options), ORDER_NAME).refusals
-        assert "the filter of Sales__chn uses amount" in refusal
-
-
-def test_a_nested_field_that_a_filter_uses_is_named(tmp_path: Path) -> None:
-    event = """
-    event: A__e
-    fields:
-      - name: place
-        type: {{type: record, name: Place, fields: [{0}]}}
-        optional: true
-    """
-    channel = "channel: C__chn\nmembers: [{event: A__e, filter: place.city = 'Oslo'}]\n"
-    before = load(
-        tmp_path,
-        event.format("{name: city, type: string, optional: true}, {name: x, type: int}"),
-        channel,
-    )
-    after = load(tmp_path, event.format("{name: x, type: int}"))
-    (refusal,) = change_of(applied(before).plan(after), "A__e").refusals
-    assert refusal.startswith("the filter of C__chn uses place.city;")
-
-
-def test_a_filter_that_would_not_fit_a_field_s_new_type_is_refused(
-    sales: Definitions, tmp_path: Path
-) -> None:
-    """Such as a field of a name that was free, which another schema has taken."""
-    text = ORDER.replace("type: double", "type: string")
-    schema = load(tmp_path, text).events[ORDER_NAME].schema
-    plan = applied(sales).plan(without_channel(with_event(sales, ORDER_NAME, schema=schema)))
-    assert any(
-        refusal.startswith("the filter of Sales__chn would be wrong: ")
-        for refusal in change_of(plan, ORDER_NAME).refusals
-    )
-
-
-def test_a_filter_in_the_files_has_to_fit(sales: Definitions) -> None:
-    wrong = with_channel(sales, members=(Member(ORDER_NAME, "amont >= 1"),))
-    (refusal,) = change_of(applied(sales).plan(wrong)).refusals
-    assert refusal.startswith("the filter of Order_Placed__e: ")
-    assert "amont" in refusal
-
-
-def test_a_member_is_not_deleted(sales: Definitions) -> None:
-    """Not even when the files' channel does without it: the router has not changed yet."""
-    smaller = with_channel(
-        replace(sales, events={READING_NAME: sales.events[READING_NAME]}),
-        members=(Member(READING_NAME),),
-    )
-    plan = applied(sales).plan(smaller, PRUNING)
-    assert plan.refusals == (
-        "Order_Placed__e: Sales__chn has it as a member; drop it there and apply, then delete it",
-    )
-    assert applied(sales).plan(smaller).refusals == ()
 
 
 def grown(sales: Definitions, partitions: int) -> Definitions:
