@@ -47,7 +47,7 @@ PUBLISHER = """
 import sys
 from platform_events import EventBus, PlatformEventsError
 
-with EventBus(bootstrap_servers=sys.argv[1], tenant=sys.argv[2], delivery_timeout=3) as bus:
+with EventBus(bootstrap_servers=sys.argv[1], tenant=sys.argv[2], delivery_timeout=5) as bus:
     with open(sys.argv[3], "w", buffering=1) as results:
         try:
             while True:
@@ -70,7 +70,7 @@ def settings(kafka: LocalKafka, tenant: str, tmp_path: Path) -> Settings:
     settings = Settings(
         bootstrap_servers=kafka.bootstrap_servers,
         tenant=tenant,
-        delivery_timeout=2,
+        delivery_timeout=5,
         kafka={"topic.metadata.refresh.interval.ms": "500"},
     )
     apply_texts(settings, tmp_path / "schemas", ORDER, KEYED)
