@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 
 from platform_events.definitions.compatibility import find_changes
 from platform_events.definitions.schema import Schema
-from platform_events.files.document import Report
-from platform_events.files.event_file import read_event
 from platform_events.files.schema_source import parse_schema
-from platform_events.files.yaml_document import read_yaml
 from tests.files.definition_strategies import as_yaml, events
+from tests.files.reading import event, read
 from tests.growth import assert_grows_linearly
 
 if TYPE_CHECKING:
@@ -274,14 +272,6 @@ def test_a_broken_type_is_reported_at_each_use() -> None:
     assert differ(used_twice("long"), used_twice("int")) == {"a.x": OLD, "b[].x": OLD}
 
 
-def read(document: dict[str, Any]) -> Schema:
-    root = read_yaml(as_yaml(document), Report("f"))
-    assert root is not None
-    event = read_event(root, Report("f"), lambda _: None)
-    assert event is not None
-    return event.schema
-
-
 def without_annotations(avro: Any) -> Any:
     """Return a schema without what Apache Avro warns of or reads otherwise."""
     if isinstance(avro, list):
@@ -312,18 +302,20 @@ def test_a_change_that_apache_avro_refuses_breaks_those_readers(
     for key in ("partitions", "partition_key"):
         one.pop(key, None)
     # Named types are numbered per document, so a replacement may redefine one.
-    root = read_yaml(as_yaml(two), Report("f"))
-    assert root is not None
-    event = read_event(root, Report("f"), lambda _: None)
-    if event is None:
+    new_event, _ = read(as_yaml(two))
+    if new_event is None:
         return
-    old, new = read(one), event.schema
+    old, new = event(as_yaml(one)).schema, new_event.schema
     assert find_changes(old, old) == []
     changes = find_changes(old, new)
     assert all(change.path for change in changes)
+    theirs = {
+        version: make_avsc_object(without_annotations(json.loads(version.text)))
+        for version in (old, new)
+    }
     for events_, reader, writer in (("new events", old, new), ("old events", new, old)):
         verdict = ReaderWriterCompatibilityChecker().get_compatibility(
-            *(make_avsc_object(without_annotations(json.loads(v.text))) for v in (reader, writer))
+            theirs[reader], theirs[writer]
         )
         if verdict.compatibility is not SchemaCompatibilityType.compatible:
             assert any(events_ in change.breaks for change in changes)

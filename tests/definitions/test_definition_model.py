@@ -7,23 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 
 from platform_events.definitions import Definitions, EventDefinition
 from platform_events.errors import CatalogCorruptError
-from tests.files.definition_strategies import as_yaml, events
 from tests.files.reading import event
 
 ONE = event("event: A__e\nowner: shop\nfields: [{name: id, type: string}]\n")
 OTHER = event("event: A__e\nfields: [{name: id, type: int}]\n")
-
-
-@given(events())
-@settings(max_examples=40)
-def test_a_definition_reads_back_from_the_catalog(document: dict[str, Any]) -> None:
-    definition = event(as_yaml(document))
-    stored = json.loads(json.dumps(definition.to_json()))
-    assert EventDefinition.from_json(stored, definition.schema) == definition
 
 
 def test_the_catalog_names_the_schema_and_does_not_repeat_it() -> None:

@@ -8,20 +8,10 @@ from base64 import urlsafe_b64encode
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 
-from platform_events.definitions.schema import (
-    Schema,
-    guid_from_schema_id,
-    schema_id_from_guid,
-)
+from platform_events.definitions.schema import guid_from_schema_id, schema_id_from_guid
 from platform_events.errors import DefinitionsError, UsageError
-from platform_events.files.document import Report
-from platform_events.files.event_file import read_event
 from platform_events.files.schema_source import parse_schema
-from platform_events.files.yaml_document import read_yaml
-from platform_events.payloads.codec import PayloadEncoder
-from tests.files.definition_strategies import as_yaml, events
 
 SYSTEM = [{"name": "CreatedDate", "type": "long"}, {"name": "CreatedById", "type": "string"}]
 
@@ -244,16 +234,3 @@ def test_a_type_that_contains_itself_is_refused_where_it_does() -> None:
         assert len(problems) == len(places)
         for problem, place in zip(problems, places, strict=True):
             assert f"{place}: recursive types are not supported" in str(problem)
-
-
-@given(events())
-@settings(max_examples=60)
-def test_what_the_loader_accepts_every_reader_accepts(document: dict[str, Any]) -> None:
-    report = Report("f")
-    root = read_yaml(as_yaml(document), report)
-    assert root is not None
-    event = read_event(root, report, lambda _: None)
-    assert event is not None, report.problems
-    assert parse_schema(event.schema.text) == event.schema
-    assert Schema(event.schema.text, event.schema.id, event.schema.name).parsed
-    PayloadEncoder(event.schema.parsed)

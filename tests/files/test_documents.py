@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from platform_events.files.document import MAX_BYTES, Node, Report, decode_text
@@ -207,7 +207,6 @@ def finite(value: Any) -> bool:
 
 
 @given(TREES.filter(finite))
-@settings(max_examples=60)
 def test_json_reads_as_the_standard_library_reads_it(tree: Any) -> None:
     report = Report("f")
     node = read_json(json.dumps(tree), report)
@@ -218,7 +217,6 @@ def test_json_reads_as_the_standard_library_reads_it(tree: Any) -> None:
 
 
 @given(st.text() | st.text(st.sampled_from("ab:-?[]{},&*!|>'\"%@#\n \t~<.0x"), max_size=40))
-@settings(max_examples=300)
 def test_any_text_is_read_or_reported(text: str) -> None:
     for read in (read_yaml, read_json):
         report = Report("f")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 from ruamel.yaml import YAML
 
 import platform_events.files
@@ -24,7 +22,6 @@ from platform_events.files.editor_schema import (
     write_schemas,
 )
 from platform_events.files.yaml_document import read_yaml
-from tests.files.definition_strategies import events
 from tests.files.reading import ONE_FIELD, event, read
 
 PACKAGE = Path(platform_events.files.__file__).parent
@@ -67,12 +64,6 @@ def test_the_examples_are_valid() -> None:
     example = PACKAGE / "example"
     EVENT.validate(plain((example / "Order_Placed__e.yaml").read_text()))
     PROJECT.validate(plain((example / "project.yaml").read_text()))
-
-
-@given(events())
-@settings(max_examples=40)
-def test_what_the_loader_accepts_is_valid(document: dict[str, Any]) -> None:
-    EVENT.validate(json.loads(json.dumps(document)))
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def _outcome(read: Any) -> Any:
 
 
 @given(SCHEMAS)
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_all_readers_give_a_name_the_same_meaning(avro: dict[str, Any]) -> None:
     right = _outcome(lambda: _apache(make_avsc_object(_moved(avro), Names("root"))))
     assert _outcome(lambda: _ours(parse_record(avro))) == right

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from types import MappingProxyType
@@ -15,8 +16,6 @@ from tests.payloads.expectations import JSON_KIND, as_default, kind_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-EXAMPLES = 50
-"""Schemas and payloads that one test tries."""
 LOGICAL = {
     "date": "int",
     "time-millis": "int",
@@ -30,45 +29,56 @@ LOGICAL = {
 PRIMITIVES = ("boolean", "int", "long", "float", "double", "bytes", "string")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 ZONES = st.integers(-86399, 86399).map(lambda seconds: timezone(timedelta(seconds=seconds)))
+FIELD_NAMES = ("field_0", "field_1", "None", "_", "Z9")
+# Strategies are made once: making one costs more than drawing from it.
+KINDS = st.sampled_from([*PRIMITIVES, *LOGICAL, "enum", "fixed", "decimal"])
+SYMBOLS = st.lists(
+    st.sampled_from([f"{first}{second}" for first in "ABCDEFG" for second in "_XYZ01234567"]),
+    min_size=1,
+    max_size=70,
+    unique=True,
+)
+SHAPES = st.sampled_from(["leaf", "array", "map", "record", "union", "union"])
+SHAPES_IN_UNION = st.sampled_from(["leaf", "array", "map", "record"])
+MAPPINGS = st.sampled_from([dict, OrderedDict, MappingProxyType])
+BOOLEANS = st.booleans()
+FEW = st.integers(0, 2)
+
+
+@dataclass
+class Names:
+    """Names for the types of one schema, and whether it is one as people write it."""
+
+    is_written: bool = False
+    count: int = 0
+
+    def new(self) -> str:
+        self.count += 1
+        return f"Type{self.count}"
 
 
 @st.composite
-def leaf_schemas(draw: st.DrawFn, names: list[str]) -> Any:
-    kind = draw(st.sampled_from([*PRIMITIVES, *LOGICAL, "enum", "fixed", "decimal"]))
-    if kind in LOGICAL:
-        return {"type": LOGICAL[kind], "logicalType": kind}
-    if kind == "enum":
-        symbols = draw(
-            st.lists(
-                st.from_regex(r"[A-Z]{1,4}", fullmatch=True), min_size=1, max_size=70, unique=True
-            )
-        )
-        return {"type": "enum", "name": new_name(names), "symbols": symbols}
-    if kind == "fixed":
-        return {"type": "fixed", "name": new_name(names), "size": draw(st.integers(1, 9))}
-    if kind == "decimal":
-        precision = draw(st.integers(1, 18))
-        scale = draw(st.integers(0, precision))
-        decimal = {"logicalType": "decimal", "precision": precision, "scale": scale}
-        if draw(st.booleans()):
-            return {"type": "fixed", "name": new_name(names), "size": 8, **decimal}
-        return {"type": "bytes", **decimal}
-    return kind
-
-
-def new_name(names: list[str]) -> str:
-    names.append(f"Type{len(names)}")
-    return names[-1]
+def leaf_schemas(draw: st.DrawFn, names: Names) -> Any:
+    kind = draw(KINDS)
+    match kind:
+        case "enum":
+            return {"type": "enum", "name": names.new(), "symbols": draw(SYMBOLS)}
+        case "fixed":
+            return {"type": "fixed", "name": names.new(), "size": draw(st.integers(1, 9))}
+        case "decimal":
+            precision = draw(st.integers(1, 18))
+            scale = draw(st.integers(0, precision))
+            decimal = {"logicalType": "decimal", "precision": precision, "scale": scale}
+            if draw(BOOLEANS):
+                return {"type": "fixed", "name": names.new(), "size": 8, **decimal}
+            return {"type": "bytes", **decimal}
+    return {"type": LOGICAL[kind], "logicalType": kind} if kind in LOGICAL else kind
 
 
 @st.composite
-def schemas(draw: st.DrawFn, names: list[str], depth: int, *, in_union: bool = False) -> Any:
-    shapes = ["leaf"]
-    if depth:
-        shapes += ["array", "map", "record"]
-        if not in_union:
-            shapes += ["union", "union"]
-    match draw(st.sampled_from(shapes)):
+def schemas(draw: st.DrawFn, names: Names, depth: int, *, in_union: bool = False) -> Any:
+    shapes = SHAPES_IN_UNION if in_union else SHAPES
+    match draw(shapes) if depth else "leaf":
         case "array":
             return {"type": "array", "items": draw(schemas(names, depth - 1))}
         case "map":
@@ -81,17 +91,19 @@ def schemas(draw: st.DrawFn, names: list[str], depth: int, *, in_union: bool = F
 
 
 @st.composite
-def union_schemas(draw: st.DrawFn, names: list[str], depth: int) -> Any:
-    branches: list[Any] = ["null"]
-    kinds = {"null"}
-    for _ in range(draw(st.integers(1, 3))):
+def union_schemas(draw: st.DrawFn, names: Names, depth: int) -> Any:
+    branches: dict[str, Any] = {"null": "null"} if draw(FEW) else {}
+    for _ in range(1 + draw(FEW)):
         branch = draw(schemas(names, depth, in_union=True))
-        kind = JSON_KIND.get(kind_of(branch), "string")
-        if kind not in kinds:
-            kinds.add(kind)
-            branches.append(branch)
+        if names.is_written and base_of(branch) in map(base_of, branches.values()):
+            continue
+        branches.setdefault(JSON_KIND.get(kind_of(branch), "string"), branch)
     # Numbers and bytes come before what fastavro would take them for.
-    return sorted(draw(st.permutations(branches)), key=_late)
+    return sorted(draw(st.permutations(list(branches.values()))), key=_late)
+
+
+def base_of(avro: Any) -> str:
+    return str(avro["type"] if isinstance(avro, dict) else avro)
 
 
 def _late(branch: Any) -> bool:
@@ -100,18 +112,38 @@ def _late(branch: Any) -> bool:
 
 @st.composite
 def record_schemas(
-    draw: st.DrawFn, names: list[str] | None = None, depth: int = 2, min_size: int = 0
+    draw: st.DrawFn, names: Names | None = None, depth: int = 2, min_size: int = 0
 ) -> dict[str, Any]:
-    names = [] if names is None else names
-    name = new_name(names)
+    names = names or Names()
+    name = names.new()
     fields = []
-    for index in range(draw(st.integers(min_size, 5))):
+    for field_name in FIELD_NAMES[: draw(st.integers(min_size, 1 + 2 * depth))]:
         schema = draw(schemas(names, depth))
-        field = {"name": f"field_{index}", "type": schema}
-        if draw(st.integers(0, 2)) == 0 and not is_ambiguous(schema):
-            field["default"] = as_default(schema, draw(values(schema)))
+        field = {"name": field_name, "type": schema}
+        if names.is_written and draw(BOOLEANS):
+            field["doc"] = draw(TEXT)
+        fitting = first_branches(schema) if names.is_written else schema
+        if draw(FEW) == 0 and not is_ambiguous(fitting):
+            field["default"] = as_default(fitting, draw(values(fitting)))
+        elif names.is_written and "null" not in schema and draw(BOOLEANS):
+            field["optional"] = True
         fields.append(field)
     return {"type": "record", "name": name, "fields": fields}
+
+
+def first_branches(schema: Any) -> Any:
+    """Return a schema with each union's first branch in its place, which a default is of."""
+    match kind_of(schema):
+        case "array":
+            return {**schema, "items": first_branches(schema["items"])}
+        case "map":
+            return {**schema, "values": first_branches(schema["values"])}
+        case "record":
+            fields = [{**each, "type": first_branches(each["type"])} for each in schema["fields"]]
+            return {**schema, "fields": fields}
+        case "union":
+            return first_branches(schema[0])
+    return schema
 
 
 def parts(schema: Any) -> Iterator[Any]:
@@ -137,14 +169,6 @@ def is_ambiguous(schema: Any) -> bool:
     return any({"number", "string"} <= each for each in kinds)
 
 
-def _datetimes(schema: dict[str, Any]) -> st.SearchStrategy[datetime]:
-    if schema["logicalType"].startswith("local"):
-        return st.datetimes()
-    # A day from the ends: in UTC they must still be in the years 1 to 9999.
-    first, last = (datetime.fromisoformat(day) for day in ("0001-01-02", "9999-12-30"))
-    return st.datetimes(first, last, timezones=st.just(UTC) | ZONES)
-
-
 def _decimals(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     precision, scale = schema["precision"], schema["scale"]
     limit = 10**precision - 1
@@ -153,36 +177,36 @@ def _decimals(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     return fitting | fitting.map(lambda value: value.normalize()) | st.integers(-whole, whole)
 
 
-def _floats(width: int) -> st.SearchStrategy[Any]:
-    exact = 2**24 if width == 32 else 2**53
-    wide = st.floats(width=64)
-    if width == 32:
-        wide = st.floats(-3.4e38, 3.4e38) | st.sampled_from([float("nan"), float("inf")])
-    return wide | st.floats(width=width) | st.integers(-exact, exact)
-
-
-def _bytes(size: int | None = None) -> st.SearchStrategy[Any]:
-    data = st.binary(min_size=size or 0, max_size=8 if size is None else size)
+def _bytes(**size: int) -> st.SearchStrategy[Any]:
+    data = st.binary(**size)
     return data | data.map(bytearray)
 
 
+# A day from the ends: in UTC they must still be in the years 1 to 9999.
+ENDS = (datetime.fromisoformat("0001-01-02"), datetime.fromisoformat("9999-12-30"))
+MOMENTS = st.datetimes(*ENDS, timezones=st.just(UTC) | ZONES)
+ONCE: dict[str, st.SearchStrategy[Any]] = {
+    "null": st.none(),
+    "boolean": BOOLEANS,
+    "int": st.integers(-(2**31), 2**31 - 1) | st.integers(-9000, 9000),
+    "long": st.integers(-(2**63), 2**63 - 1) | st.integers(10**11, 10**17),
+    "float": st.floats(-3.4e38, 3.4e38)
+    | st.sampled_from([float("nan"), float("inf")])
+    | st.floats(width=32)
+    | st.integers(-(2**24), 2**24),
+    "double": st.floats() | st.integers(-(2**53), 2**53),
+    "string": st.one_of(TEXT, TEXT, TEXT, st.just("long text " * 900)),
+    "bytes": _bytes(max_size=8),
+    "uuid": st.uuids(),
+    "date": st.dates(),
+    **dict.fromkeys(("time-millis", "time-micros"), st.times()),
+    **dict.fromkeys(("timestamp-millis", "timestamp-micros"), MOMENTS),
+    **dict.fromkeys(("local-timestamp-millis", "local-timestamp-micros"), st.datetimes()),
+}
 LEAVES: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
-    "null": lambda _: st.none(),
-    "boolean": lambda _: st.booleans(),
-    "int": lambda _: st.integers(-(2**31), 2**31 - 1) | st.integers(-9000, 9000),
-    "long": lambda _: st.integers(-(2**63), 2**63 - 1) | st.integers(10**11, 10**17),
-    "float": lambda _: _floats(32),
-    "double": lambda _: _floats(64),
-    "string": lambda _: TEXT | st.just("long text " * 1000),
-    "bytes": lambda _: _bytes(),
-    "fixed": lambda schema: _bytes(schema["size"]),
+    "fixed": lambda schema: _bytes(min_size=schema["size"], max_size=schema["size"]),
     "enum": lambda schema: st.sampled_from(schema["symbols"]),
     "decimal": _decimals,
-    "uuid": lambda _: st.uuids(),
-    "date": lambda _: st.dates(),
-    "time-millis": lambda _: st.times(),
-    "time-micros": lambda _: st.times(),
-    **dict.fromkeys([kind for kind in LOGICAL if "timestamp" in kind], _datetimes),
 }
 
 
@@ -199,7 +223,8 @@ def values(schema: Any) -> st.SearchStrategy[Any]:
             return st.one_of([_branch_values(schema, branch) for branch in schema])
         case "record":
             return payloads(schema)
-    return LEAVES[kind_of(schema)](schema)
+    kind = kind_of(schema)
+    return ONCE[kind] if kind in ONCE else LEAVES[kind](schema)
 
 
 def _branch_values(union: list[Any], branch: Any) -> st.SearchStrategy[Any]:
@@ -215,12 +240,13 @@ def _branch_values(union: list[Any], branch: Any) -> st.SearchStrategy[Any]:
 def payloads(draw: st.DrawFn, schema: dict[str, Any]) -> Any:
     payload = {}
     for field in schema["fields"]:
-        if "default" not in field or draw(st.booleans()):
+        needed = "default" not in field and "optional" not in field
+        if needed or ("default" in field and draw(BOOLEANS)):
             payload[field["name"]] = draw(values(field["type"]))
-    return draw(st.sampled_from([dict, OrderedDict, MappingProxyType]))(payload)
+    return draw(MAPPINGS)(payload)
 
 
 @st.composite
-def schemas_and_payloads(draw: st.DrawFn) -> tuple[dict[str, Any], Any]:
-    schema = draw(record_schemas())
+def schemas_and_payloads(draw: st.DrawFn, min_size: int = 0) -> tuple[dict[str, Any], Any]:
+    schema = draw(record_schemas(min_size=min_size))
     return schema, draw(payloads(schema))

@@ -9,50 +9,32 @@ from typing import Any
 
 import fastavro
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 
-from platform_events.payloads.codec import PayloadDecoder, PayloadEncoder
+from platform_events.payloads.codec import PayloadEncoder
 from tests.payloads.expectations import kind_of, logical, record, same, stored
-from tests.payloads.payload_strategies import (
-    EXAMPLES,
-    parts,
-    payloads,
-    record_schemas,
-    schemas_and_payloads,
-)
+from tests.payloads.payload_strategies import parts, schemas_and_payloads
 from tests.payloads.samples import decode, round_trip, varint
 
 
 @given(schemas_and_payloads())
-@settings(max_examples=EXAMPLES)
-def test_what_fits_reads_back_equal(case: tuple[dict[str, Any], Any]) -> None:
+def test_what_fits_is_written_as_another_library_does_and_reads_back_equal(
+    case: tuple[dict[str, Any], Any],
+) -> None:
     schema, payload = case
-    result = round_trip(schema, payload)
-    assert same(result, stored(schema, payload)), (result, stored(schema, payload))
-
-
-@given(schemas_and_payloads())
-@settings(max_examples=EXAMPLES)
-def test_another_library_reads_the_same(case: tuple[dict[str, Any], Any]) -> None:
-    schema, payload = case
+    before, whole = repr(payload), stored(schema, payload)
     body = PayloadEncoder(schema).encode(payload)
+    assert repr(payload) == before
+    result = decode(schema, body)
+    assert same(result, whole), (result, whole)
     stream = io.BytesIO(body)
-    other = fastavro.schemaless_reader(stream, schema)
+    assert same(fastavro.schemaless_reader(stream, schema), result)
     assert stream.read() == b""
-    assert same(other, PayloadDecoder(schema).decode(body))
-
-
-@given(schemas_and_payloads())
-@settings(max_examples=EXAMPLES)
-def test_bytes_equal_those_of_another_library(case: tuple[dict[str, Any], Any]) -> None:
-    schema, payload = case
     # fastavro spends a byte more than it has to on negative powers of two.
-    assume("decimal" not in map(kind_of, parts(schema)))
-    stream = io.BytesIO()
-    whole = stored(schema, payload)
-    fastavro.schemaless_writer(stream, schema, whole, disable_tuple_notation=True)
-    assert PayloadEncoder(schema).encode(payload) == stream.getvalue()
+    if "decimal" not in map(kind_of, parts(schema)):
+        stream = io.BytesIO()
+        fastavro.schemaless_writer(stream, schema, whole, disable_tuple_notation=True)
+        assert body == stream.getvalue()
 
 
 def test_a_short_body_after_a_long_one_is_its_own() -> None:
@@ -63,21 +45,9 @@ def test_a_short_body_after_a_long_one_is_its_own() -> None:
 
 def test_blocks_of_other_writers_are_read() -> None:
     schema = record({"type": "array", "items": "int"}, {"type": "map", "values": "int"})
-    body = (
-        varint(2)
-        + b"\2\4"
-        + varint(-1)
-        + varint(1)
-        + b"\6"
-        + b"\0"
-        + varint(-1)
-        + varint(3)
-        + b"\2x\2"
-        + varint(1)
-        + b"\2y\4"
-        + b"\0"
-    )
-    assert decode(schema, body) == {"a": [1, 2, 3], "b": {"x": 1, "y": 2}}
+    items = varint(2) + b"\2\4" + varint(-1) + varint(1) + b"\6\0"
+    entries = varint(-1) + varint(3) + b"\2x\2" + varint(1) + b"\2y\4\0"
+    assert decode(schema, items + entries) == {"a": [1, 2, 3], "b": {"x": 1, "y": 2}}
 
 
 def test_numbers_of_needless_length_are_read() -> None:
@@ -92,9 +62,7 @@ def test_numbers_of_needless_length_are_read() -> None:
         datetime(1969, 12, 31, 23, 59, 59, 999000, tzinfo=UTC),
         datetime(1970, 1, 1, tzinfo=UTC),
         datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC),
-        datetime(
-            1883, 11, 18, 12, 3, 58, tzinfo=timezone(-timedelta(hours=4, minutes=56, seconds=2))
-        ),
+        datetime(1883, 11, 18, 12, 3, 58, tzinfo=timezone(-timedelta(seconds=17_762))),
     ],
 )
 @pytest.mark.parametrize("kind", ["timestamp-millis", "timestamp-micros"])
@@ -123,13 +91,3 @@ def test_decimals_survive(text: str, base: str) -> None:
     result = round_trip(schema, {"a": Decimal(text)})["a"]
     assert result == Decimal(text)
     assert result.as_tuple().exponent == -2
-
-
-@given(st.data())
-@settings(max_examples=EXAMPLES)
-def test_encoders_do_not_change_payloads(data: st.DataObject) -> None:
-    schema = data.draw(record_schemas())
-    payload = data.draw(payloads(schema))
-    before = repr(payload)
-    PayloadEncoder(schema).encode(payload)
-    assert repr(payload) == before

@@ -6,29 +6,15 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from platform_events.payloads.codec import DecodeError, PayloadDecoder, PayloadEncoder
 from platform_events.payloads.diagnosis import explain
 from platform_events.payloads.types import parse_record
 from tests.payloads.expectations import logical, record, same
-from tests.payloads.payload_strategies import EXAMPLES, record_schemas, schemas_and_payloads
+from tests.payloads.payload_strategies import schemas_and_payloads
 from tests.payloads.samples import decode, round_trip, varint
-
-
-@given(schemas_and_payloads(), st.data())
-@settings(max_examples=EXAMPLES)
-def test_a_body_cut_short_or_too_long_is_an_error(
-    case: tuple[dict[str, Any], Any], data: st.DataObject
-) -> None:
-    schema, payload = case
-    body = PayloadEncoder(schema).encode(payload)
-    with pytest.raises(DecodeError, match="left over"):
-        decode(schema, body + data.draw(st.binary(min_size=1, max_size=3)))
-    if body:
-        with pytest.raises(DecodeError):
-            decode(schema, body[: data.draw(st.integers(0, len(body) - 1))])
 
 
 def check_that_bytes_are_judged(schema: dict[str, Any], body: bytes) -> None:
@@ -47,122 +33,79 @@ def check_that_bytes_are_judged(schema: dict[str, Any], body: bytes) -> None:
         assert "outside the range of int" in str(error)
 
 
-@given(record_schemas(), st.binary(max_size=64))
-@settings(max_examples=EXAMPLES)
-def test_random_bytes_decode_or_are_an_error(schema: dict[str, Any], body: bytes) -> None:
-    check_that_bytes_are_judged(schema, body)
-
-
-@given(schemas_and_payloads(), st.data())
-@settings(max_examples=EXAMPLES)
-def test_damaged_bodies_decode_or_are_an_error(
-    case: tuple[dict[str, Any], Any], data: st.DataObject
+@given(schemas_and_payloads(), st.binary(max_size=64), st.data())
+def test_bodies_cut_short_too_long_damaged_or_made_up_are_judged(
+    case: tuple[dict[str, Any], Any], made_up: bytes, data: st.DataObject
 ) -> None:
     schema, payload = case
+    check_that_bytes_are_judged(schema, made_up)
     body = bytearray(PayloadEncoder(schema).encode(payload))
-    if not body:
-        return
-    for _ in range(3):
-        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
-    check_that_bytes_are_judged(schema, bytes(body))
+    with pytest.raises(DecodeError, match="left over"):
+        decode(schema, bytes(body) + (made_up[:3] or b"\0"))
+    if body:
+        places = st.integers(0, len(body) - 1)
+        with pytest.raises(DecodeError):
+            decode(schema, bytes(body[: data.draw(places)]))
+        for _ in range(3):
+            body[data.draw(places)] = data.draw(st.integers(0, 255))
+        check_that_bytes_are_judged(schema, bytes(body))
 
 
-HOSTILE = {
-    "empty": (record("long"), b"", "end within"),
-    "count beyond the body": (
-        record({"type": "array", "items": "long"}),
-        varint(2**60) + b"\0" * 9,
-        "end within",
-    ),
-    "negative count beyond the body": (
-        record({"type": "array", "items": "long"}),
-        varint(-(2**62)) + b"\2\0\0",
-        "end within",
-    ),
-    "count of entries beyond the body": (
-        record({"type": "map", "values": "null"}),
-        varint(2**60) + b"\0",
-        "end within",
-    ),
-    "count of fixed items beyond the body": (
-        record({"type": "array", "items": {"type": "fixed", "name": "F", "size": 4}}),
-        varint(3) + b"12341234",
-        "end within",
-    ),
-    "text beyond the body": (record("string"), varint(2**62) + b"abc", "end within"),
-    "bytes beyond the body": (record("bytes"), varint(4) + b"abc", "end within"),
-    "fixed beyond the body": (
-        record({"type": "fixed", "name": "F", "size": 4}),
-        b"abc",
-        "end within",
-    ),
-    "double beyond the body": (record("double"), b"1234567", "end within"),
-    "negative length": (record("string"), varint(-1) + b"abc", "end within"),
-    "long negative length": (record("bytes"), varint(-(2**40)) + b"abc", "end within"),
-    "branch that is not there": (record(["null", "int"]), b"\4", "branch"),
-    "symbol that is not there": (
-        record({"type": "enum", "name": "E", "symbols": ["A", "B"]}),
-        varint(2),
-        "symbol",
-    ),
-    "text that is no UTF-8": (record("string"), varint(2) + b"\xff\xfe", "UTF-8"),
-    "encoded surrogate": (record("string"), varint(3) + b"\xed\xa0\x80", "UTF-8"),
-    "key that is no UTF-8": (
-        record({"type": "map", "values": "int"}),
-        varint(1) + varint(1) + b"\xff\0\0",
-        "UTF-8",
-    ),
-    "year 10000": (record(logical("long", "timestamp-millis")), varint(253402300800000), "years"),
-    "year 0": (record(logical("long", "timestamp-micros")), varint(-62135596800000001), "years"),
-    "time stamp of 2**63": (
-        record(logical("long", "timestamp-millis")),
-        varint(2**63 - 1),
-        "years",
-    ),
-    "local year 10000": (
-        record(logical("long", "local-timestamp-millis")),
-        varint(253402300800000),
-        "years",
-    ),
-    "date beyond the calendar": (record(logical("int", "date")), varint(2932897), "year 10000"),
-    "24 o'clock": (record(logical("int", "time-millis")), varint(86400000), "hour"),
-    "no UUID": (record(logical("string", "uuid")), varint(3) + b"abc", "UUID"),
-    "decimal of 5 digits": (
-        record(logical("bytes", "decimal", precision=4, scale=2)),
-        varint(2) + (10000).to_bytes(2, "big"),
-        "digits",
-    ),
-    "decimal of a megabyte": (
-        record(logical("bytes", "decimal", precision=4, scale=2)),
-        varint(1_000_000) + b"\x7f" * 1_000_000,
-        "digits",
-    ),
-}
+ENUM = {"type": "enum", "name": "E", "symbols": ["A", "B"]}
+FIXED = {"type": "fixed", "name": "F", "size": 4}
+MILLIS = logical("long", "timestamp-millis")
+LOCAL = logical("long", "local-timestamp-millis")
+MONEY = logical("bytes", "decimal", precision=4, scale=2)
+HOSTILE: list[tuple[Any, bytes, str]] = [
+    ("long", b"", "end within"),
+    # Counts of items or entries that are not there.
+    ({"type": "array", "items": "long"}, varint(2**60) + b"\0" * 9, "end within"),
+    ({"type": "array", "items": "long"}, varint(-(2**62)) + b"\2\0\0", "end within"),
+    ({"type": "map", "values": "null"}, varint(2**60) + b"\0", "end within"),
+    ({"type": "array", "items": FIXED}, varint(3) + b"12341234", "end within"),
+    # Lengths of what is not there.
+    ("string", varint(2**62) + b"abc", "end within"),
+    ("bytes", varint(4) + b"abc", "end within"),
+    (FIXED, b"abc", "end within"),
+    ("double", b"1234567", "end within"),
+    ("string", varint(-1) + b"abc", "end within"),
+    ("bytes", varint(-(2**40)) + b"abc", "end within"),
+    # Branches and symbols that are not there.
+    (["null", "int"], b"\4", "branch"),
+    (ENUM, varint(2), "symbol"),
+    # Text that is no UTF-8, and half of a surrogate pair.
+    ("string", varint(2) + b"\xff\xfe", "UTF-8"),
+    ("string", varint(3) + b"\xed\xa0\x80", "UTF-8"),
+    ({"type": "map", "values": "int"}, varint(1) + varint(1) + b"\xff\0\0", "UTF-8"),
+    # The years 10000 and 0, and hour 24.
+    (MILLIS, varint(253402300800000), "years"),
+    (logical("long", "timestamp-micros"), varint(-62135596800000001), "years"),
+    (MILLIS, varint(2**63 - 1), "years"),
+    (LOCAL, varint(253402300800000), "years"),
+    (logical("int", "date"), varint(2932897), "year 10000"),
+    (logical("int", "time-millis"), varint(86400000), "hour"),
+    (logical("string", "uuid"), varint(3) + b"abc", "UUID"),
+    (MONEY, varint(2) + (10000).to_bytes(2, "big"), "digits"),
+    (MONEY, varint(1_000_000) + b"\x7f" * 1_000_000, "digits"),
+    # An array of a megabyte.
+    ({"type": "array", "items": ["null", "long"]}, varint(2**60) + b"\0" * 10**6, "end within"),
+]
 
 
-@pytest.mark.parametrize("case", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_bytes_are_an_error_with_the_reason(
-    case: tuple[dict[str, Any], bytes, str],
+@pytest.mark.parametrize(
+    ("avro", "body", "reason"), HOSTILE, ids=[f"{n}-{case[2]}" for n, case in enumerate(HOSTILE)]
+)
+def test_hostile_bytes_are_an_error_with_the_reason_in_bounded_memory(
+    avro: Any, body: bytes, reason: str
 ) -> None:
-    schema, body, reason = case
-    decoder = PayloadDecoder(schema)
+    decoder = PayloadDecoder(record(avro))
     tracemalloc.start()
     try:
         with pytest.raises(DecodeError, match=reason) as caught:
             decoder.decode(body)
-        assert tracemalloc.get_traced_memory()[1] < 4 * len(body) + 100_000
+        # Items before the end have been read when it is reached.
+        most = (32 if len(body) > 10**6 and "items" in avro else 4) * len(body) + 100_000
+        assert tracemalloc.get_traced_memory()[1] < most
     finally:
         tracemalloc.stop()
     assert "\n" not in str(caught.value)
-
-
-def test_an_array_of_a_megabyte_takes_memory_in_proportion() -> None:
-    schema = record({"type": "array", "items": ["null", "long"]})
-    body = varint(2**60) + b"\0" * 1_000_000
-    tracemalloc.start()
-    try:
-        with pytest.raises(DecodeError, match="end within"):
-            decode(schema, body)
-        assert tracemalloc.get_traced_memory()[1] < 32 * len(body)
-    finally:
-        tracemalloc.stop()

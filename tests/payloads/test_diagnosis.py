@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from platform_events.errors import PayloadError
@@ -19,7 +19,7 @@ from platform_events.payloads.guard import compile_guard
 from platform_events.payloads.library_schema import library_schema
 from platform_events.payloads.types import parse_record
 from tests.payloads.expectations import kind_of
-from tests.payloads.payload_strategies import EXAMPLES, record_schemas, schemas_and_payloads
+from tests.payloads.payload_strategies import record_schemas, schemas_and_payloads
 from tests.payloads.samples import DAY, ID, NAIVE, NOON, NOW, Color, Level, refuse
 
 JUNK = st.recursive(
@@ -40,7 +40,7 @@ JUNK = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.lists(inner, max_size=3).map(tuple)
-        | st.dictionaries(st.sampled_from(["field_0", "field_1", "x"]), inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["field_0", "field_1", "None", "x"]), inner, max_size=3)
     ),
     max_leaves=6,
 )
@@ -63,7 +63,6 @@ def check_agreement(schema: dict[str, Any], payload: Any) -> None:
 
 
 @given(record_schemas(), st.data())
-@settings(max_examples=EXAMPLES)
 def test_guard_and_diagnosis_agree_on_anything(schema: dict[str, Any], data: st.DataObject) -> None:
     fields = schema["fields"]
     names = [field["name"] for field in fields]
@@ -129,48 +128,29 @@ WRONG: dict[str, list[Any]] = {
 }
 
 
+def at(payload: Any, steps: tuple[Any, ...]) -> Any:
+    for step in steps:
+        payload = payload[step]
+    return payload
+
+
 @given(schemas_and_payloads(), st.data())
-@settings(max_examples=EXAMPLES)
-def test_one_wrong_value_is_refused_with_its_path(
+def test_one_mistake_is_refused_with_its_path(
     case: tuple[dict[str, Any], Any], data: st.DataObject
 ) -> None:
-    schema, payload = case
-    payload = thaw(payload)
-    path, steps, inner = data.draw(st.sampled_from(places(schema, payload, "", ())))
+    schema, payload = case[0], thaw(case[1])
+    found = places(schema, payload, "", ())
+    path, steps, inner = data.draw(st.sampled_from(found))
     wrong = data.draw(st.sampled_from(WRONG[kind_of(inner)]))
     error = refuse(schema, replace(payload, steps, wrong))
-    if wrong == {1: 1}:
-        assert error.path == f"{path}[1 (int)]"
-    else:
-        assert error.path == path
+    assert error.path == (f"{path}[1 (int)]" if wrong == {1: 1} else path)
 
-
-@given(schemas_and_payloads(), st.data())
-@settings(max_examples=EXAMPLES)
-def test_one_field_too_many_is_refused_with_its_path(
-    case: tuple[dict[str, Any], Any], data: st.DataObject
-) -> None:
-    schema, payload = case
-    payload = thaw(payload)
-    records = [place for place in places(schema, payload, "", ()) if kind_of(place[2]) == "record"]
+    records = [place for place in found if kind_of(place[2]) == "record"]
     path, steps, _ = data.draw(st.sampled_from(records))
-    changed = copy.deepcopy(payload)
-    target = changed
-    for step in steps:
-        target = target[step]
-    target["unknown"] = 1
-    assert refuse(schema, changed).path == (f"{path}.unknown" if path else "unknown")
+    more = {**at(payload, steps), "unknown": 1}
+    assert refuse(schema, replace(payload, steps, more)).path == f"{path}.unknown".lstrip(".")
 
-
-@given(schemas_and_payloads(), st.data())
-@settings(max_examples=EXAMPLES)
-def test_one_field_too_few_is_refused_with_its_path(
-    case: tuple[dict[str, Any], Any], data: st.DataObject
-) -> None:
-    schema, payload = case
-    payload = thaw(payload)
-    needed = [field["name"] for field in schema["fields"] if "default" not in field]
-    if needed:
-        name = data.draw(st.sampled_from(needed))
-        del payload[name]
-        assert refuse(schema, payload).path == name
+    for field in schema["fields"]:
+        less = {name: value for name, value in payload.items() if name != field["name"]}
+        if "default" not in field:
+            assert refuse(schema, less).path == field["name"]
