@@ -54,10 +54,7 @@ def test_vector_id_leads_back_to_all_its_offsets(vector: list[int], time_ms: int
 
 @pytest.mark.parametrize("cut", [8, 10])
 def test_what_clients_cut_off_still_resumes(cut: int) -> None:
-    for identity, expected in (
-        (ONE, OffsetPosition((7,))),
-        (FOUR, TimePosition(NOW_MS)),
-    ):
+    for identity, expected in ((ONE, OffsetPosition((7,))), (FOUR, TimePosition(NOW_MS))):
         full = identity.position_id([7] * identity.partitions, NOW_MS)
         padded = full[:8].ljust(cut, b"\0")
         assert locate(ReplayId.parse(padded), STREAM, identity) == expected

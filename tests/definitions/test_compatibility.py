@@ -56,12 +56,7 @@ def mapping(values: Any) -> dict[str, Any]:
 
 
 def decimal(precision: int, scale: int) -> dict[str, Any]:
-    return {
-        "type": "bytes",
-        "logicalType": "decimal",
-        "precision": precision,
-        "scale": scale,
-    }
+    return {"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale}
 
 
 MILLIS = {"type": "long", "logicalType": "timestamp-millis"}
@@ -140,56 +135,31 @@ def test_what_no_reader_can_tell_is_no_change(old: Any, new: Any) -> None:
         (record(), record(name="R2"), "a", BOTH, "from the record R to the record R2; a renamed"),
         (array(mapping("int")), array(mapping("long")), "a[]{}", NEW, "retyped from int to long"),
         (array(record(field("x", "int"))), array(record(field("x", "long"))), "a[].x", NEW, "long"),
-        (
-            ["null", record(field("x", mapping("int")))],
-            ["null", record(field("x", mapping("long")))],
-            "a.x{}",
-            NEW,
-            "retyped from int to long",
-        ),
+        (["null", record(field("x", mapping("int")))],
+         ["null", record(field("x", mapping("long")))], "a.x{}", NEW, "retyped from int to long"),
         (record(), record(field("x", "int")), "a.x", OLD, "added, int"),
         (record(), record(field("x", "int", default=1)), "a.x", OLD, "added, int"),
         (record(), record(field("x", ["null", "int"])), "a.x", OLD, "added, null or int"),
         (record(), record(field("x", ["int", "null"], default=1)), "a.x", OLD, "added, int or"),
-        (
-            MILLIS,
-            MICROS,
-            "a",
-            BOTH,
-            "from timestamp-millis to timestamp-micros; a logical type may",
-        ),
+        (MILLIS, MICROS, "a", BOTH,
+         "from timestamp-millis to timestamp-micros; a logical type may"),
         (MILLIS, "long", "a", BOTH, "from timestamp-millis to long; a logical type may not change"),
         ("int", DATE, "a", BOTH, "retyped from int to date"),
         (DATE, MILLIS, "a", BOTH, "retyped from date to timestamp-millis"),
         ("string", UUID, "a", BOTH, "retyped from string to uuid"),
-        (
-            decimal(4, 2),
-            decimal(5, 2),
-            "a",
-            BOTH,
-            "from a decimal of precision 4, scale 2 to a dec",
-        ),
+        (decimal(4, 2), decimal(5, 2), "a", BOTH,
+         "from a decimal of precision 4, scale 2 to a dec"),
         (decimal(4, 2), decimal(4, 1), "a", BOTH, "precision and scale may not change"),
         (decimal(4, 2), "bytes", "a", BOTH, "from a decimal of precision 4, scale 2 to bytes"),
         (array(decimal(4, 2)), array(decimal(4, 3)), "a[]", BOTH, "precision and scale may not"),
         (mapping(MILLIS), mapping(MICROS), "a{}", BOTH, "a logical type may not change"),
         (["null", MILLIS], ["null", MICROS], "a", BOTH, "from null or timestamp-millis to null or"),
-        (
-            ["null", decimal(4, 2)],
-            ["null", decimal(4, 0)],
-            "a",
-            BOTH,
-            "precision and scale may not change",
-        ),
-        (
-            decimal(4, 2),
-            fixed(4, logicalType="decimal", precision=4, scale=2),
-            "a",
-            BOTH,
-            "scale 2 to a decimal of precision 4, scale 2 in 4 bytes",
-        ),
+        (["null", decimal(4, 2)], ["null", decimal(4, 0)], "a", BOTH,
+         "precision and scale may not change"),
+        (decimal(4, 2), fixed(4, logicalType="decimal", precision=4, scale=2), "a", BOTH,
+         "scale 2 to a decimal of precision 4, scale 2 in 4 bytes"),
     ],
-)
+)  # fmt: skip
 def test_what_changes_is_named_with_its_place_and_whom_it_breaks(
     old: Any, new: Any, path: str, breaks: frozenset[str], text: str
 ) -> None:
@@ -229,13 +199,7 @@ def test_every_break_is_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        {"doc": "Other."},
-        {"aliases": ["b"]},
-        {"default": 3},
-        {"order": "ignore"},
-    ],
+    "change", [{"doc": "Other."}, {"aliases": ["b"]}, {"default": 3}, {"order": "ignore"}]
 )
 def test_texts_aliases_and_defaults_may_change(change: dict[str, Any]) -> None:
     assert find_changes(of("int"), of("int", **change)) == []

@@ -99,111 +99,63 @@ def test_channels_are_found_in_directories_below_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("text", "problem"),
     [
-        ("- a\n", ["1:1: a channel file is a mapping with channel and members, not a list"]),
-        ("channel: C__chn\n", ["1:1: members is missing: The events that"]),
-        ("members: [{event: A__e}]\n", ["1:1: channel is missing: Name of the channel"]),
-        (
-            "channel: C__chn\nmember: []\nmembers: [{event: A__e}]\n",
-            ["2:1: member: unknown key 'member'; did you mean members?"],
-        ),
-        (
-            "channel: C__e\nmembers: [{event: A__e}]\n",
-            ["1:10: channel: this is an event's name; a channel's ends in __chn"],
-        ),
-        (
-            "channel: C\nmembers: [{event: A__e}]\n",
-            ["1:10: channel: the text 'C' cannot name a channel: letters, digits"],
-        ),
-        (
-            "event: C__e\nfields: []\n",
-            ["1:1: event: this file defines an event; move it out of the directory channels"],
-        ),
-        (
-            "channel: C__chn\nmembers: []\n",
-            ["2:10: members: must be a list with at least one member, such as"],
-        ),
-        ("channel: C__chn\nmembers: A__e\n", ["2:10: members: must be a list with at least one"]),
-        (
-            "channel: C__chn\nmembers: [A__e]\n",
-            ["2:11: members[0]: a member is a mapping with event, not the text 'A__e'"],
-        ),
-        (
-            "channel: C__chn\nmembers: [{filter: n = 1}]\n",
-            ["2:11: members[0]: event is missing: Name of an event of this project."],
-        ),
-        (
-            "channel: C__chn\nmembers:\n- {event: A__e}\n- {event: B__e}\n- {event: A__e}\n",
-            ["5:11: members[2].event: A__e is a member already, on line 3"],
-        ),
-        (
-            "channel: C__chn\nmembers: [{event: AA__e}]\n",
-            ["2:19: members[0].event: no file of this project defines 'AA__e'; did you mean A__e?"],
-        ),
-        (
-            "channel: C__chn\nmembers: [{event: Quite_Other__e}]\n",
-            ["2:19: members[0].event: no file of this project defines 'Quite_Other__e'; define it"],
-        ),
-        (
-            "channel: C__chn\nmembers: [{event: D__chn}]\n",
-            ["2:19: members[0].event: a channel cannot be a member; list that channel's members"],
-        ),
-        (
-            "channel: C__chn\nmembers: [{event: 1}]\n",
-            ["2:19: members[0].event: the number 1 is no event's name: letters"],
-        ),
-        (
-            "channel: C__chn\nmembers: [{event: A__e, form: now}]\n",
-            ["2:25: members[0].form: unknown key 'form'; did you mean from?"],
-        ),
-        (
-            "channel: C__chn\nmembers: [{event: A__e, from: latest}]\n",
-            ["2:31: members[0].from: must be earliest or now, not the text 'latest'"],
-        ),
-        (
-            "channel: C__chn\nmembers: [{event: A__e, filter: true}]\n",
-            ["2:33: members[0].filter: must be text, not true; put it in quotes"],
-        ),
-        (
-            "channel: C__chn\nmembers: [{event: A__e, filter: }]\n",
-            ["2:32: members[0].filter: must be text, not null; leave filter out"],
-        ),
-        (
-            "channel: C__chn\nmembers: [{event: A__e, filter: ' '}]\n",
-            ["2:33: members[0].filter: the filter is empty; leave it out, so that every event"],
-        ),
-        (
-            "channel: C__chn\nretention: 72h\nmembers: [{event: A__e}, {event: B__e}]\n",
-            ["2:12: retention: is shorter than the 4d of the member B__e; a channel keeps"],
-        ),
-        (
-            "channel: C__chn\nretention: 72\nmembers: [{event: A__e}]\n",
-            ["2:12: retention: must be a whole number with a unit"],
-        ),
-        (
-            "channel: C__chn\npartitions: 4\nmembers: [{event: K__e}, {event: A__e}]\n",
-            ["2:13: partitions: the member A__e has 1; each member needs as many partitions"],
-        ),
-        (
-            "channel: C__chn\npartitions: 2\nmembers: [{event: K__e}]\n",
-            ["2:13: partitions: the member K__e has 4; each member needs as many partitions"],
-        ),
-        (
-            "channel: C__chn\nlabel: |\n  a\n  b\nmembers: [{event: A__e}]\n",
-            ["2:8: label: must be one line; write more in description"],
-        ),
-        (
-            "channel: C__chn\nowner: 1\nmembers: [{event: A__e}]\n",
-            ["2:8: owner: must be text, not the number 1; put it in quotes"],
-        ),
+        ("- a\n", "1:1: a channel file is a mapping with channel and members, not a list"),
+        ("channel: C__chn\n", "1:1: members is missing: The events that"),
+        ("members: [{event: A__e}]\n", "1:1: channel is missing: Name of the channel"),
+        ("channel: C__chn\nmember: []\nmembers: [{event: A__e}]\n",
+         "2:1: member: unknown key 'member'; did you mean members?"),
+        ("channel: C__e\nmembers: [{event: A__e}]\n",
+         "1:10: channel: this is an event's name; a channel's ends in __chn"),
+        ("channel: C\nmembers: [{event: A__e}]\n",
+         "1:10: channel: the text 'C' cannot name a channel: letters, digits"),
+        ("event: C__e\nfields: []\n",
+         "1:1: event: this file defines an event; move it out of the directory channels"),
+        ("channel: C__chn\nmembers: []\n",
+         "2:10: members: must be a list with at least one member, such as"),
+        ("channel: C__chn\nmembers: A__e\n", "2:10: members: must be a list with at least one"),
+        ("channel: C__chn\nmembers: [A__e]\n",
+         "2:11: members[0]: a member is a mapping with event, not the text 'A__e'"),
+        ("channel: C__chn\nmembers: [{filter: n = 1}]\n",
+         "2:11: members[0]: event is missing: Name of an event of this project."),
+        ("channel: C__chn\nmembers:\n- {event: A__e}\n- {event: B__e}\n- {event: A__e}\n",
+         "5:11: members[2].event: A__e is a member already, on line 3"),
+        ("channel: C__chn\nmembers: [{event: AA__e}]\n",
+         "2:19: members[0].event: no file of this project defines 'AA__e'; did you mean A__e?"),
+        ("channel: C__chn\nmembers: [{event: Quite_Other__e}]\n",
+         "2:19: members[0].event: no file of this project defines 'Quite_Other__e'; define it"),
+        ("channel: C__chn\nmembers: [{event: D__chn}]\n",
+         "2:19: members[0].event: a channel cannot be a member; list that channel's members"),
+        ("channel: C__chn\nmembers: [{event: 1}]\n",
+         "2:19: members[0].event: the number 1 is no event's name: letters"),
+        ("channel: C__chn\nmembers: [{event: A__e, form: now}]\n",
+         "2:25: members[0].form: unknown key 'form'; did you mean from?"),
+        ("channel: C__chn\nmembers: [{event: A__e, from: latest}]\n",
+         "2:31: members[0].from: must be earliest or now, not the text 'latest'"),
+        ("channel: C__chn\nmembers: [{event: A__e, filter: true}]\n",
+         "2:33: members[0].filter: must be text, not true; put it in quotes"),
+        ("channel: C__chn\nmembers: [{event: A__e, filter: }]\n",
+         "2:32: members[0].filter: must be text, not null; leave filter out"),
+        ("channel: C__chn\nmembers: [{event: A__e, filter: ' '}]\n",
+         "2:33: members[0].filter: the filter is empty; leave it out, so that every event"),
+        ("channel: C__chn\nretention: 72h\nmembers: [{event: A__e}, {event: B__e}]\n",
+         "2:12: retention: is shorter than the 4d of the member B__e; a channel keeps"),
+        ("channel: C__chn\nretention: 72\nmembers: [{event: A__e}]\n",
+         "2:12: retention: must be a whole number with a unit"),
+        ("channel: C__chn\npartitions: 4\nmembers: [{event: K__e}, {event: A__e}]\n",
+         "2:13: partitions: the member A__e has 1; each member needs as many partitions"),
+        ("channel: C__chn\npartitions: 2\nmembers: [{event: K__e}]\n",
+         "2:13: partitions: the member K__e has 4; each member needs as many partitions"),
+        ("channel: C__chn\nlabel: |\n  a\n  b\nmembers: [{event: A__e}]\n",
+         "2:8: label: must be one line; write more in description"),
+        ("channel: C__chn\nowner: 1\nmembers: [{event: A__e}]\n",
+         "2:8: owner: must be text, not the number 1; put it in quotes"),
     ],
-)
-def test_a_mistake_says_where_and_what(tmp_path: Path, text: str, expected: list[str]) -> None:
-    found = problems(tmp_path, text)
-    assert len(found) == len(expected), found
-    for problem, start in zip(found, expected, strict=True):
-        assert problem.startswith(start)
+)  # fmt: skip
+def test_a_mistake_says_where_and_what(tmp_path: Path, text: str, problem: str) -> None:
+    (found,) = problems(tmp_path, text)
+    assert found.startswith(problem)
 
 
 def test_a_member_whose_file_has_problems_is_not_called_missing(tmp_path: Path) -> None:

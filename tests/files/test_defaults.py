@@ -87,22 +87,16 @@ def test_whole_numbers_fit_up_to_the_ends_that_are_told(kind: str) -> None:
         ("{type: fixed, name: F, size: 2}", "abc", "must be text of 2 characters up to U+00FF"),
         (ENUM, "OPNE", "the text 'OPNE' is not one of the symbols; did you mean OPEN?"),
         (ENUM, "0", "the number 0 is not one of the symbols; they are 'OPEN, CLOSED'"),
-        (
-            DECIMAL,
-            '"12.50"',
-            r'must be the decimal\'s unscaled value as bytes: write "\u0004\u00e2"',
-        ),
+        (DECIMAL, '"12.50"',
+         r'must be the decimal\'s unscaled value as bytes: write "\u0004\u00e2"'),
         (DECIMAL, "-1", r'write "\u009c" for -1'),
         (DECIMAL, '"12.505"', "must be the decimal's unscaled value as bytes"),
         (DECIMAL, '""', "must be an unscaled value of 1 to 4 digits, as bytes"),
         (DECIMAL, r'"\u0027\u0010"', "must be an unscaled value of 1 to 4 digits, as bytes"),
         (FIXED_DECIMAL, "12.5", r'write "\u0004\u00e2" for 12.5'),
         (FIXED_DECIMAL, r'"\u0001"', "must be text of 2 characters"),
-        (
-            logical("int", "date"),
-            "2024-01-31",
-            "must be a whole number (days since 1970-01-01) from",
-        ),
+        (logical("int", "date"), "2024-01-31",
+         "must be a whole number (days since 1970-01-01) from"),
         (logical("int", "date"), "2932897", "from -719162 to 2932896, not the number 2932897"),
         (logical("int", "time-millis"), "86400000", "from 0 to 86399999"),
         (logical("long", "timestamp-millis"), "253402300800000", "from -62135596800000 to"),
@@ -119,7 +113,7 @@ def test_whole_numbers_fit_up_to_the_ends_that_are_told(kind: str) -> None:
         ("[null, string]", "3", "must be null, not the number 3"),
         ('[string, "null"]', "null", "must fit its first branch, and null does not"),
     ],
-)
+)  # fmt: skip
 def test_a_default_that_does_not_fit_is_refused(avro: str, default: str, problem: str) -> None:
     problems = problems_of_field(f"{{name: a, type: {avro}, default: {default}}}")
     assert len(problems) == 1, problems

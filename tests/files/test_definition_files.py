@@ -57,11 +57,7 @@ def test_the_project_is_default_unless_named(tmp_path: Path) -> None:
 def test_one_file_is_loaded_with_the_project_beside_it(tmp_path: Path) -> None:
     write(
         tmp_path,
-        {
-            "project.yaml": "project: shop\n",
-            "a.yaml": EVENT.format("A__e"),
-            "b.yaml": "broken: [",
-        },
+        {"project.yaml": "project: shop\n", "a.yaml": EVENT.format("A__e"), "b.yaml": "broken: ["},
     )
     found = load_definitions(tmp_path / "a.yaml")
     assert (found.project, list(found.events)) == ("shop", ["A__e"])
@@ -166,10 +162,7 @@ def test_an_avro_file_is_found_relative_to_the_file(tmp_path: Path) -> None:
     record = {"type": "record", "name": "A__e", "fields": [{"name": "id", "type": "string"}]}
     write(
         tmp_path,
-        {
-            "events/a.yaml": "event: A__e\navro: ../avro/a.avsc\n",
-            "avro/a.avsc": json.dumps(record),
-        },
+        {"events/a.yaml": "event: A__e\navro: ../avro/a.avsc\n", "avro/a.avsc": json.dumps(record)},
     )
     assert load_definitions(tmp_path).events["A__e"].schema.name == "A__e"
     (found,) = problems(tmp_path / "events/a.yaml")

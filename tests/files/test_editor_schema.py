@@ -48,10 +48,7 @@ def test_they_are_json_schemas() -> None:
 
 def test_the_examples_name_their_schema() -> None:
     example = PACKAGE / "example"
-    for name, schema in (
-        ("project.yaml", PROJECT_SCHEMA),
-        ("Order_Placed__e.yaml", EVENT_SCHEMA),
-    ):
+    for name, schema in (("project.yaml", PROJECT_SCHEMA), ("Order_Placed__e.yaml", EVENT_SCHEMA)):
         assert (example / name).read_text().startswith(header(schema) + "\n")
     assert (REPOSITORY / "schemas" / DIRECTORY / EVENT_SCHEMA).is_file()
 

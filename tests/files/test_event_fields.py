@@ -20,18 +20,12 @@ from tests.files.reading import field, fields_of, problems_of_field, read
         ('[string, "null"]', ["string", "null"]),
         ("{type: array, items: long}", {"type": "array", "items": "long"}),
         ("{type: map, values: [null, int]}", {"type": "map", "values": ["null", "int"]}),
-        (
-            "{type: enum, name: E, symbols: [NO, YES], default: NO}",
-            {"type": "enum", "name": "E", "symbols": ["NO", "YES"], "default": "NO"},
-        ),
-        (
-            "{type: fixed, name: x.F, size: 4}",
-            {"type": "fixed", "name": "F", "namespace": "x", "size": 4},
-        ),
-        (
-            "{type: bytes, logicalType: decimal, precision: 9}",
-            {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 0},
-        ),
+        ("{type: enum, name: E, symbols: [NO, YES], default: NO}",
+         {"type": "enum", "name": "E", "symbols": ["NO", "YES"], "default": "NO"}),
+        ("{type: fixed, name: x.F, size: 4}",
+         {"type": "fixed", "name": "F", "namespace": "x", "size": 4}),
+        ("{type: bytes, logicalType: decimal, precision: 9}",
+         {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 0}),
         (
             "{type: fixed, name: F, size: 3, logicalType: decimal, precision: 6, scale: 2}",
             {
@@ -55,17 +49,14 @@ from tests.files.reading import field, fields_of, problems_of_field, read
             },
         ),
     ],
-)
+)  # fmt: skip
 def test_types_are_written_as_in_avro(written: str, avro: Any) -> None:
     assert field(f"{{name: a, type: {written}}}") == {"name": "a", "type": avro}
 
 
 @pytest.mark.parametrize(
     ("written", "avro"),
-    [
-        ("string", ["null", "string"]),
-        ("[int, string]", ["null", "int", "string"]),
-    ],
+    [("string", ["null", "string"]), ("[int, string]", ["null", "int", "string"])],
 )
 @pytest.mark.parametrize("default", ["", ", default: null"])
 def test_optional_is_null_first_with_default_null(
@@ -105,10 +96,8 @@ def test_a_named_type_can_be_referred_to_after_its_definition() -> None:
         ("{name: NO, typ: int, type: int}", "fields[0].typ: unknown key 'typ'; did you mean type?"),
         ("{name: CreatedDate, type: long}", "CreatedDate is a system field that every event has"),
         ("{name: CreatedById, type: string}", "CreatedById is a system field that every event has"),
-        (
-            "{name: a, type: strng}",
-            "f:3:21: fields[0].type: 'strng' is not a type; did you mean st",
-        ),
+        ("{name: a, type: strng}",
+         "f:3:21: fields[0].type: 'strng' is not a type; did you mean st"),
         ("{name: a, type: Long}", "'Long' is not a type; did you mean long?"),
         ("{name: a, type: integer}", "write int (32 bits), long (64 bits) or double"),
         ("{name: a, type: number}", "write int (32 bits), long (64 bits) or double"),
@@ -116,10 +105,8 @@ def test_a_named_type_can_be_referred_to_after_its_definition() -> None:
         ("{name: a, type: datetime}", "write {type: long, logicalType: timestamp-millis}"),
         ("{name: a, type: date}", "is a logical type: write {type: int, logicalType: date}"),
         ("{name: a, type: decimal}", "write {type: bytes, logicalType: decimal, precision: 12, "),
-        (
-            "{name: a, type: object}",
-            "write {type: record, name: Address, fields: [...]} or {type: ",
-        ),
+        ("{name: a, type: object}",
+         "write {type: record, name: Address, fields: [...]} or {type: "),
         ("{name: a, type: enum}", "enum needs more than a name: type: {type: enum, name: Status"),
         ("{name: a, type: qqqqqq}", "types are null, boolean, int, long, float, double, bytes, st"),
         ("{name: a, type: 5}", "must be a name, an object or a list of branches, not the number 5"),
@@ -133,46 +120,30 @@ def test_a_named_type_can_be_referred_to_after_its_definition() -> None:
         ("{name: a, type: {type: enum, symbols: [A]}}", "the enum has no name: write {type: enum"),
         ("{name: a, type: {type: enum, name: E}}", "an enum needs symbols: a list such as"),
         ("{name: a, type: {type: enum, name: E, symbols: [a b]}}", "'a b' cannot be a symbol"),
-        (
-            "{name: a, type: {type: enum, name: E, symbols: [true]}}",
-            "symbol: letters, digits and _,",
-        ),
+        ("{name: a, type: {type: enum, name: E, symbols: [true]}}",
+         "symbol: letters, digits and _,"),
         ("{name: a, type: {type: enum, name: E, symbols: [A, A]}}", "the symbol A is repeated"),
-        (
-            "{name: a, type: {type: enum, name: E, symbols: [OPEN], default: OPN}}",
-            "the text 'OPN' is not one of the symbols; did you mean OPEN?",
-        ),
-        (
-            "{name: a, type: {type: fixed, name: F}}",
-            "a fixed needs size: its bytes, 1 to 1,000,000",
-        ),
+        ("{name: a, type: {type: enum, name: E, symbols: [OPEN], default: OPN}}",
+         "the text 'OPN' is not one of the symbols; did you mean OPEN?"),
+        ("{name: a, type: {type: fixed, name: F}}",
+         "a fixed needs size: its bytes, 1 to 1,000,000"),
         ("{name: a, type: {type: fixed, name: F, size: 0}}", "size: a fixed needs size"),
         ("{name: a, type: {type: fixed, name: long, size: 1}}", "long is a word of Avro"),
         ("{name: a, type: {type: fixed, name: 1F, size: 1}}", "'1F' cannot name a type"),
         ("{name: a, type: {type: fixed, name: F, namespace: -, size: 1}}", "cannot be a namespace"),
         ("{name: a, type: {type: record, name: R}}", "the record has no fields"),
         ("{name: a, type: {type: int, logicalType: dat}}", "supported; did you mean date?"),
-        (
-            "{name: a, type: {type: long, logicalType: timestamp-nanos}}",
-            "did you mean timestamp-mi",
-        ),
+        ("{name: a, type: {type: long, logicalType: timestamp-nanos}}",
+         "did you mean timestamp-mi"),
         ("{name: a, type: {type: int, logicalType: timestamp-millis}}", "annotates long, not int"),
-        (
-            "{name: a, type: {type: string, logicalType: decimal}}",
-            "annotates bytes or fixed, not st",
-        ),
-        (
-            "{name: a, type: {type: bytes, logicalType: decimal}}",
-            "a decimal needs precision: its d",
-        ),
-        (
-            "{name: a, type: {type: bytes, logicalType: decimal, precision: 2, scale: 3}}",
-            "scale: must be the digits after the point, 0 to 2 here",
-        ),
-        (
-            "{name: a, type: {type: fixed, name: F, size: 3, logicalType: decimal, precision: 7}}",
-            "precision: 3 bytes cannot hold 7 digits; raise size",
-        ),
+        ("{name: a, type: {type: string, logicalType: decimal}}",
+         "annotates bytes or fixed, not st"),
+        ("{name: a, type: {type: bytes, logicalType: decimal}}",
+         "a decimal needs precision: its d"),
+        ("{name: a, type: {type: bytes, logicalType: decimal, precision: 2, scale: 3}}",
+         "scale: must be the digits after the point, 0 to 2 here"),
+        ("{name: a, type: {type: fixed, name: F, size: 3, logicalType: decimal, precision: 7}}",
+         "precision: 3 bytes cannot hold 7 digits; raise size"),
         ("{name: a, type: {type: bytes, scale: 2}}", "scale belongs to logicalType: decimal"),
         ("{name: a, type: string, logicalType: uuid}", "logicalType belongs inside the type"),
         ("{name: a, type: int, doc: 3}", "doc: must be text, not the number 3; put it in quotes"),
@@ -184,7 +155,7 @@ def test_a_named_type_can_be_referred_to_after_its_definition() -> None:
         ("{name: a, type: {type: record, name: R, fields: [{name: x}]}}", "type.fields[0]: the fi"),
         ("{name: a, type: {type: record, name: R, fields: [{name: b, type: R}]}}", "recursive"),
     ],
-)
+)  # fmt: skip
 def test_a_mistake_in_a_field_says_where_and_what(text: str, problem: str) -> None:
     problems = problems_of_field(text)
     assert len(problems) == 1, problems

@@ -107,12 +107,7 @@ def test_the_place_after_the_last_character(text: str, end: str) -> None:
     st.lists(WORDS, max_size=12),
     st.integers(0, 12),
     st.sampled_from(
-        [
-            DoubleQuotedScalarString,
-            LiteralScalarString,
-            PlainScalarString,
-            SingleQuotedScalarString,
-        ]
+        [DoubleQuotedScalarString, LiteralScalarString, PlainScalarString, SingleQuotedScalarString]
     ),
     st.sampled_from([" ", "\n", "  ", "\n\n"]),
     st.booleans(),

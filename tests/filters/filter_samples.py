@@ -57,3 +57,14 @@ def judge(fields: dict[str, Any], payload: dict[str, Any], text: str) -> bool | 
     assert compile_filter(text, schema)(body) is (verdict is True)
     assert compile_filter(f"NOT ({text})", schema)(body) is (verdict is False)
     return verdict
+
+
+def fits(pattern: str, text: str) -> bool:
+    """Match a pattern of LIKE by following all ways through the text."""
+    ways = {0}
+    for each in pattern:
+        if each == "%":
+            ways = set(range(min(ways), len(text) + 1)) if ways else ways
+        else:
+            ways = {at + 1 for at in ways if at < len(text) and each in ("_", text[at])}
+    return len(text) in ways

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -20,40 +21,21 @@ from platform_events.filters import (
     parse_filter,
 )
 from platform_events.filters.patterns import MAX_WILD_PART, compile_pattern
-from tests.filters.filter_samples import ADDRESS, judge, schema_of
+from tests.filters.filter_samples import ADDRESS, fits, judge, schema_of
+from tests.payloads.expectations import logical
 
 FLAG = ["null", "boolean"]
-TRUTH = {True: "TRUE", False: "FALSE"}
-AND = {
-    (True, True): True,
-    (True, False): False,
-    (True, None): None,
-    (False, True): False,
-    (False, False): False,
-    (False, None): False,
-    (None, True): None,
-    (None, False): False,
-    (None, None): None,
-}
-OR = {
-    (True, True): True,
-    (True, False): True,
-    (True, None): True,
-    (False, True): True,
-    (False, False): False,
-    (False, None): None,
-    (None, True): True,
-    (None, False): None,
-    (None, None): None,
-}
+VALUES = (True, False, None)
 
 
-@pytest.mark.parametrize(("word", "table"), [("AND", AND), ("OR", OR)])
-def test_and_and_or_know_three_values(word: str, table: dict[Any, bool | None]) -> None:
+def test_and_and_or_know_three_values() -> None:
     fields = {"a": FLAG, "b": FLAG}
-    for (left, right), expected in table.items():
-        payload = {"a": left, "b": right}
-        assert judge(fields, payload, f"a = TRUE {word} b = TRUE") is expected, payload
+    for pair in itertools.product(VALUES, repeat=2):
+        payload = dict(zip("ab", pair, strict=True))
+        both = False if False in pair else None if None in pair else True
+        either = True if True in pair else None if None in pair else False
+        assert judge(fields, payload, "a = TRUE AND b = TRUE") is both, payload
+        assert judge(fields, payload, "a = TRUE OR b = TRUE") is either, payload
 
 
 @pytest.mark.parametrize(("value", "expected"), [(True, False), (False, True), (None, None)])
@@ -86,10 +68,6 @@ def test_comparing_null_is_unknown(text: str, expected: bool | None) -> None:
 
 def timestamp(micros: int = 0) -> datetime:
     return datetime(2021, 7, 9, 18, 30, 11, micros, UTC)
-
-
-def logical(base: str, name: str, **extra: Any) -> dict[str, Any]:
-    return {"type": base, "logicalType": name, **extra}
 
 
 DECIMAL = logical("bytes", "decimal", precision=6, scale=2)
@@ -276,16 +254,9 @@ def test_a_long_part_of_a_pattern_is_not_tried_at_each_place(part: str) -> None:
 
 
 @given(st.text("ab%_", max_size=12), st.text("ab", max_size=12))
-@settings(max_examples=500)
+@settings(max_examples=300)  # short texts, of which few match
 def test_a_pattern_matches_what_trying_every_length_finds(pattern: str, text: str) -> None:
-    ways = {0}
-    for character in pattern:
-        if character == "%":
-            ways = set(range(min(ways), len(text) + 1)) if ways else ways
-        else:
-            fits = ("a", "b") if character == "_" else (character,)
-            ways = {at + 1 for at in ways if text[at : at + 1] in fits}
-    assert compile_pattern(pattern)(text) is (len(text) in ways)
+    assert compile_pattern(pattern)(text) is fits(pattern, text)
 
 
 def test_a_part_with_a_wildcard_character_has_a_limit() -> None:
@@ -312,14 +283,14 @@ REASONS = [
     ("delay >= 60 AND city = 'x'", ["delay >= 60 is false: delay is 12"]),
     (
         "delay >= 60 OR carrier != 'AA'",
-        [
-            "delay >= 60 is false: delay is 12",
-            "carrier != 'AA' is unknown: carrier is null",
-        ],
+        ["delay >= 60 is false: delay is 12", "carrier != 'AA' is unknown: carrier is null"],
     ),
     ("NOT city LIKE 'X%'", ["city LIKE 'X%' is true: city is 'x'"]),
     ("NOT (city = 'x' OR delay = 1)", ["city = 'x' is true: city is 'x'"]),
-    ("delay > 60 AND (delay > 60 OR city = 'y')", None),
+    (
+        "delay > 60 AND (delay > 60 OR city = 'y')",
+        ["delay > 60 is false: delay is 12", "city = 'y' is false: city is 'x'"],
+    ),
     ("at = null", ["at = null is false: at is 2021-07-09T18:30:11+00:00"]),
     ("tags = null", ["tags = null is false: tags is not null"]),
     ("ok = FALSE", ["ok = FALSE is false: ok is true"]),
@@ -328,29 +299,13 @@ REASONS = [
 
 
 @pytest.mark.parametrize(("text", "reasons"), REASONS)
-def test_reasons_name_the_comparisons_to_blame(text: str, reasons: list[str] | None) -> None:
-    schema = schema_of(
-        {
-            "delay": "int",
-            "carrier": ["null", "string"],
-            "city": "string",
-            "at": MILLIS,
-            "tags": {"type": "array", "items": "long"},
-            "ok": "boolean",
-        }
-    )
-    payload = {
-        "delay": 12,
-        "carrier": None,
-        "city": "x",
-        "at": timestamp(),
-        "tags": [1],
-        "ok": True,
-    }
-    expression = check_filter(text, schema)
+def test_reasons_name_the_comparisons_to_blame(text: str, reasons: list[str]) -> None:
+    fields = {"delay": "int", "carrier": ["null", "string"], "city": "string", "at": MILLIS}
+    fields |= {"tags": {"type": "array", "items": "long"}, "ok": "boolean"}
+    payload = {"delay": 12, "carrier": None, "city": "x", "at": timestamp(), "tags": [1]}
+    payload |= {"ok": True}
+    expression = check_filter(text, schema_of(fields))
     found = explain(expression, payload)
-    if reasons is None:
-        reasons = ["delay > 60 is false: delay is 12", "city = 'y' is false: city is 'x'"]
     assert found == reasons
     assert (found == []) is (evaluate(expression, payload) is True)
 

@@ -10,12 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from platform_events.definitions.schema import Schema
-from platform_events.filters import (
-    FilterError,
-    check_filter,
-    compile_filter,
-    evaluate,
-)
+from platform_events.filters import FilterError, check_filter, compile_filter, evaluate
 from platform_events.payloads.codec import DecodeError, PayloadDecoder, PayloadEncoder
 from tests.filters.filter_samples import ADDRESS, schema_of
 from tests.payloads.expectations import kind_of

@@ -18,16 +18,15 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LOCAL_EPOCH = EPOCH.replace(tzinfo=None)
 FLOAT = struct.Struct("<f")
 JSON_KIND = {
-    "null": "null",
-    "boolean": "boolean",
-    "int": "number",
-    "long": "number",
-    "float": "number",
-    "double": "number",
-    "array": "array",
-    "map": "object",
-    "record": "object",
+    **{kind: kind for kind in ("null", "boolean", "array")},
+    **dict.fromkeys(("int", "long", "float", "double"), "number"),
+    **dict.fromkeys(("map", "record"), "object"),
 }
+TIMES = ("time-millis", "time-micros")
+MOMENTS = (
+    *("timestamp-millis", "timestamp-micros"),
+    *("local-timestamp-millis", "local-timestamp-micros"),
+)
 
 
 def record(*types: Any, **extra: Any) -> dict[str, Any]:
@@ -53,17 +52,17 @@ def kind_of(schema: Any) -> str:
 
 def branch_of(union: list[Any], value: Any) -> Any:
     """Return the branch that a value is meant for."""
-    kind = "string"
-    if value is None:
-        kind = "null"
-    elif isinstance(value, bool):
-        kind = "boolean"
-    elif isinstance(value, (int, float)):
-        kind = "number"
-    elif isinstance(value, (list, tuple)):
-        kind = "array"
-    elif isinstance(value, (dict, MappingProxyType)):
-        kind = "object"
+    match value:
+        case None | bool():
+            kind = "null" if value is None else "boolean"
+        case int() | float():
+            kind = "number"
+        case list() | tuple():
+            kind = "array"
+        case dict() | MappingProxyType():
+            kind = "object"
+        case _:
+            kind = "string"
     by_kind = {JSON_KIND.get(kind_of(branch), "string"): branch for branch in union}
     # A decimal takes an int, and dates and times are numbers in defaults.
     return by_kind.get(kind, by_kind.get("string"))
@@ -81,14 +80,14 @@ STORED: dict[str, Callable[[Any, Any], Any]] = {
     "bytes": lambda _, value: bytes(value),
     "fixed": lambda _, value: bytes(value),
     "decimal": lambda _, value: Decimal(value),
-    "time-millis": _cut,
-    "time-micros": _cut,
-    "timestamp-millis": lambda schema, value: _cut(schema, value.astimezone(UTC)),
-    "timestamp-micros": lambda schema, value: _cut(schema, value.astimezone(UTC)),
-    "local-timestamp-millis": _cut,
-    "local-timestamp-micros": _cut,
+    **dict.fromkeys((*TIMES, *MOMENTS), _cut),
+    **dict.fromkeys(MOMENTS[:2], lambda schema, value: _cut(schema, value.astimezone(UTC))),
 }
 """What a value of a kind reads back as; others as they are."""
+
+
+def _epoch(schema: Any) -> datetime:
+    return LOCAL_EPOCH if schema["logicalType"].startswith("local") else EPOCH
 
 
 def _unit(schema: Any) -> timedelta:
@@ -112,12 +111,8 @@ DEFAULT: dict[str, Callable[[Any, Any], Any]] = {
     "decimal": _decimal_text,
     "uuid": lambda _, value: str(value),
     "date": lambda _, value: (value - EPOCH.date()).days,
-    "time-millis": _time_number,
-    "time-micros": _time_number,
-    "timestamp-millis": lambda schema, value: (value - EPOCH) // _unit(schema),
-    "timestamp-micros": lambda schema, value: (value - EPOCH) // _unit(schema),
-    "local-timestamp-millis": lambda schema, value: (value - LOCAL_EPOCH) // _unit(schema),
-    "local-timestamp-micros": lambda schema, value: (value - LOCAL_EPOCH) // _unit(schema),
+    **dict.fromkeys(TIMES, _time_number),
+    **dict.fromkeys(MOMENTS, lambda schema, value: (value - _epoch(schema)) // _unit(schema)),
 }
 """How a value of a kind is written as a field's default."""
 
@@ -135,12 +130,8 @@ MEANT: dict[str, Callable[[Any, Any], Any]] = {
     "decimal": _decimal_value,
     "uuid": lambda _, default: UUID(default),
     "date": lambda _, default: EPOCH.date() + timedelta(default),
-    "time-millis": lambda schema, default: (LOCAL_EPOCH + default * _unit(schema)).time(),
-    "time-micros": lambda schema, default: (LOCAL_EPOCH + default * _unit(schema)).time(),
-    "timestamp-millis": lambda schema, default: EPOCH + default * _unit(schema),
-    "timestamp-micros": lambda schema, default: EPOCH + default * _unit(schema),
-    "local-timestamp-millis": lambda schema, default: LOCAL_EPOCH + default * _unit(schema),
-    "local-timestamp-micros": lambda schema, default: LOCAL_EPOCH + default * _unit(schema),
+    **dict.fromkeys(TIMES, lambda schema, default: (LOCAL_EPOCH + default * _unit(schema)).time()),
+    **dict.fromkeys(MOMENTS, lambda schema, default: _epoch(schema) + default * _unit(schema)),
 }
 """What a field's default of a kind reads back as."""
 

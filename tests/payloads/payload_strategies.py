@@ -11,19 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from tests.payloads.expectations import JSON_KIND, as_default, kind_of
+from tests.payloads.expectations import JSON_KIND, MOMENTS, TIMES, as_default, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LOGICAL = {
-    "date": "int",
-    "time-millis": "int",
-    "time-micros": "long",
-    "timestamp-millis": "long",
-    "timestamp-micros": "long",
-    "local-timestamp-millis": "long",
-    "local-timestamp-micros": "long",
+    **dict.fromkeys(("date", "time-millis"), "int"),
+    **dict.fromkeys(("time-micros", *MOMENTS), "long"),
     "uuid": "string",
 }
 PRIMITIVES = ("boolean", "int", "long", "float", "double", "bytes", "string")
@@ -184,7 +179,7 @@ def _bytes(**size: int) -> st.SearchStrategy[Any]:
 
 # A day from the ends: in UTC they must still be in the years 1 to 9999.
 ENDS = (datetime.fromisoformat("0001-01-02"), datetime.fromisoformat("9999-12-30"))
-MOMENTS = st.datetimes(*ENDS, timezones=st.just(UTC) | ZONES)
+ZONED = st.datetimes(*ENDS, timezones=st.just(UTC) | ZONES)
 ONCE: dict[str, st.SearchStrategy[Any]] = {
     "null": st.none(),
     "boolean": BOOLEANS,
@@ -199,9 +194,9 @@ ONCE: dict[str, st.SearchStrategy[Any]] = {
     "bytes": _bytes(max_size=8),
     "uuid": st.uuids(),
     "date": st.dates(),
-    **dict.fromkeys(("time-millis", "time-micros"), st.times()),
-    **dict.fromkeys(("timestamp-millis", "timestamp-micros"), MOMENTS),
-    **dict.fromkeys(("local-timestamp-millis", "local-timestamp-micros"), st.datetimes()),
+    **dict.fromkeys(TIMES, st.times()),
+    **dict.fromkeys(MOMENTS[:2], ZONED),
+    **dict.fromkeys(MOMENTS[2:], st.datetimes()),
 }
 LEAVES: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "fixed": lambda schema: _bytes(min_size=schema["size"], max_size=schema["size"]),

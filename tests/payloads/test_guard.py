@@ -73,13 +73,6 @@ def test_the_path_names_the_place(change: dict[Any, Any], path: str, reason: str
     assert reason in str(error)
 
 
-@pytest.mark.parametrize("name", ["order_id", "items"])
-def test_a_field_without_default_must_be_there(name: str) -> None:
-    error = refuse(SHOP, {key: value for key, value in FITTING.items() if key != name})
-    assert error.path == name
-    assert "missing" in str(error)
-
-
 def test_an_unknown_field_does_not_stand_in_for_a_missing_one() -> None:
     whole = {**FITTING, "first": None, "by_sku": {}}
     round_trip(SHOP, whole)
