@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -29,10 +30,15 @@ def git(cwd: Path, *arguments: str) -> None:
     )
 
 
-@pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def commit(root: Path, message: str = "three") -> None:
+    git(root, "add", ".")
+    git(root, "commit", "-m", message)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository whose first commit, `one`, has two events; its files are gone since."""
-    root = tmp_path / "repo"
+    root = tmp_path_factory.mktemp("template") / "repo"
     (root / "schemas/sub").mkdir(parents=True)
     (root / "schemas/.schema").mkdir()
     for name, text in {
@@ -45,11 +51,16 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }.items():
         (root / name).write_text(text)
     git(root, "init")
-    git(root, "add", ".")
-    git(root, "commit", "-m", "one")
+    commit(root, "one")
     git(root, "tag", "one")
     git(root, "rm", "-r", "schemas")
     git(root, "commit", "-m", "two")
+    return root
+
+
+@pytest.fixture
+def repository(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = shutil.copytree(template, tmp_path / "repo", symlinks=True)
     monkeypatch.chdir(root)
     return root
 
@@ -94,8 +105,7 @@ def test_a_path_that_did_not_exist_has_no_definitions(repository: Path) -> None:
 def test_problems_name_the_revision(repository: Path) -> None:
     (repository / "schemas").mkdir()
     (repository / "schemas/x.yaml").write_text("event: X\nfields: []\n")
-    git(repository, "add", ".")
-    git(repository, "commit", "-m", "three")
+    commit(repository)
     with pytest.raises(DefinitionsError) as refusal:
         load_definitions_at("HEAD", Path("schemas"))
     assert str(refusal.value).startswith("HEAD:schemas/x.yaml:1:8: event: ")
@@ -105,8 +115,7 @@ def test_links_and_large_files_are_problems(repository: Path) -> None:
     (repository / "schemas").mkdir()
     (repository / "schemas/a.yaml").symlink_to("../other.yaml")
     (repository / "schemas/b.yaml").write_bytes(b"#" * 1_100_000)
-    git(repository, "add", ".")
-    git(repository, "commit", "-m", "three")
+    commit(repository)
     with pytest.raises(DefinitionsError) as refusal:
         load_definitions_at("HEAD", Path("schemas"))
     assert [str(problem) for problem in refusal.value.problems] == [
@@ -173,8 +182,7 @@ def test_a_renamed_directory_without_a_project_s_file_is_found_too(repository: P
     (repository / "old/channels/D__chn.yaml").write_text(
         "channel: D__chn\nmembers: [{event: C__e}]\n"
     )
-    git(repository, "add", ".")
-    git(repository, "commit", "-m", "three")
+    commit(repository)
     git(repository, "mv", "old", "new")
     now = load_definitions(Path("new"))
     assert load_definitions_at("HEAD", Path("new"), now) == now
@@ -206,8 +214,7 @@ def test_a_moved_file_that_was_wrong_is_not_passed_over(repository: Path) -> Non
     (repository / "schemas").mkdir()
     (repository / "schemas/A__e.yaml").write_text("event: A__e\nfields: 7\n")
     (repository / "schemas/Unrelated.yaml").write_text("event: 9\n")
-    git(repository, "add", ".")
-    git(repository, "commit", "-m", "three")
+    commit(repository)
     git(repository, "mv", "schemas", "definitions")
     (repository / "definitions/Unrelated.yaml").unlink()
     (repository / "definitions/A__e.yaml").write_text(EVENT.format("A__e"))

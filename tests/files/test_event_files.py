@@ -45,12 +45,8 @@ def test_every_key_has_its_place() -> None:
     assert schema["name"] == found.schema.name == "Order_Placed__e"
     assert schema["namespace"] == "platform_events"
     assert schema["doc"] == "An order was placed."
-    assert [item["name"] for item in schema["fields"]] == [
-        "CreatedDate",
-        "CreatedById",
-        "order_id",
-        "amount",
-    ]
+    names = [item["name"] for item in schema["fields"]]
+    assert names == ["CreatedDate", "CreatedById", "order_id", "amount"]
     assert [item["type"] for item in schema["fields"][:2]] == ["long", "string"]
     assert schema["fields"][2] == {"name": "order_id", "type": "string", "doc": "Its number."}
 
@@ -118,30 +114,21 @@ def test_every_problem_is_reported_at_once() -> None:
           - {name: f, type: E}
         """
     )
-    assert [problem.split(": ")[0] for problem in sorted(problems)] == [
-        "f:2:8",
-        "f:3:13",
-        "f:4:16",
-        "f:6:22",
-        "f:7:12",
-        "f:8:35",
-        "f:9:53",
-    ]
+    places = [problem.split(": ")[0] for problem in sorted(problems)]
+    assert places == ["f:2:8", "f:3:13", "f:4:16", "f:6:22", "f:7:12", "f:8:35", "f:9:53"]
 
 
-@pytest.mark.parametrize(
-    "avro",
-    [
-        "string",
-        "int",
-        "long",
-        "{type: string, logicalType: uuid}",
-        "{type: enum, name: E, symbols: [A]}",
-    ],
-)
+def keyed_by(avro: str) -> str:
+    return f"event: A__e\npartition_key: a\nfields: [{{name: a, type: {avro}}}]\n"
+
+
+UUID = "{type: string, logicalType: uuid}"
+ENUM = "{type: enum, name: E, symbols: [A]}"
+
+
+@pytest.mark.parametrize("avro", ["string", "int", "long", UUID, ENUM])
 def test_a_partition_key_is_text_or_a_whole_number(avro: str) -> None:
-    text = f"event: A__e\npartition_key: a\nfields: [{{name: a, type: {avro}}}]\n"
-    assert event(text).partition_key == "a"
+    assert event(keyed_by(avro)).partition_key == "a"
 
 
 @pytest.mark.parametrize(
@@ -158,8 +145,7 @@ def test_a_partition_key_is_text_or_a_whole_number(avro: str) -> None:
     ],
 )
 def test_other_types_cannot_be_a_partition_key(avro: str) -> None:
-    text = f"event: A__e\npartition_key: a\nfields: [{{name: a, type: {avro}}}]\n"
-    (problem,) = read(text)[1]
+    (problem,) = read(keyed_by(avro))[1]
     assert problem == (
         "f:2:16: partition_key: the field a cannot be a key: it must be one of "
         "string, enum, uuid, int, long and never null"
@@ -182,6 +168,8 @@ AVRO = {
 WITH_AVRO = "event: A__e\navro: a.avsc\npartition_key: id\n"
 DATE = {"name": "CreatedDate", "type": "long"}
 BY = {"name": "CreatedById", "type": "string"}
+MILLIS = {"type": "long", "logicalType": "timestamp-millis"}
+MISSPELT = {"name": "id", "type": "strng"}
 
 
 @pytest.mark.parametrize("given", [[], [DATE], [BY], [DATE, BY]])
@@ -196,10 +184,7 @@ def test_system_fields_that_an_avro_file_lacks_are_inserted(given: list[Any]) ->
     ("fields", "problem"),
     [
         ([{**DATE, "type": "int"}, BY], 'the system field CreatedDate has the type "long"'),
-        (
-            [{**DATE, "type": {"type": "long", "logicalType": "timestamp-millis"}}, BY],
-            'the system field CreatedDate has the type "long"',
-        ),
+        ([{**DATE, "type": MILLIS}, BY], 'the system field CreatedDate has the type "long"'),
         ([DATE, {**BY, "type": ["null", "string"]}], 'CreatedById has the type "string"'),
         ([BY, DATE], "CreatedDate, CreatedById come first, in this order"),
         ([{"name": "x", "type": "int"}, DATE], "CreatedDate, CreatedById come first, in this o"),
@@ -216,11 +201,7 @@ def test_system_fields_in_an_avro_file_are_exact(fields: list[Any], problem: str
     [
         (WITH_AVRO, AVRO | {"name": "B__e"}, "must be that of the event, A__e, not B__e"),
         (WITH_AVRO, "{", "f.avsc:1:2: not valid JSON"),
-        (
-            WITH_AVRO,
-            AVRO | {"fields": [{"name": "id", "type": "strng"}]},
-            "fields[0].type: 'strng'",
-        ),
+        (WITH_AVRO, AVRO | {"fields": [MISSPELT]}, "fields[0].type: 'strng'"),
         (WITH_AVRO + ONE_FIELD, AVRO, "f:2:1: avro: give fields or avro, not both"),
         ("event: A__e\navro: 3\n", AVRO, "f:2:7: avro: must be the path of an .avsc file, with"),
         (WITH_AVRO.replace("id", "idd"), AVRO, "there is no field 'idd'; did you mean id?"),
