@@ -39,8 +39,8 @@ def test_what_fits_is_written_as_another_library_does_and_reads_back_equal(
 
 def test_a_short_body_after_a_long_one_is_its_own() -> None:
     encoder = PayloadEncoder(record("string"))
-    bodies = [encoder.encode({"a": "x" * length}) for length in (1000, 2, 500)]
-    assert bodies == [varint(length) + b"x" * length for length in (1000, 2, 500)]
+    bodies = [encoder.encode({"a": "x" * length}) for length in (10_000, 2, 500)]
+    assert bodies == [varint(length) + b"x" * length for length in (10_000, 2, 500)]
 
 
 def test_blocks_of_other_writers_are_read() -> None:
