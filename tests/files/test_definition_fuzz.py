@@ -117,6 +117,7 @@ def test_a_valid_event_with_one_change(
 
 
 @given(events())
+@settings(max_examples=60)
 def test_a_valid_event_is_taken_by_every_reader(document: dict[str, Any]) -> None:
     EVENT.validate(document)
     found = load({"a.yaml": as_yaml(document).encode()})

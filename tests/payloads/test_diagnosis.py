@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from platform_events.errors import PayloadError
@@ -64,6 +64,7 @@ def check_agreement(schema: dict[str, Any], payload: Any) -> None:
 
 
 @given(record_schemas(), st.data())
+@settings(max_examples=50)
 def test_guard_and_diagnosis_agree_on_anything(schema: dict[str, Any], data: st.DataObject) -> None:
     fields = schema["fields"]
     names = [field["name"] for field in fields]
@@ -136,6 +137,7 @@ def at(payload: Any, steps: tuple[Any, ...]) -> Any:
 
 
 @given(schemas_and_payloads())
+@settings(max_examples=50)
 def test_one_mistake_is_refused_with_its_path(case: tuple[dict[str, Any], Any]) -> None:
     schema, payload = case[0], thaw(case[1])
     encode = PayloadEncoder(schema).encode

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from platform_events.errors import PayloadError
 from platform_events.payloads.codec import PayloadDecoder, PayloadEncoder
@@ -67,6 +67,7 @@ def loses_nan(schema: Any, value: Any) -> bool:
 
 
 @given(schemas_and_payloads())
+@settings(max_examples=50)
 def test_json_reads_back_as_what_was_written(case: tuple[dict[str, Any], Any]) -> None:
     schema, payload = case
     decoded = PayloadDecoder(schema).decode(PayloadEncoder(schema).encode(payload))

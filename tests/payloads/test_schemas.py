@@ -8,7 +8,7 @@ from typing import Any
 
 import fastavro
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from platform_events.payloads.codec import PayloadDecoder, PayloadEncoder
 from tests.payloads.expectations import LOCAL_EPOCH, default_value, logical, record, same
@@ -17,6 +17,7 @@ from tests.payloads.samples import round_trip
 
 
 @given(record_schemas())
+@settings(max_examples=50)
 def test_fields_left_out_read_back_as_their_defaults(schema: dict[str, Any]) -> None:
     schema["fields"] = [field for field in schema["fields"] if "default" in field]
     expected = {
