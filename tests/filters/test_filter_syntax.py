@@ -248,7 +248,7 @@ def test_length_and_nesting_have_limits() -> None:
     [
         " OR ".join(f"count = {index}" for index in range(3000)),
         f"count IN ({', '.join(map(str, range(3000)))})",
-        "NOT " * 30_000 + "count = 1",
+        "NOT " * 12_000 + "count = 1",
         "".join("(count != 1 AND (count > 5 OR " for _ in range(50)) + "count < 9" + "))" * 50,
         "".join("NOT (count = 1 OR (count < 5 AND " for _ in range(50)) + "count < 9" + "))" * 50,
         "".join("count = 1 OR count > 5 AND (" for _ in range(100)) + "count < 9" + ")" * 100,
