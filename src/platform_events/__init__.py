@@ -13,13 +13,7 @@ if TYPE_CHECKING:
     from platform_events.bus.aio import AsyncEventBus, AsyncSubscription
     from platform_events.bus.bus import EventBus
     from platform_events.bus.subscription import Subscription
-    from platform_events.bus.values import (
-        Event,
-        EventMessage,
-        PublishResult,
-        PublishStatus,
-        Start,
-    )
+    from platform_events.bus.values import Event, EventMessage, PublishResult, PublishStatus, Start
     from platform_events.envelope import Origin
     from platform_events.replay import (
         ReplayCorruptedError,

@@ -14,16 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
-from platform_events.definitions.schema import (
-    GUID_BYTES,
-    guid_from_schema_id,
-    schema_id_from_guid,
-)
-from platform_events.errors import (
-    BrokerTimeoutError,
-    UnknownSchemaError,
-    UsageError,
-)
+from platform_events.definitions.schema import GUID_BYTES, guid_from_schema_id, schema_id_from_guid
+from platform_events.errors import BrokerTimeoutError, UnknownSchemaError, UsageError
 from platform_events.names import stream_name, stream_path
 from platform_events.replay import LowWaterMark, ReplayError, ReplayId, encode_offset_text
 
@@ -242,15 +234,12 @@ class Schemas(Protocol):
     @property
     def is_read(self) -> bool:
         """Whether it exists and was read to its end."""
-        ...
 
     def cached(self, name: str) -> object | None:
         """Return what was last read of an event or channel, without asking."""
-        ...
 
     def schema(self, schema_id: str, since: float, *, wait: bool) -> Schema:
         """Return a schema; raises `UnknownSchemaError` if at `since` there was none."""
-        ...
 
 
 class Writers(Generic[Known]):

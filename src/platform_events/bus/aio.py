@@ -21,7 +21,7 @@ from platform_events.errors import ClosedError, PublishError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from types import TracebackType, UnionType
+    from types import UnionType
 
     from platform_events.bus.models import ModelArgument
     from platform_events.bus.starts import OnExpired, StartPoint
@@ -88,12 +88,7 @@ class AsyncSubscription(AsyncIterator[Event[Payload]], Generic[Payload]):
     async def __aenter__(self) -> AsyncSubscription[Payload]:
         return self
 
-    async def __aexit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     def _check_open(self) -> None:
@@ -246,12 +241,7 @@ class AsyncEventBus:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def _submit(

@@ -19,12 +19,7 @@ from platform_events.catalog.follower import Follower
 from platform_events.catalog.live import Catalog
 from platform_events.catalog.retirement import TRUSTED_FOR
 from platform_events.definitions.model import ChannelDefinition
-from platform_events.errors import (
-    ClosedError,
-    ForkedError,
-    PublishError,
-    UsageError,
-)
+from platform_events.errors import ClosedError, ForkedError, PublishError, UsageError
 from platform_events.kafka.admin import Admin
 from platform_events.kafka.connection import refuse_green_threads
 from platform_events.kafka.watch import TopicWatch
@@ -34,7 +29,7 @@ from platform_events.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from concurrent.futures import Future
-    from types import TracebackType, UnionType
+    from types import UnionType
 
     from platform_events.bus.models import ModelArgument
     from platform_events.envelope import UserHeaders
@@ -298,12 +293,7 @@ class EventBus:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _check_usable(self) -> None:

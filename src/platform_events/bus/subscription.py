@@ -25,7 +25,6 @@ from platform_events.replay import LowWaterMark, OffsetPosition, ReplayId, encod
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
     from platform_events.bus.decoding import EventDecoder
     from platform_events.catalog.live import Catalog
@@ -172,12 +171,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
     def __enter__(self) -> Subscription[Payload]:
         return self
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _fill(self, timeout: float | None) -> bool:

@@ -144,12 +144,7 @@ def _schema_of(entry: Entry | None) -> Schema | None:
 
 def _check_filter(text: str, schema: Schema) -> tuple[str, str] | None:
     """Return what is wrong with a filter and which of its fields is missing, if one is."""
-    from platform_events.filters import (
-        FilterError,
-        check_filter,
-        filter_fields,
-        parse_filter,
-    )
+    from platform_events.filters import FilterError, check_filter, filter_fields, parse_filter
 
     try:
         check_filter(text, schema)

@@ -15,11 +15,7 @@ from platform_events.catalog.ownership import (
     is_deleted,
     refuse_similar_names,
 )
-from platform_events.catalog.topics import (
-    TopicFacts,
-    describe_loss,
-    topic_config,
-)
+from platform_events.catalog.topics import TopicFacts, describe_loss, topic_config
 from platform_events.names import is_channel_name
 
 if TYPE_CHECKING:

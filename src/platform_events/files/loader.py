@@ -26,24 +26,14 @@ from platform_events.files.channel_file import KnownEvents, read_channel
 from platform_events.files.document import Node, Report, TooManyProblemsError, decode_text, in_order
 from platform_events.files.event_file import read_event, read_project
 from platform_events.files.json_document import read_json
-from platform_events.files.sources import (
-    PROJECT_FILE,
-    Directory,
-    FileError,
-    FileTree,
-    open_tree,
-)
+from platform_events.files.sources import PROJECT_FILE, Directory, FileError, FileTree, open_tree
 from platform_events.files.yaml_document import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from platform_events.definitions.model import (
-        ChannelDefinition,
-        Definition,
-        EventDefinition,
-    )
+    from platform_events.definitions.model import ChannelDefinition, Definition, EventDefinition
 
 CHANNELS = "channels"
 """The directory in which channels are defined."""

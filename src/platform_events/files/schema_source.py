@@ -12,11 +12,7 @@ from platform_events.files.default_values import DefaultSizes, check_default
 from platform_events.files.document import Report, TooManyProblemsError, in_order
 from platform_events.files.json_document import read_json
 from platform_events.files.schema_reader import SchemaReader
-from platform_events.payloads.types import (
-    Record,
-    parse_record,
-    records_in,
-)
+from platform_events.payloads.types import Record, parse_record, records_in
 
 if TYPE_CHECKING:
     from platform_events.files.document import Node

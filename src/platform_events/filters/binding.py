@@ -6,13 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from platform_events.filters.error import FilterError
-from platform_events.filters.expression import (
-    And,
-    Comparison,
-    Expression,
-    Not,
-    Or,
-)
+from platform_events.filters.expression import And, Comparison, Expression, Not, Or
 from platform_events.filters.operands import SymbolTable, make_test, missing_test
 from platform_events.filters.parser import parse_filter
 from platform_events.payloads.type_names import bare_name

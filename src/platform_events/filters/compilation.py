@@ -12,14 +12,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from platform_events.filters.binding import bind
-from platform_events.filters.expression import (
-    And,
-    Comparison,
-    Expression,
-    Not,
-    Or,
-    comparisons_in,
-)
+from platform_events.filters.expression import And, Comparison, Expression, Not, Or, comparisons_in
 from platform_events.filters.operands import FLOATING
 from platform_events.filters.operations import IS_NOT_NULL, IS_NULL, OPERATIONS, Test
 from platform_events.filters.parser import parse_filter

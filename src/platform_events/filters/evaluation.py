@@ -9,21 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 from platform_events.errors import UsageError
-from platform_events.filters.expression import (
-    And,
-    Comparison,
-    Expression,
-    Not,
-    Or,
-)
+from platform_events.filters.expression import And, Comparison, Expression, Not, Or
 from platform_events.filters.operands import FLOATING
 from platform_events.filters.operations import IS_NOT_NULL, IS_NULL, OPERATIONS, Test
-from platform_events.payloads.values import (
-    EPOCH,
-    EPOCH_DAY,
-    LOCAL_EPOCH,
-    unscaled,
-)
+from platform_events.payloads.values import EPOCH, EPOCH_DAY, LOCAL_EPOCH, unscaled
 from platform_events.wording import shown
 
 _SINGLE = struct.Struct("<f")

@@ -17,14 +17,7 @@ from platform_events.definitions.schema import CREATED_DATE
 from platform_events.filters.error import FilterError
 from platform_events.filters.operations import IS_NOT_NULL, IS_NULL, Test
 from platform_events.filters.patterns import compile_pattern
-from platform_events.payloads.types import (
-    Array,
-    AvroType,
-    Leaf,
-    Map,
-    Record,
-    Union,
-)
+from platform_events.payloads.types import Array, AvroType, Leaf, Map, Record, Union
 from platform_events.wording import listed, one_of, shown, suggest
 
 if TYPE_CHECKING:

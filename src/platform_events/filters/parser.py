@@ -7,14 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from platform_events.filters.error import FilterError
-from platform_events.filters.expression import (
-    And,
-    Comparison,
-    Expression,
-    Literal,
-    Not,
-    Or,
-)
+from platform_events.filters.expression import And, Comparison, Expression, Literal, Not, Or
 from platform_events.filters.literals import read_text, read_value, read_word
 from platform_events.wording import one_of, shown
 

@@ -57,31 +57,24 @@ class Record(Protocol):
 
     def topic(self) -> str:
         """Return the topic's name."""
-        ...
 
     def partition(self) -> int:
         """Return the partition's number."""
-        ...
 
     def offset(self) -> int:
         """Return the position in the partition."""
-        ...
 
     def key(self) -> bytes | None:
         """Return the key."""
-        ...
 
     def value(self) -> bytes | None:
         """Return the body; None is a tombstone."""
-        ...
 
     def headers(self) -> list[tuple[str, bytes | None]] | None:
         """Return the headers in order; None when there are none."""
-        ...
 
     def timestamp(self) -> tuple[int, int]:
         """Return the kind of the timestamp, and ms since the epoch."""
-        ...
 
 
 @dataclass(slots=True)

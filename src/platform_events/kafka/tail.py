@@ -16,12 +16,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from platform_events.kafka.forks import protect
 from platform_events.kafka.health import Health
-from platform_events.kafka.reader import (
-    MAX_BATCH,
-    Record,
-    is_transient,
-    make_consumer,
-)
+from platform_events.kafka.reader import MAX_BATCH, Record, is_transient, make_consumer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -16,21 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from platform_events.errors import PayloadError
 from platform_events.payloads.diagnosis import explain, key_path
-from platform_events.payloads.json_leaves import (
-    Converter,
-    default_reader,
-    leaf_reader,
-    leaf_writer,
-)
-from platform_events.payloads.types import (
-    Array,
-    AvroType,
-    Leaf,
-    Map,
-    Record,
-    Union,
-    parse_record,
-)
+from platform_events.payloads.json_leaves import Converter, default_reader, leaf_reader, leaf_writer
+from platform_events.payloads.types import Array, AvroType, Leaf, Map, Record, Union, parse_record
 from platform_events.payloads.values import MisfitError, json_kind, show
 
 if TYPE_CHECKING:

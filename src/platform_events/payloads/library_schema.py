@@ -14,14 +14,7 @@ from typing import TYPE_CHECKING, Any
 from platform_events.errors import PayloadError
 from platform_events.payloads.json_values import Compiler, read_default
 from platform_events.payloads.kinds import annotates
-from platform_events.payloads.types import (
-    Array,
-    AvroType,
-    Leaf,
-    Map,
-    Record,
-    Union,
-)
+from platform_events.payloads.types import Array, AvroType, Leaf, Map, Record, Union
 from platform_events.payloads.values import decimal_writer
 
 if TYPE_CHECKING:

@@ -5,13 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from platform_events.catalog.plan import (
-    Action,
-    PlanOptions,
-    TopicFacts,
-    make_plan,
-    topic_config,
-)
+from platform_events.catalog.plan import Action, PlanOptions, TopicFacts, make_plan, topic_config
 from platform_events.catalog.state import CatalogState, Entry, Feed, Feeding
 from platform_events.definitions.model import EventDefinition
 from platform_events.names import is_channel_name
