@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from platform_events.filters.error import FilterError
 from platform_events.filters.expression import And, Comparison, Expression, Literal, Not, Or
@@ -22,13 +22,12 @@ MAX_NESTING = 100
 """Parentheses within parentheses at most."""
 
 _GRAMMAR = r"""
-start: disjunction
-disjunction: conjunction (_OR conjunction)*
-conjunction: negation (_AND negation)*
+?start: disjunction
+?disjunction: conjunction (_OR conjunction)*
+?conjunction: negation (_AND negation)*
 negation: NOT* operand
-?operand: comparison | group
-group: _LEFT disjunction RIGHT
-comparison: FIELD (OPERATOR | LIKE) literal | FIELD NOT? IN _LEFT literal (_COMMA literal)* RIGHT
+?operand: comparison | _LEFT disjunction _RIGHT
+comparison: FIELD (OPERATOR | LIKE) literal | FIELD NOT? IN _LEFT literal (_COMMA literal)* _RIGHT
 ?literal: TEXT | VALUE | WORD
 
 _OR.3: /or(?![a-z0-9_.])/i
@@ -43,7 +42,7 @@ VALUE.2: /[+-]?\.?[0-9][A-Za-z0-9_.:+-]*/
 TEXT.2: /'[^'\\]*(\\.[^'\\]*)*'/s
 _COMMA.2: ","
 _LEFT.2: "("
-RIGHT.2: ")"
+_RIGHT.2: ")"
 OTHER.1: /[=!<>]+|./s
 SPACE.2: /[ \t\r\n]+/
 %ignore SPACE
@@ -58,7 +57,7 @@ _PLACES = {
 """What a place takes, by a terminal that only such places take; the first that is there counts."""
 _CONTINUATIONS = {
     "_COMMA": "a comma",
-    "RIGHT": ")",
+    "_RIGHT": ")",
     "_AND": "AND",
     "_OR": "OR",
     "$END": "the end",
@@ -87,11 +86,9 @@ def parse_filter(text: str) -> Expression:
     if not text.strip():
         raise FilterError(f"the filter is empty; write one such as {_EXAMPLE}", 0, len(text))
     try:
-        expression: Any = _parser().parse(text)
+        return cast("Expression", _parser().parse(text))
     except UnexpectedToken as error:
         raise _explain(error, len(text)) from None
-    parsed: Expression = expression
-    return parsed
 
 
 @lru_cache(maxsize=1)
@@ -120,17 +117,13 @@ class _Nesting:
                         start,
                         start + 1,
                     )
-            elif token.type == "RIGHT":
+            elif token.type == "_RIGHT":
                 depth -= 1
             yield token
 
 
 class _Nodes:
     """Makes the tree while parsing: a method for each rule, and for each kind of literal."""
-
-    def start(self, parts: list[Any]) -> Expression:
-        expression: Expression = parts[0]
-        return expression
 
     def disjunction(self, parts: list[Any]) -> Expression:
         return _join(Or, parts)
@@ -142,10 +135,6 @@ class _Nodes:
         *nots, operand = parts
         # Two negations are none, whatever the operand is: true, false or unknown.
         return Not(operand) if len(nots) % 2 else operand
-
-    def group(self, parts: list[Any]) -> Expression:
-        expression: Expression = parts[0]
-        return expression
 
     def comparison(self, parts: list[Any]) -> Comparison:
         literals = [part for part in parts if isinstance(part, Literal)]
@@ -172,9 +161,6 @@ class _Nodes:
 
 
 def _join(kind: type[And | Or], parts: list[Any]) -> Expression:
-    if len(parts) == 1:
-        only: Expression = parts[0]
-        return only
     operands: list[Expression] = []
     for part in parts:
         operands += part.operands if isinstance(part, kind) else (part,)
@@ -217,6 +203,6 @@ def _hint(token: Token, accepted: set[str]) -> str:
             return f"a comparison begins with a field, such as {_EXAMPLE}"
         case "LIKE", _ if accepted == {"IN"}:
             return "NOT LIKE is no operator; write NOT field LIKE 'text'"
-        case "RIGHT", _ if "$END" in accepted:
+        case "_RIGHT", _ if "$END" in accepted:
             return "this ) has no ( before it"
     return ""

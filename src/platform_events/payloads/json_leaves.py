@@ -20,6 +20,7 @@ import binascii
 import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
@@ -113,10 +114,8 @@ def _refuse(expected: str, value: Any) -> NoReturn:
 
 def _read_base64(value: Any) -> bytes:
     if isinstance(value, str):
-        try:
+        with suppress(ValueError):
             return base64.b64decode(value, validate=True)
-        except ValueError:
-            _refuse("base64 text (standard alphabet, padded)", value)
     _refuse("base64 text (standard alphabet, padded)", value)
 
 
@@ -198,10 +197,8 @@ def _read_number(from_number: Callable[[int], Any], value: Any) -> Any:
 
 def _read_code_points(value: Any) -> bytes:
     if isinstance(value, str):
-        try:
+        with suppress(UnicodeEncodeError):
             return value.encode("latin-1")
-        except UnicodeEncodeError:
-            _refuse("text of code points up to 255, one for each byte", value)
     _refuse("text of code points up to 255, one for each byte", value)
 
 

@@ -231,26 +231,20 @@ def _unlike(kind: str, value: Any) -> MisfitError:
     return MisfitError(f"expected {_EXPECTED[kind]}, got {show(value)}")
 
 
-def _check_null(value: Any) -> None:
-    if value is not None:
-        raise _unlike("null", value)
-
-
-def _check_boolean(value: Any) -> None:
-    if not isinstance(value, bool):
-        raise _unlike("boolean", value)
+def _check_type(types: type | tuple[type, ...], kind: str, value: Any) -> None:
+    # A bool is an int and a datetime a date, but only in Python.
+    if not isinstance(value, types) or (types is not bool and isinstance(value, (bool, datetime))):
+        raise _unlike(kind, value)
 
 
 def _check_number(limit: int, kind: str, value: Any) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _unlike(kind, value)
+    _check_type(int, kind, value)
     if not -limit <= value < limit:
         raise MisfitError(f"{show(value)} is outside the range of {kind}, {-limit} to {limit - 1}")
 
 
 def _check_floating(layout: struct.Struct, kind: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise _unlike(kind, value)
+    _check_type((int, float), kind, value)
     try:
         data = layout.pack(float(value))
     except OverflowError:
@@ -259,11 +253,6 @@ def _check_floating(layout: struct.Struct, kind: str, value: Any) -> None:
         raise MisfitError(
             f"{show(value)} cannot be a {kind} without loss; round it to a float first"
         )
-
-
-def _check_bytes(value: Any) -> None:
-    if not isinstance(value, (bytes, bytearray)):
-        raise _unlike("bytes", value)
 
 
 def _check_fixed(size: int, value: Any) -> None:
@@ -280,19 +269,8 @@ def _check_symbol(leaf: Leaf, value: Any) -> None:
 
 
 def _check_decimal(precision: int, scale: int, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (Decimal, int)):
-        raise _unlike("decimal", value)
+    _check_type((Decimal, int), "decimal", value)
     unscaled(value, precision, scale)
-
-
-def _check_uuid(value: Any) -> None:
-    if not isinstance(value, UUID):
-        raise _unlike("uuid", value)
-
-
-def _check_date(value: Any) -> None:
-    if not isinstance(value, date) or isinstance(value, datetime):
-        raise _unlike("date", value)
 
 
 def _check_time(value: Any) -> None:
@@ -313,14 +291,14 @@ def _check_datetime(local: bool, expected: str, value: Any) -> None:
 
 
 _CHECKS: dict[str, Callable[[Any], None]] = {
-    "null": _check_null,
-    "boolean": _check_boolean,
+    "null": partial(_check_type, type(None), "null"),
+    "boolean": partial(_check_type, bool, "boolean"),
     "int": partial(_check_number, INT_LIMIT, "int"),
     "long": partial(_check_number, LONG_LIMIT, "long"),
     "float": partial(_check_floating, struct.Struct("<f"), "float"),
     "double": partial(_check_floating, struct.Struct("<d"), "double"),
     "string": check_text,
-    "bytes": _check_bytes,
-    "date": _check_date,
-    "uuid": _check_uuid,
+    "bytes": partial(_check_type, (bytes, bytearray), "bytes"),
+    "date": partial(_check_type, date, "date"),
+    "uuid": partial(_check_type, UUID, "uuid"),
 }
