@@ -77,6 +77,11 @@ class Namespace:
         """Return the topic of a channel's member events that cannot be decoded or written."""
         return self.topic(channel) + ".dlq"
 
+    def topics(self, name: str) -> tuple[str, ...]:
+        """Return all topics of an event or channel, its own first."""
+        own = self.topic(name)
+        return (own, self.dead_letters(name)) if is_channel_name(name) else (own,)
+
     def feeder(self, channel: str, partition: int) -> str:
         """Return the transactional ID by which only one process feeds a channel's partition."""
         return f"{self.topic(channel)}.{partition}"

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 from platform_events.catalog.changes import Action, Change
 from platform_events.catalog.feeding import describe_feeding
-from platform_events.catalog.ownership import begin, exists, refuse_other_owner
-from platform_events.catalog.retirement import is_retired, retire
-from platform_events.catalog.state import Entry
+from platform_events.catalog.ownership import (
+    changed_texts,
+    exists,
+    intend,
+    make_change,
+    refuse_other_owner,
+)
+from platform_events.catalog.retirement import delete_entry, is_retired
 from platform_events.catalog.topics import (
     TopicPlan,
-    compare_topic,
     count_of,
     count_partitions,
-    delete_topics,
-    describe_drift,
     is_foreign,
     topic_config,
 )
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from platform_events.catalog.changes import PlanOptions
-    from platform_events.catalog.state import CatalogState
+    from platform_events.catalog.state import CatalogState, Entry
     from platform_events.catalog.topics import TopicFacts
 
     Topics = Mapping[str, TopicFacts | None]
@@ -60,50 +62,21 @@ def plan_channel(
         details += _compare(before, definition)
     needed = _plan_topics(definition, entry, topics, options)
     facts = topics.get(options.namespace.topic(definition.name))
-    updated = replace(
-        entry or Entry(definition.name, project, None, None),
-        project=project,
-        wanted=definition,
-        unreadable="",
-        retired=needed.deletes and entry is not None and entry.retired,
-    )
+    updated = intend(entry, definition, project)
+    updated = replace(updated, retired=updated.retired and needed.deletes)
     renumbers = bool(feeding) or is_refilled(entry, facts.topic_id if facts else None)
-    if before is None:
-        action = begin(entry, details)
-    elif updated.wanted != before:
-        action = Action.UPDATE
-    elif needed.changes or updated != entry or renumbers:
-        action = Action.REPAIR
-    else:
-        action = Action.NONE
-    return Change(
-        action,
-        definition.name,
-        (*details, *needed.details),
-        tuple(needed.refusals),
-        asks=tuple(needed.asks),
-        entry=None if action is Action.NONE else updated,
-        topics=tuple(needed.changes),
-        renumbers=renumbers,
-    )
+    return make_change(entry, updated, needed, details, renumbers=renumbers)
 
 
 def delete_channel(entry: Entry, topics: Topics, options: PlanOptions) -> Change:
     """Return the deletion of a channel with its topics. Its definition number is kept."""
-    names = [options.namespace.topic(entry.name), options.namespace.dead_letters(entry.name)]
+    names = options.namespace.topics(entry.name)
     events, dead = (facts.events if facts else 0 for facts in map(topics.get, names))
     detail = (
         f"delete its topics with {count_of(events, 'event')} and {count_of(dead, 'dead letter')}; "
         "its members keep theirs"
     )
-    return Change(
-        Action.DELETE,
-        entry.name,
-        (detail,),
-        asks=(detail,),
-        entry=retire(entry, None),
-        topics=tuple(delete_topics(names, topics)),
-    )
+    return delete_entry(entry, detail, names, topics)
 
 
 def is_refilled(entry: Entry | None, topic_id: str | None) -> bool:
@@ -134,13 +107,8 @@ def _topic_ids(
 
 
 def _compare(before: ChannelDefinition, after: ChannelDefinition) -> list[str]:
-    details = [
-        label
-        for label in ("label", "description", "owner")
-        if getattr(before, label) != getattr(after, label)
-    ]
     starts = {member.event: member.start for member in before.members}
-    return details + [
+    return changed_texts(before, after) + [
         f"from of {member.event}: {starts[member.event]} -> {member.start}; it is a member "
         "already, so nothing is read again or passed over"
         for member in after.members
@@ -177,18 +145,11 @@ def _plan_topics(
     if facts is not None and not remake and definition.partitions != facts.partitions:
         needed.say(f"partitions: {facts.partitions} -> {definition.partitions}")
         needed.refusals += _judge_partitions(definition, entry, facts, topics, options)
-    own = compare_topic(name, facts, config, partitions=definition.partitions, remake=remake)
-    needed.add(own)
-    if facts is not None and not remake:
-        needed.details += describe_drift(facts, own, options)
+    needed.settle(name, facts, config, options, partitions=definition.partitions, remake=remake)
     dead_letters = options.namespace.dead_letters(definition.name)
     dead = topics.get(dead_letters)
-    other = compare_topic(dead_letters, dead, config, remake=is_going and dead is not None)
-    needed.add(other)
-    if dead is not None and not is_going:
-        drifts = describe_drift(dead, other, options)
-        needed.details += [f"dead letters: {drift}" for drift in drifts]
-    elif dead is None and entry is not None and entry.active is not None:
+    needed.settle(dead_letters, dead, config, options, remake=is_going, label="dead letters: ")
+    if dead is None and entry is not None and entry.active is not None:
         needed.say("the topic of its dead letters is gone: make it again")
     return needed
 

@@ -6,17 +6,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from platform_events.catalog.changes import Action, Change
-from platform_events.catalog.ownership import begin, exists, refuse_other_owner, with_latest
-from platform_events.catalog.retirement import is_retired, retire
+from platform_events.catalog.ownership import (
+    changed_texts,
+    exists,
+    intend,
+    make_change,
+    refuse_other_owner,
+    with_latest,
+)
+from platform_events.catalog.retirement import delete_entry, is_retired, retire
 from platform_events.catalog.schema_plan import judge_schema
-from platform_events.catalog.state import Entry
 from platform_events.catalog.topics import (
     TopicPlan,
-    compare_topic,
     count_of,
     count_partitions,
-    delete_topics,
-    describe_drift,
     is_foreign,
     topic_config,
 )
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from platform_events.catalog.changes import PlanOptions
-    from platform_events.catalog.state import CatalogState
+    from platform_events.catalog.state import CatalogState, Entry
     from platform_events.catalog.topics import TopicFacts
 
 
@@ -58,31 +61,16 @@ def plan_event(
         _compare(before, definition, details, refusals)
     topic = topics.get(options.namespace.topic(definition.name))
     needed = _plan_topic(definition, entry, topic, options, replaces=verdict.replaces)
-    details += needed.details
-    refusals += needed.refusals
-    updated = replace(_update_entry(definition, project, entry, topic), breaking=verdict.breaking)
+    updated = intend(entry, definition, project)
+    topic_ids = with_latest(updated.topic_ids, topic.topic_id if topic else None)
+    updated = replace(updated, breaking=verdict.breaking, topic_ids=topic_ids)
     if verdict.replaces:
         updated = retire(updated, definition)
     elif not needed.deletes:
         updated = replace(updated, retired=False)
     if before is None:
         details.insert(0, _describe(definition))
-        action = begin(entry, details)
-    elif updated.wanted != before:
-        action = Action.UPDATE
-    elif needed.changes or updated != entry:
-        action = Action.REPAIR
-    else:
-        action = Action.NONE
-    return Change(
-        action,
-        definition.name,
-        tuple(details),
-        tuple(refusals),
-        asks=tuple(needed.asks),
-        entry=None if action is Action.NONE else updated,
-        topics=tuple(needed.changes),
-    )
+    return make_change(entry, updated, needed, details, refusals)
 
 
 def delete_event(
@@ -92,14 +80,7 @@ def delete_event(
     name = options.namespace.topic(entry.name)
     facts = topics.get(name)
     detail = f"delete the topic with {count_of(facts.events if facts else 0, 'event')}"
-    return Change(
-        Action.DELETE,
-        entry.name,
-        (detail,),
-        asks=(detail,),
-        entry=retire(entry, None),
-        topics=tuple(delete_topics([name], topics)),
-    )
+    return delete_entry(entry, detail, [name], topics)
 
 
 def _describe_takeover(topic: TopicFacts, *, remake: bool) -> str:
@@ -135,11 +116,7 @@ def _compare(
                 f"partition_key {before.partition_key} -> {after.partition_key}: events of one key "
                 "would be spread over partitions and lose their order; give the event a new name"
             )
-    details += [
-        label
-        for label in ("label", "description", "owner")
-        if getattr(before, label) != getattr(after, label)
-    ]
+    details += changed_texts(before, after)
 
 
 def _plan_topic(
@@ -180,10 +157,7 @@ def _plan_topic(
     elif entry is not None and entry.active is not None:
         needed.say("the topic is gone with its events: make it again")
     name = options.namespace.topic(definition.name)
-    change = compare_topic(name, topic, config, partitions=definition.partitions, remake=remake)
-    needed.add(change)
-    if topic is not None and not remake:
-        needed.details += describe_drift(topic, change, options)
+    needed.settle(name, topic, config, options, partitions=definition.partitions, remake=remake)
     return needed
 
 
@@ -201,16 +175,3 @@ def _judge_partitions(
         "on that, or when the stream is empty"
     )
     return [warning]
-
-
-def _update_entry(
-    definition: EventDefinition, project: str, entry: Entry | None, topic: TopicFacts | None
-) -> Entry:
-    entry = entry or Entry(definition.name, project, None, None)
-    return replace(
-        entry,
-        project=project,
-        wanted=definition,
-        unreadable="",
-        topic_ids=with_latest(entry.topic_ids, topic.topic_id if topic else None),
-    )

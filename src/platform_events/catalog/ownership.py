@@ -1,17 +1,20 @@
-"""What both kinds of catalog entries have: whose they are, and which topics they had."""
+"""What both kinds of catalog entries have: whose they are, how they change, and their topics."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from platform_events.catalog.changes import Action
+from platform_events.catalog.changes import Action, Change
+from platform_events.catalog.state import Entry
 from platform_events.definitions.model import DEFAULT_PROJECT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from platform_events.catalog.changes import PlanOptions
-    from platform_events.catalog.state import CatalogState, Entry
+    from platform_events.catalog.state import CatalogState
+    from platform_events.catalog.topics import TopicPlan
     from platform_events.definitions.model import Definition, Definitions
 
 
@@ -22,12 +25,59 @@ def exists(entry: Entry | None) -> bool:
     )
 
 
-def begin(entry: Entry | None, details: list[str]) -> Action:
-    """Return what it is to make what is not active, and add what there is to say of it."""
-    if entry is None or not entry.unreadable:
-        return Action.CREATE
-    details.insert(0, "its catalog record is unreadable or a newer version's: write it again")
-    return Action.REPAIR
+def intend(entry: Entry | None, definition: Definition, project: str) -> Entry:
+    """Return what the catalog says of a name when an apply of its definition begins."""
+    entry = entry or Entry(definition.name, project, None, None)
+    return replace(entry, project=project, wanted=definition, unreadable="")
+
+
+def make_change(
+    entry: Entry | None,
+    updated: Entry,
+    needed: TopicPlan,
+    details: list[str],
+    refusals: Iterable[str] = (),
+    *,
+    renumbers: bool = False,
+) -> Change:
+    """Return what happens to an event or channel that files define.
+
+    Args:
+        entry: what the catalog says of it.
+        updated: what it is to say.
+        needed: what its topics need.
+        details: what else changes, in words.
+        refusals: why that is refused.
+        renumbers: whether the channel gets a new definition number.
+    """
+    if entry is None or entry.active is None:
+        action = Action.CREATE
+        if entry is not None and entry.unreadable:
+            action = Action.REPAIR
+            problem = "its catalog record is unreadable or a newer version's: write it again"
+            details = [problem, *details]
+    elif updated.wanted != entry.active:
+        action = Action.UPDATE
+    elif needed.changes or updated != entry or renumbers:
+        action = Action.REPAIR
+    else:
+        action = Action.NONE
+    return Change(
+        action,
+        updated.name,
+        (*details, *needed.details),
+        (*refusals, *needed.refusals),
+        asks=tuple(needed.asks),
+        entry=None if action is Action.NONE else updated,
+        topics=tuple(needed.changes),
+        renumbers=renumbers,
+    )
+
+
+def changed_texts(before: Definition, after: Definition) -> list[str]:
+    """Return which texts for people differ."""
+    texts = ("label", "description", "owner")
+    return [text for text in texts if getattr(before, text) != getattr(after, text)]
 
 
 def is_absent(entry: Entry, desired: Definitions) -> bool:

@@ -102,13 +102,7 @@ def planned_topics(
     wanted: dict[str, int | None] = dict.fromkeys(own)
     for part in (desired.events, desired.channels):
         wanted |= {name: definition.retention_ms for name, definition in part.items()}
-    return {topic: kept for name, kept in wanted.items() for topic in _topics_of(name, namespace)}
-
-
-def _topics_of(name: str, namespace: Namespace) -> Iterable[str]:
-    yield namespace.topic(name)
-    if is_channel_name(name):
-        yield namespace.dead_letters(name)
+    return {topic: kept for name, kept in wanted.items() for topic in namespace.topics(name)}
 
 
 def _adopt(change: Change, project: str, state: CatalogState) -> Change:

@@ -10,8 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from platform_events.catalog.changes import Action, Change, TopicChange
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from platform_events.catalog.state import Entry
+    from platform_events.catalog.topics import TopicFacts
     from platform_events.definitions.model import Definition
 
 RETIRED_FOR = 5.0
@@ -23,6 +28,24 @@ TRUSTED_FOR = 4.0
 def retire(entry: Entry, wanted: Definition | None) -> Entry:
     """Return what the catalog says of a name whose topics go; `wanted` is what comes after."""
     return replace(entry, wanted=wanted, active=None, unreadable="", retired=True)
+
+
+def delete_entry(
+    entry: Entry, detail: str, names: Iterable[str], topics: Mapping[str, TopicFacts | None]
+) -> Change:
+    """Return the deletion of an event or channel, with those of its topics that are there.
+
+    `detail` says it in words.
+    """
+    present = [name for name in names if topics.get(name) is not None]
+    return Change(
+        Action.DELETE,
+        entry.name,
+        (detail,),
+        asks=(detail,),
+        entry=retire(entry, None),
+        topics=tuple(TopicChange(name, delete=True) for name in present),
+    )
 
 
 def is_retired(entry: Entry | None, topic_id: str) -> bool:

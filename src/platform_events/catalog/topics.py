@@ -59,10 +59,45 @@ class TopicPlan:
         if ask:
             self.asks.append(detail)
 
-    def add(self, change: TopicChange | None) -> None:
-        """Add what happens to one topic, if anything does."""
-        if change is not None:
-            self.changes.append(change)
+    def settle(
+        self,
+        topic: str,
+        facts: TopicFacts | None,
+        config: Mapping[str, str],
+        options: PlanOptions,
+        *,
+        partitions: int = 1,
+        remake: bool = False,
+        label: str = "",
+    ) -> None:
+        """Add what makes a topic what it should be, and say what differs if it is there.
+
+        Args:
+            topic: its name in Kafka.
+            facts: what it is; None if there is none.
+            config: what its config should be.
+            options: how many replicas it should have.
+            partitions: how many it should have; more than that are left.
+            remake: delete one that is there and make another.
+            label: comes before each difference.
+        """
+        if facts is None or remake:
+            delete = facts is not None
+            self.changes.append(
+                TopicChange(topic, create=True, partitions=partitions, config=config, delete=delete)
+            )
+            return
+        grow_to = partitions if partitions > facts.partitions else None
+        differing = {key: value for key, value in config.items() if facts.config.get(key) != value}
+        if differing or grow_to is not None:
+            self.changes.append(TopicChange(topic, grow_to=grow_to, config=differing))
+        for key, value in differing.items():
+            self.say(f"{label}{key}: {facts.config.get(key)} -> {value}")
+        if options.replication_factor not in (-1, facts.replication_factor):
+            self.say(
+                f"{label}note: the topic has {facts.replication_factor} replicas, the setting says "
+                f"{options.replication_factor}; move it with kafka-reassign-partitions"
+            )
 
 
 def topic_config(definition: Definition, options: PlanOptions) -> dict[str, str]:
@@ -90,33 +125,6 @@ def topic_config(definition: Definition, options: PlanOptions) -> dict[str, str]
     return config
 
 
-def compare_topic(
-    topic: str,
-    facts: TopicFacts | None,
-    config: Mapping[str, str],
-    *,
-    partitions: int = 1,
-    remake: bool = False,
-) -> TopicChange | None:
-    """Return what makes a topic what it should be, None if it is.
-
-    Args:
-        topic: its name in Kafka.
-        facts: what it is; None if there is none.
-        config: what its config should be.
-        partitions: how many it should have; more than that are left.
-        remake: delete one that is there and make another.
-    """
-    if facts is None or remake:
-        delete = facts is not None
-        return TopicChange(topic, create=True, partitions=partitions, config=config, delete=delete)
-    grow_to = partitions if partitions > facts.partitions else None
-    differing = {key: value for key, value in config.items() if facts.config.get(key) != value}
-    if not differing and grow_to is None:
-        return None
-    return TopicChange(topic, grow_to=grow_to, config=differing)
-
-
 def is_foreign(facts: TopicFacts, known: Sequence[str], config: Mapping[str, str]) -> bool:
     """Whether other software made a topic, such as a broker that makes whatever is asked for.
 
@@ -142,25 +150,6 @@ def kept_ms(config: Mapping[str, str]) -> float:
     """Return for how many milliseconds a topic keeps its events."""
     retention = int(config.get("retention.ms", -1))
     return retention if retention >= 0 and "delete" in config["cleanup.policy"] else math.inf
-
-
-def describe_drift(
-    facts: TopicFacts, change: TopicChange | None, options: PlanOptions
-) -> list[str]:
-    """Say what differs in the config of a topic that is there, and in its replicas."""
-    differing = change.config if change is not None else {}
-    details = [f"{key}: {facts.config.get(key)} -> {value}" for key, value in differing.items()]
-    if options.replication_factor not in (-1, facts.replication_factor):
-        details.append(
-            f"note: the topic has {facts.replication_factor} replicas, the setting says "
-            f"{options.replication_factor}; move it with kafka-reassign-partitions"
-        )
-    return details
-
-
-def delete_topics(names: list[str], topics: Mapping[str, TopicFacts | None]) -> list[TopicChange]:
-    """Return the deletions of those of the topics that are there."""
-    return [TopicChange(name, delete=True) for name in names if topics.get(name) is not None]
 
 
 def count_partitions(partitions: int) -> str:

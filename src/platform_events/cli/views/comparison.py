@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Any
 from platform_events.catalog.plan import Action, PlanOptions, TopicFacts, make_plan, topic_config
 from platform_events.catalog.state import CatalogState, Entry, Feed, Feeding
 from platform_events.definitions.model import EventDefinition
-from platform_events.names import is_channel_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from platform_events.catalog.plan import Change
     from platform_events.definitions.model import ChannelDefinition, Definition, Definitions
 
@@ -43,15 +40,9 @@ def judge_changes(before: Definitions, after: Definitions) -> dict[str, dict[str
         state.entries[definition.name] = entry
         config = topic_config(definition, _OPTIONS)
         facts = TopicFacts(_TOPIC_ID, definition.partitions, 1, config)
-        topics |= dict.fromkeys(_topics_of(definition.name), facts)
+        topics |= dict.fromkeys(_OPTIONS.namespace.topics(definition.name), facts)
     plan = make_plan(after, state, topics, _OPTIONS)
     return {change.name: _judge(change) for change in plan.changes}
-
-
-def _topics_of(name: str) -> Iterator[str]:
-    yield _OPTIONS.namespace.topic(name)
-    if is_channel_name(name):
-        yield _OPTIONS.namespace.dead_letters(name)
 
 
 def _feeding_of(channel: ChannelDefinition) -> Feeding:
