@@ -9,7 +9,7 @@ from platform_events.catalog.ownership import is_deleted, refuse_other_owner
 from platform_events.catalog.topics import count_partitions
 from platform_events.definitions.durations import format_duration
 from platform_events.definitions.model import ChannelDefinition, EventDefinition
-from platform_events.payloads.types import Record, Union, parse_record
+from platform_events.payloads.types import Record, branches_of, parse_record
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from platform_events.catalog.state import CatalogState, Entry
     from platform_events.definitions.model import Definitions, Member
     from platform_events.definitions.schema import Schema
-    from platform_events.payloads.types import AvroType
 
 
 def find_conflicts(
@@ -163,11 +162,7 @@ def _has_field(record: Record, path: list[str]) -> bool:
     for item in record.fields:
         if item.name == path[0]:
             return len(path) == 1 or any(
-                _has_field(part, path[1:]) for part in _records_of(item.type)
+                isinstance(part, Record) and _has_field(part, path[1:])
+                for part in branches_of(item.type)
             )
     return False
-
-
-def _records_of(avro_type: AvroType) -> list[Record]:
-    branches = avro_type.branches if isinstance(avro_type, Union) else (avro_type,)
-    return [branch for branch in branches if isinstance(branch, Record)]

@@ -26,6 +26,7 @@ from platform_events.payloads.types import (
     Map,
     Record,
     Union,
+    branches_of,
     kind_in_json,
     parse_record,
 )
@@ -49,18 +50,17 @@ def find_changes(old: Schema, new: Schema) -> list[SchemaChange]:
     if old.id == new.id:
         return changes
     # The comparison knows where; the checker has the last word.
-    for events, reader, writer in _directions(before, after):
+    directions: tuple[tuple[Events, Record, Record], ...] = (
+        ("new events", before, after),
+        ("old events", after, before),
+    )
+    for events, reader, writer in directions:
         if not any(events in change.breaks for change in changes):
             changes += [
                 SchemaChange("", breaks=frozenset({events}), note=reason)
                 for reason in _judge(reader, writer)
             ]
     return changes
-
-
-def _directions(old: Record, new: Record) -> tuple[tuple[Events, Record, Record], ...]:
-    """Return which events are read, by a reader of which version, written by which."""
-    return ("new events", old, new), ("old events", new, old)
 
 
 class _Comparison:
@@ -145,8 +145,7 @@ def _come_or_go(item: Field, lacking: Events) -> SchemaChange:
 
 
 def _by_kind(avro_type: AvroType) -> dict[str, AvroType]:
-    branches = avro_type.branches if isinstance(avro_type, Union) else (avro_type,)
-    return {kind_in_json(branch): branch for branch in branches}
+    return {kind_in_json(branch): branch for branch in branches_of(avro_type)}
 
 
 def _at(changes: list[SchemaChange], record: str, field: str) -> list[SchemaChange]:

@@ -22,6 +22,11 @@ MemberStart: TypeAlias = Literal["earliest", "now"]
 """Which of a new member's events a channel gets: all that are still there, or those to come."""
 
 _T = TypeVar("_T")
+_COMMON: dict[str, type] = {
+    **dict.fromkeys(("label", "description", "owner"), str),
+    **dict.fromkeys(("retention_ms", "partitions"), int),
+}
+"""What all definitions have, and the kinds of these values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +64,7 @@ class EventDefinition:
         return {
             "event": self.name,
             "schema_id": self.schema.id,
-            "label": self.label,
-            "description": self.description,
-            "owner": self.owner,
-            "retention_ms": self.retention_ms,
-            "partitions": self.partitions,
+            **_common_json(self),
             "partition_key": self.partition_key,
             "compatibility": self.compatibility,
         }
@@ -82,11 +83,7 @@ class EventDefinition:
         return cls(
             name=name,
             schema=schema,
-            label=_part(document, "label", str),
-            description=_part(document, "description", str),
-            owner=_part(document, "owner", str),
-            retention_ms=_part(document, "retention_ms", int),
-            partitions=_part(document, "partitions", int),
+            **_read_common(document),
             partition_key=None if key is None else _part(document, "partition_key", str),
             compatibility=_read_mode(document.get("compatibility")),
         )
@@ -135,11 +132,7 @@ class ChannelDefinition:
                 {"event": member.event, "filter": member.filter, "from": member.start}
                 for member in self.members
             ],
-            "label": self.label,
-            "description": self.description,
-            "owner": self.owner,
-            "retention_ms": self.retention_ms,
-            "partitions": self.partitions,
+            **_common_json(self),
         }
 
     @classmethod
@@ -159,11 +152,7 @@ class ChannelDefinition:
                 )
                 for member in _part(document, "members", list)
             ),
-            retention_ms=_part(document, "retention_ms", int),
-            label=_part(document, "label", str),
-            description=_part(document, "description", str),
-            owner=_part(document, "owner", str),
-            partitions=_part(document, "partitions", int),
+            **_read_common(document),
         )
 
 
@@ -187,6 +176,14 @@ class Definitions:
             given: Mapping[str, Definition] = getattr(self, part)
             ordered = {name: given[name] for name in sorted(given)}
             object.__setattr__(self, part, MappingProxyType(ordered))
+
+
+def _common_json(definition: Definition) -> dict[str, Any]:
+    return {key: getattr(definition, key) for key in _COMMON}
+
+
+def _read_common(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _part(document, key, kind) for key, kind in _COMMON.items()}
 
 
 def _read_mode(mode: Any) -> Compatibility:

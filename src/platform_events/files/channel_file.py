@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from platform_events.definitions.durations import format_duration
 from platform_events.definitions.model import ChannelDefinition, Member
 from platform_events.definitions.storage import explain_excess
-from platform_events.files.common_keys import (
-    check_keys,
-    read_label,
-    read_name,
-    read_partitions,
-    read_retention,
-    read_text,
-)
+from platform_events.files.common_keys import check_keys, read_choice, read_common
 from platform_events.files.document import Mark, Node, Report
 from platform_events.files.notation import CHANNEL_KEYS, MEMBER_KEYS, MEMBER_STARTS
 from platform_events.files.scalar_places import find_offsets
 from platform_events.names import NAME_RULE, is_channel_name, is_event_name
-from platform_events.wording import one_of, shown, suggest
+from platform_events.wording import shown, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -59,12 +53,7 @@ def read_channel(root: Node, report: Report, known: KnownEvents) -> ChannelDefin
         )
         return None
     check_keys(root, CHANNEL_KEYS, report)
-    name = read_name(root, "channel", report)
-    label = read_label(root, report)
-    description = read_text(root, "description", report)
-    owner = read_text(root, "owner", report)
-    retention = read_retention(root, report)
-    partitions = read_partitions(root, report)
+    name, texts, retention, partitions = read_common(root, "channel", report)
     members = _read_members(root, known, report)
     found = [known.events[one.event] for one in members if one.event in known.events]
     longest = max(found, key=lambda event: event.retention_ms, default=None)
@@ -87,9 +76,7 @@ def read_channel(root: Node, report: Report, known: KnownEvents) -> ChannelDefin
         name=name,
         members=tuple(sorted(members, key=lambda member: member.event)),
         retention_ms=longest.retention_ms if retention is None else retention,
-        label=label,
-        description=description,
-        owner=owner,
+        **texts,
         partitions=partitions,
         file=report.file,
         line=root.value["channel"].mark.line,
@@ -118,14 +105,14 @@ def _read_members(root: Node, known: KnownEvents, report: Report) -> list[Member
         check_keys(item, MEMBER_KEYS, report)
         event = _read_event(item, known, report)
         expression = _read_filter(item, known.events.get(event or ""), report)
-        start = _read_start(item, report)
+        start = read_choice(item, "from", MEMBER_STARTS, report)
         if event is None:
             continue
         if event in lines:
             report.add(item.value["event"], f"{event} is a member already, on line {lines[event]}")
             continue
         lines[event] = item.value["event"].mark.line
-        members.append(Member(event, expression, "now" if start == "now" else "earliest"))
+        members.append(Member(event, expression, start))
     return members
 
 
@@ -147,16 +134,6 @@ def _read_event(item: Node, known: KnownEvents, report: Report) -> str | None:
     return None
 
 
-def _read_start(item: Node, report: Report) -> str:
-    node = item.get("from")
-    if node is None:
-        return MEMBER_STARTS[0]
-    if isinstance(node.value, str) and node.value in MEMBER_STARTS:
-        return node.value
-    report.add(node, f"must be {one_of(MEMBER_STARTS)}, not {node.describe()}")
-    return MEMBER_STARTS[0]
-
-
 def _read_filter(item: Node, event: EventDefinition | None, report: Report) -> str:
     """Return a member's filter without the white space around it."""
     node = item.get("filter")
@@ -164,7 +141,7 @@ def _read_filter(item: Node, event: EventDefinition | None, report: Report) -> s
         return ""
     if not isinstance(node.value, str):
         advice = "leave filter out" if node.value is None else "put it in quotes"
-        report.add(node, f"must be text, not {node.describe()}; {advice}")
+        report.add_misfit(node, "text", f"; {advice}")
         return ""
     text = node.value.strip()
     if not text:
@@ -186,22 +163,16 @@ def _report_filter(node: Node, error: FilterError, report: Report) -> None:
     """Report a filter's error at its place in the file."""
     assert isinstance(node.value, str)
     lead = len(node.value) - len(node.value.lstrip())
-    offsets = find_offsets(report.text, _offset_of(report.text, node.mark), node.value)
+    lines = [0, *(found.end() for found in _BREAK.finditer(report.text))]
+    offsets = find_offsets(
+        report.text, lines[node.mark.line - 1] + node.mark.column - 1, node.value
+    )
     if offsets is None:
         report.add(node, error.message)
         return
     start = offsets[lead + error.start]
     end = offsets[lead + error.end - 1] + 1 if error.end > error.start else start + 1
-    before = list(_BREAK.finditer(report.text, 0, start))
-    mark = Mark(len(before) + 1, start - (before[-1].end() if before else 0) + 1)
+    line = bisect_right(lines, start)
+    mark = Mark(line, start - lines[line - 1] + 1)
     placed = type(error)(error.message, start, end)
     report.add_excerpt(node, mark, error.message, placed.excerpt(report.text))
-
-
-def _offset_of(text: str, mark: Mark) -> int:
-    start = 0
-    for number, found in enumerate(_BREAK.finditer(text), 1):
-        if number == mark.line:
-            break
-        start = found.end()
-    return start + mark.column - 1

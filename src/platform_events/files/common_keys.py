@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from platform_events.definitions.durations import DURATION_RULE, format_duration, parse_duration
 from platform_events.errors import UsageError
@@ -15,11 +15,12 @@ from platform_events.files.notation import (
     names_of,
 )
 from platform_events.names import NAME_RULE, is_channel_name, is_event_name
+from platform_events.wording import one_of, suggest
 
 if TYPE_CHECKING:
     from platform_events.files.notation import Key
 
-
+_Choice = TypeVar("_Choice", bound=str)
 _KINDS = {
     "event": ("an event", "__e", is_event_name),
     "channel": ("a channel", "__chn", is_channel_name),
@@ -43,13 +44,44 @@ def read_text(root: Node, key: str, report: Report) -> str:
     if node is None:
         return ""
     if not isinstance(node.value, str):
-        report.add(node, f"must be text, not {node.describe()}; put it in quotes")
+        report.add_misfit(node, "text", "; put it in quotes")
         return ""
     return node.value
 
 
-def read_name(root: Node, kind: Literal["event", "channel"], report: Report) -> str | None:
-    """Return the name of what a file defines; None if that is missing, or of another kind."""
+def read_choice(
+    root: Node, key: str, choices: tuple[_Choice, ...], report: Report, *, guesses: bool = False
+) -> _Choice:
+    """Return the word of a key, the first of the choices if there is none or it has a problem.
+
+    `guesses`: say what a misspelt one could mean.
+    """
+    node = root.get(key)
+    if node is None:
+        return choices[0]
+    for choice in choices:
+        if choice == node.value:
+            return choice
+    guess = suggest(node.value, choices) if guesses and isinstance(node.value, str) else ""
+    report.add_misfit(node, one_of(choices), guess)
+    return choices[0]
+
+
+def read_common(
+    root: Node, kind: Literal["event", "channel"], report: Report
+) -> tuple[str | None, dict[str, str], int | None, int]:
+    """Return name, texts for people by their keys, retention and partitions of a definition.
+
+    Name and retention are None if there is none or it has a problem.
+    """
+    name = _read_name(root, kind, report)
+    texts = {key: read_text(root, key, report) for key in ("label", "description", "owner")}
+    if "\n" in texts["label"]:
+        report.add(root.get("label") or root, "must be one line; write more in description")
+    return name, texts, _read_retention(root, report), _read_partitions(root, report)
+
+
+def _read_name(root: Node, kind: Literal["event", "channel"], report: Report) -> str | None:
     node = root.get(kind)
     if node is None:
         return None
@@ -65,21 +97,12 @@ def read_name(root: Node, kind: Literal["event", "channel"], report: Report) -> 
     return None
 
 
-def read_label(root: Node, report: Report) -> str:
-    """Return the label, which is one line."""
-    label = read_text(root, "label", report)
-    if "\n" in label:
-        report.add(root.get("label") or root, "must be one line; write more in description")
-    return label
-
-
-def read_retention(root: Node, report: Report) -> int | None:
-    """Return the retention in milliseconds, None if there is none or it has a problem."""
+def _read_retention(root: Node, report: Report) -> int | None:
     node = root.get("retention")
     if node is None:
         return None
     if not isinstance(node.value, str):
-        report.add(node, f"must be {DURATION_RULE}, not {node.describe()}")
+        report.add_misfit(node, DURATION_RULE)
         return None
     try:
         retention = parse_duration(node.value)
@@ -93,14 +116,11 @@ def read_retention(root: Node, report: Report) -> int | None:
     return retention
 
 
-def read_partitions(root: Node, report: Report) -> int:
-    """Return the number of partitions, 1 if there is none or it has a problem."""
+def _read_partitions(root: Node, report: Report) -> int:
     node = root.get("partitions")
     if node is None:
         return 1
     if type(node.value) is not int or not 1 <= node.value <= MAX_PARTITIONS:
-        report.add(
-            node, f"must be a whole number from 1 to {MAX_PARTITIONS}, not {node.describe()}"
-        )
+        report.add_misfit(node, f"a whole number from 1 to {MAX_PARTITIONS}")
         return 1
     return node.value

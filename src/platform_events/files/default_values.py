@@ -98,21 +98,17 @@ def check_default(node: Node, avro_type: AvroType, report: Report) -> None:
                 for item in node.value:
                     check_default(item, items, report)
             else:
-                _refuse(node, "a list", report)
+                report.add_misfit(node, "a list")
         case Map(values=values):
             if isinstance(node.value, dict):
                 for item in node.value.values():
                     check_default(item, values, report)
             else:
-                _refuse(node, "a mapping", report)
+                report.add_misfit(node, "a mapping")
         case Union():
             _check_union(node, avro_type, report)
         case Record():
             _check_record(node, avro_type, report)
-
-
-def _refuse(node: Node, expected: str, report: Report) -> None:
-    report.add(node, f"must be {expected}, not {node.describe()}")
 
 
 def _check_union(node: Node, union: Union, report: Report) -> None:
@@ -130,7 +126,7 @@ def _check_union(node: Node, union: Union, report: Report) -> None:
 
 def _check_record(node: Node, record: Record, report: Report) -> None:
     if not isinstance(node.value, dict):
-        _refuse(node, "a mapping of the record's fields", report)
+        report.add_misfit(node, "a mapping of the record's fields")
         return
     fields = {item.name: item for item in record.fields}
     for key, entry in node.value.items():
@@ -156,7 +152,7 @@ def _check_leaf(node: Node, leaf: Leaf, report: Report) -> None:
         try:
             read_default(leaf, meant)
         except PayloadError:
-            _refuse(node, _expected(leaf, meant), report)
+            report.add_misfit(node, _expected(leaf, meant))
 
 
 def _expected(leaf: Leaf, value: Any) -> str:

@@ -93,6 +93,10 @@ class Report:
         """Add a problem of a value."""
         self._add(Problem(self.file, message, *node.mark, node.path))
 
+    def add_misfit(self, node: Node, expected: str, advice: str = "") -> None:
+        """Add that a value is not what is expected in its place."""
+        self.add(node, f"must be {expected}, not {node.describe()}{advice}")
+
     def add_key(self, node: Node, message: str) -> None:
         """Add a problem of an entry's key."""
         self._add(Problem(self.file, message, *(node.key or node.mark), node.path))

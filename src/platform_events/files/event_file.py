@@ -7,18 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from platform_events.definitions.changes import COMPATIBILITIES, Compatibility
+from platform_events.definitions.changes import COMPATIBILITIES
 from platform_events.definitions.model import DEFAULT_RETENTION, EventDefinition
 from platform_events.definitions.schema import SYSTEM_FIELDS, Schema
 from platform_events.definitions.storage import explain_excess
-from platform_events.files.common_keys import (
-    check_keys,
-    read_label,
-    read_name,
-    read_partitions,
-    read_retention,
-    read_text,
-)
+from platform_events.files.common_keys import check_keys, read_choice, read_common, read_text
 from platform_events.files.document import Node, Report
 from platform_events.files.notation import (
     AVRO_PATH,
@@ -31,7 +24,7 @@ from platform_events.files.notation import (
 from platform_events.files.schema_reader import SchemaReader
 from platform_events.files.schema_source import check_record, read_root
 from platform_events.payloads.types import Leaf, parse_record
-from platform_events.wording import one_of, shown, suggest
+from platform_events.wording import shown, suggest
 
 AvroSource = Callable[[Node], tuple[Node, Report] | None]
 """Opens the .avsc file that a value names; None if it cannot, which is reported."""
@@ -77,17 +70,12 @@ def read_event(root: Node, report: Report, open_avro: AvroSource) -> EventDefini
         report.add(root, f"an event file is a mapping with event and fields, not {root.describe()}")
         return None
     check_keys(root, EVENT_KEYS, report)
-    name = read_name(root, "event", report)
-    label = read_label(root, report)
-    description = read_text(root, "description", report)
-    owner = read_text(root, "owner", report)
-    retention = read_retention(root, report)
-    partitions = read_partitions(root, report)
-    compatibility = _read_compatibility(root, report)
+    name, texts, retention, partitions = read_common(root, "event", report)
+    compatibility = read_choice(root, "compatibility", COMPATIBILITIES, report, guesses=True)
     if root.get("avro") is not None:
         record = _read_avro_file(root, name, report, open_avro)
     else:
-        record = _read_fields(root, name or _PLACEHOLDER, description, report)
+        record = _read_fields(root, name or _PLACEHOLDER, texts["description"], report)
     key = _read_partition_key(root, record, report)
     if partitions > 1 and root.get("partition_key") is None:
         report.add_key(
@@ -99,9 +87,7 @@ def read_event(root: Node, report: Report, open_avro: AvroSource) -> EventDefini
     definition = EventDefinition(
         name=name,
         schema=Schema.from_normal(record.avro),
-        label=label,
-        description=description,
-        owner=owner,
+        **texts,
         retention_ms=retention or DEFAULT_RETENTION,
         partitions=partitions,
         partition_key=key,
@@ -114,18 +100,6 @@ def read_event(root: Node, report: Report, open_avro: AvroSource) -> EventDefini
     if excess:
         report.add(root, excess)
     return definition
-
-
-def _read_compatibility(root: Node, report: Report) -> Compatibility:
-    node = root.get("compatibility")
-    if node is None:
-        return COMPATIBILITIES[0]
-    for mode in COMPATIBILITIES:
-        if mode == node.value:
-            return mode
-    guess = suggest(node.value, COMPATIBILITIES) if isinstance(node.value, str) else ""
-    report.add(node, f"must be {one_of(COMPATIBILITIES)}, not {node.describe()}{guess}")
-    return COMPATIBILITIES[0]
 
 
 def _read_fields(root: Node, name: str, description: str, report: Report) -> _Record | None:
@@ -159,10 +133,7 @@ def _read_avro_file(
     if root.get("fields") is not None:
         report.add_key(path, "give fields or avro, not both")
     if not isinstance(path.value, str) or not _AVRO_PATH.fullmatch(path.value):
-        report.add(
-            path,
-            f"must be the path of an .avsc file, with / between its parts, not {path.describe()}",
-        )
+        report.add_misfit(path, "the path of an .avsc file, with / between its parts")
         return None
     opened = open_avro(path)
     if opened is None:
@@ -209,7 +180,7 @@ def _read_partition_key(root: Node, record: _Record | None, report: Report) -> s
     if node is None:
         return None
     if not isinstance(node.value, str):
-        report.add(node, f"must be the name of a field, not {node.describe()}")
+        report.add_misfit(node, "the name of a field")
         return None
     if record is None:
         return None

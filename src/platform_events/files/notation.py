@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from platform_events.definitions.durations import DAY, SECOND
+from platform_events.definitions.model import MemberStart
 from platform_events.payloads.kinds import LOGICAL_TYPES, PRIMITIVES
 
 NAMESPACE = "platform_events"
@@ -19,7 +21,7 @@ AVRO_PATH = r"[^\\\x00]+\.avsc"
 MIN_RETENTION = SECOND
 MAX_RETENTION = 3_650 * DAY
 MAX_PARTITIONS = 1_000
-MEMBER_STARTS = ("earliest", "now")
+MEMBER_STARTS: tuple[MemberStart, ...] = get_args(MemberStart)
 """Which events a new member brings; the first is the default."""
 KEY_KINDS = ("string", "enum", "uuid", "int", "long")
 """Types that a partition key may have; a logical type counts as itself."""

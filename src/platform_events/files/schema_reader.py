@@ -112,7 +112,7 @@ class SchemaReader:
     def read_fields(self, node: Node, record: str) -> list[dict[str, Any]]:
         """Read a record's fields; those with problems are left out."""
         if not isinstance(node.value, tuple):
-            self._report.add(node, f"must be a list of fields, not {node.describe()}")
+            self._report.add_misfit(node, "a list of fields")
             return []
         marks: dict[str, Mark] = {}
         fields = []
@@ -176,7 +176,7 @@ class SchemaReader:
     def _optional(self, node: Node) -> bool:
         flag = node.get(OPTIONAL_KEY.name)
         if flag is not None and not isinstance(flag.value, bool):
-            self._report.add(flag, f"must be true or false, not {flag.describe()}")
+            self._report.add_misfit(flag, "true or false")
             return False
         return flag is not None and flag.value is True
 
@@ -219,9 +219,7 @@ class SchemaReader:
             case None if not self._avro_file:
                 # In YAML the word null is null itself, and no other type can be meant.
                 return "null"
-        self._report.add(
-            node, f"must be a name, an object or a list of branches, not {node.describe()}"
-        )
+        self._report.add_misfit(node, "a name, an object or a list of branches")
         return None
 
     def _by_name(self, node: Node, word: str, namespace: str) -> str | None:
@@ -295,10 +293,7 @@ class SchemaReader:
                         "beside the field's name",
                     )
                 return self._by_name(kind, word, namespace)
-        self._report.add(
-            kind,
-            f"must be a word here, not {kind.describe()}; write that type without the object",
-        )
+        self._report.add_misfit(kind, "a word here", "; write that type without the object")
         return None
 
     def _primitive(self, node: Node, word: str, others: dict[str, Any]) -> Avro | None:

@@ -124,7 +124,7 @@ def read_texts(node: Node, names: re.Pattern[str], report: Report) -> dict[str, 
     if doc is not None and isinstance(doc.value, str):
         texts["doc"] = doc.value
     elif doc is not None:
-        report.add(doc, f"must be text, not {doc.describe()}; put it in quotes")
+        report.add_misfit(doc, "text", "; put it in quotes")
     if aliases is not None:
         words = aliases.plain()
         if isinstance(words, list) and all(
@@ -140,7 +140,7 @@ def check_order(node: Node, report: Report) -> None:
     """Report a field's sort order that Avro does not know."""
     order = node.get("order")
     if order is not None and order.value not in _ORDERS:
-        report.add(order, f"must be {one_of(_ORDERS)}, not {order.describe()}")
+        report.add_misfit(order, one_of(_ORDERS))
 
 
 def explain_unknown_type(word: str, known: list[str], root: Node) -> str:

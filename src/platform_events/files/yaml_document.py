@@ -144,9 +144,7 @@ class _Composer:
 
     def _node(self, event: Any, path: str, key: Mark | None, depth: int) -> Node:
         mark = _mark(event)
-        self._count(mark)
-        if depth > MAX_DEPTH:
-            raise _Stop(mark, f"values are nested deeper than {MAX_DEPTH} levels")
+        self._count(mark, depth)
         if isinstance(event, AliasEvent):
             return self._alias(event, path, key, depth)
         if event.anchor:
@@ -166,10 +164,12 @@ class _Composer:
             self._anchors[event.anchor] = node
         return node
 
-    def _count(self, mark: Mark) -> None:
+    def _count(self, mark: Mark, depth: int) -> None:
         self._nodes += 1
         if self._nodes > MAX_NODES:
             raise _Stop(mark, f"the file has more than {MAX_NODES:,} values, aliases written out")
+        if depth > MAX_DEPTH:
+            raise _Stop(mark, f"values are nested deeper than {MAX_DEPTH} levels")
 
     def _items(self, path: str, depth: int) -> tuple[Node, ...]:
         items: list[Node] = []
@@ -206,9 +206,7 @@ class _Composer:
 
     def _copy(self, node: Node, path: str, key: Mark | None, alias: Mark, depth: int) -> Node:
         """Write out what an alias stands for, counted against the bounds."""
-        self._count(alias)
-        if depth > MAX_DEPTH:
-            raise _Stop(alias, f"values are nested deeper than {MAX_DEPTH} levels")
+        self._count(alias, depth)
         value = node.value
         if isinstance(value, dict):
             value = {

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from platform_events.filters.error import FilterError
 from platform_events.filters.expression import And, Comparison, Expression, Not, Or
-from platform_events.filters.operands import SymbolTable, make_test, missing_test
+from platform_events.filters.operands import SymbolTable, make_test, missing_test, operand_types
 from platform_events.filters.parser import parse_filter
 from platform_events.payloads.type_names import bare_name
-from platform_events.payloads.types import AvroType, Leaf, Record, Union, parse_record
+from platform_events.payloads.types import AvroType, Record, parse_record
 from platform_events.wording import listed, shown, suggest
 
 if TYPE_CHECKING:
@@ -47,12 +47,10 @@ def bind(expression: Expression, record: Record, *, strict: bool) -> Expression:
 
 def record_of(avro_type: AvroType) -> Record | None:
     """Return the record that values of a type are, but for null; None if they are none."""
-    if isinstance(avro_type, Union):
-        others = [branch for branch in avro_type.branches if branch != Leaf("null")]
-        if len(others) != 1:
-            return None
-        avro_type = others[0]
-    return avro_type if isinstance(avro_type, Record) else None
+    match operand_types(avro_type):
+        case [Record() as record]:
+            return record
+    return None
 
 
 class _Binder:

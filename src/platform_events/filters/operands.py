@@ -17,7 +17,7 @@ from platform_events.definitions.schema import CREATED_DATE
 from platform_events.filters.error import FilterError
 from platform_events.filters.operations import IS_NOT_NULL, IS_NULL, Test
 from platform_events.filters.patterns import compile_pattern
-from platform_events.payloads.types import Array, AvroType, Leaf, Map, Record, Union
+from platform_events.payloads.types import Array, AvroType, Leaf, Map, Record, branches_of
 from platform_events.wording import listed, one_of, shown, suggest
 
 if TYPE_CHECKING:
@@ -90,11 +90,11 @@ def make_test(
     Raises:
         FilterError: the type does not go with the operator or a literal.
     """
-    operands = _operand_types(avro_type)
+    operands = operand_types(avro_type)
     leaf = operands[0] if len(operands) == 1 else None
-    for literal in comparison.literals:
-        if literal.kind == "null":
-            return _test_null(comparison, literal)
+    test = _test_null(comparison)
+    if test is not None:
+        return test
     if not isinstance(leaf, Leaf) or leaf.family not in _FORMS:
         raise FilterError(
             f"{comparison.path} is {_describe(operands)}: it takes only = null and != null",
@@ -119,15 +119,12 @@ def make_test(
 
 def missing_test(comparison: Comparison) -> Test:
     """Return what a comparison asks of a field that the schema lacks: it is always null."""
-    for literal in comparison.literals:
-        if literal.kind == "null":
-            return _test_null(comparison, literal)
-    return Test(_NOTHING, "==")
+    return _test_null(comparison) or Test(_NOTHING, "==")
 
 
-def _operand_types(avro_type: AvroType) -> list[AvroType]:
-    branches = avro_type.branches if isinstance(avro_type, Union) else (avro_type,)
-    return [branch for branch in branches if branch != _NOTHING]
+def operand_types(avro_type: AvroType) -> list[AvroType]:
+    """Return the types that a value has which is not null."""
+    return [branch for branch in branches_of(avro_type) if branch != _NOTHING]
 
 
 def _describe(operands: list[AvroType]) -> str:
@@ -145,7 +142,11 @@ def _describe(operands: list[AvroType]) -> str:
     return "of several types"
 
 
-def _test_null(comparison: Comparison, literal: Literal) -> Test:
+def _test_null(comparison: Comparison) -> Test | None:
+    """Return what a comparison with null asks, None if it is with other values."""
+    literal = next((one for one in comparison.literals if one.kind == "null"), None)
+    if literal is None:
+        return None
     match comparison.operator:
         case "=":
             return Test(_NOTHING, IS_NULL)

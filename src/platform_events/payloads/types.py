@@ -99,10 +99,7 @@ class Union:
 
     def branch_of(self, json_kind: str) -> AvroType | None:
         """Return the branch of that JSON kind, None if there is none."""
-        for branch in self.branches:
-            if kind_in_json(branch) == json_kind:
-                return branch
-        return None
+        return next((one for one in self.branches if kind_in_json(one) == json_kind), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +133,11 @@ class Record:
 AvroType = Leaf | Array | Map | Union | Record
 
 _PRIMITIVE_LEAVES = {name: Leaf(name) for name in PRIMITIVES}
+
+
+def branches_of(avro_type: AvroType) -> tuple[AvroType, ...]:
+    """Return the branches of a union, or the type itself as the only one."""
+    return avro_type.branches if isinstance(avro_type, Union) else (avro_type,)
 
 
 def kind_in_json(avro_type: AvroType) -> str:
