@@ -193,11 +193,11 @@ class StreamIdentity:
         offset_tag, time_tag = self.tags
         if self.partitions == 1:
             return encode_offset(offsets[0], offset_tag)
-        return ReplayId(_VALUE_AND_TAG.pack(time_ms, time_tag) + _varints(offsets))
+        return ReplayId(_pack(time_ms, time_tag) + _varints(offsets))
 
     def time_id(self, time_ms: int) -> ReplayId:
         """Return the ID after which everything appended at or after `time_ms` is read."""
-        return ReplayId(_VALUE_AND_TAG.pack(max(time_ms, 0), self.tags[1]))
+        return ReplayId(_pack(max(time_ms, 0), self.tags[1]))
 
 
 def encode_offset(next_offset: int, tag: int) -> ReplayId:
@@ -295,15 +295,11 @@ def check_retained(
                 f"{stream}: replay ID {replay_id} is {offset - end:,} events past the end of "
                 f"partition {partition}; the log was truncated, or the ID was made up",
             )
-    lost = sum(
-        max(first - offset, 0)
-        for offset, (first, _) in zip(position.offsets, watermarks, strict=True)
-    )
+    starts = [
+        max(offset, mark[0]) for offset, mark in zip(position.offsets, watermarks, strict=True)
+    ]
+    lost = sum(starts) - sum(position.offsets)
     if lost:
-        starts = [
-            max(offset, first)
-            for offset, (first, _) in zip(position.offsets, watermarks, strict=True)
-        ]
         raise ReplayExpiredError(stream, replay_id, identity.position_id(starts), lost)
 
 

@@ -91,7 +91,7 @@ def resolve_start(
             raise UsageError("a start time needs a time zone, such as datetime.now(UTC)")
         # The next whole millisecond: appended at or after it is appended at or after `start`.
         time_ms = max(-((EPOCH - start) // timedelta(milliseconds=1)), 0)
-        return _offsets_since(time_ms, topic, marks, admin), 0
+        return admin.offsets_since(topic.name, marks, time_ms), 0
     if not isinstance(start, (str, bytes)):
         raise UsageError(
             f"start {start!r} is neither Start.LATEST, Start.EARLIEST, a replay ID nor a datetime"
@@ -99,7 +99,7 @@ def resolve_start(
     replay_id = ReplayId.parse(start, stream.path)
     position = locate(replay_id, stream.path, stream.identity)
     if isinstance(position, TimePosition):
-        return _offsets_since(position.time_ms, topic, marks, admin), position.time_ms
+        return admin.offsets_since(topic.name, marks, position.time_ms), position.time_ms
     known_time = replay_id.value if replay_id.vector() else 0
     return settle(position, replay_id, stream, marks, on_expired), known_time
 
@@ -125,13 +125,3 @@ def settle(
         if on_expired == "latest":
             return [end for _, end in marks]
     return [max(offset, first) for offset, (first, _) in zip(position.offsets, marks, strict=True)]
-
-
-def _offsets_since(
-    time_ms: int, topic: Topic, marks: Sequence[tuple[int, int]], admin: Admin
-) -> list[int]:
-    found = admin.offsets_at(topic.name, topic.partitions, time_ms)
-    return [
-        end if offset is None else max(offset, first)
-        for offset, (first, end) in zip(found, marks, strict=True)
-    ]

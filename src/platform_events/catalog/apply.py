@@ -321,11 +321,8 @@ def _read_topics(
         kept = wanted[name]
         outdated = 0
         if kept is not None and kept < kept_ms(configs[name]):
-            since = admin.offsets_at(name, topic.partitions, int(time.time() * 1000) - kept)
-            outdated = sum(
-                (end if offset is None else max(offset, first)) - first
-                for offset, (first, end) in zip(since, marks[name], strict=True)
-            )
+            since = admin.offsets_since(name, marks[name], int(time.time() * 1000) - kept)
+            outdated = sum(since) - sum(first for first, _ in marks[name])
         found[name] = TopicFacts(
             topic.topic_id,
             topic.partitions,

@@ -9,7 +9,7 @@ but itself; applying its definition writes it again. Keys that this version does
 from __future__ import annotations
 
 import json
-from collections.abc import MutableMapping
+from collections import UserDict
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -19,7 +19,7 @@ from platform_events.errors import CatalogCorruptError
 from platform_events.names import is_channel_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 _VERSION = 1
 _EVENT = "event/"
@@ -103,8 +103,8 @@ class CatalogState:
     def copy(self) -> CatalogState:
         """Return one that is not changed by what this one takes."""
         copied = CatalogState()
-        copied.entries.share(self.entries)
-        copied.schemas.share(self.schemas)
+        copied.entries.data = dict(self.entries.data)
+        copied.schemas.data = dict(self.schemas.data)
         return copied
 
     def fold(self, key: bytes | None, value: bytes | None, position: str) -> None:
@@ -114,9 +114,9 @@ class CatalogState:
         """
         kind, slash, name = (key or b"").decode(errors="replace").partition("/")
         if kind + slash == _SCHEMA:
-            self.schemas.put(name, _Record(value, position))
+            self.schemas.data[name] = _Record(value, position)
         elif kind + slash in (_EVENT, _CHANNEL):
-            self.entries.put(name, _Record(value, position))
+            self.entries.data[name] = _Record(value, position)
 
     def records(self, entries: Iterable[Entry]) -> dict[str, bytes]:
         """Return the topic's records, key to value, for these entries and their schemas.
@@ -244,45 +244,31 @@ class _NewerVersion(Exception):  # noqa: N818 - always caught here
     """A record was written by a newer version."""
 
 
-class _Lazy(MutableMapping[str, _T], Generic[_T]):
+class _Lazy(UserDict[str, _T], Generic[_T]):
     """A mapping whose values are read from their records when they are first asked for."""
+
+    data: dict[str, Any]
+    """The records."""
 
     def __init__(self, read: Callable[[str, _Record], _T], given: Mapping[str, _T]) -> None:
         self._read = read
-        self._records = {key: _Record(None, "", value) for key, value in given.items()}
+        super().__init__(given)
 
     def __getitem__(self, key: str) -> _T:
-        record = self._records[key]
+        record: _Record = self.data[key]
         if record.read is None:
             record.read = self._read(key, record)
         found: _T = record.read
         return found
 
     def __setitem__(self, key: str, value: _T) -> None:
-        self._records[key] = _Record(None, "", value)
-
-    def __delitem__(self, key: str) -> None:
-        del self._records[key]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._records
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._records)
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def put(self, key: str, record: _Record) -> None:
-        self._records[key] = record
-
-    def share(self, other: _Lazy[_T]) -> None:
-        self._records = dict(other._records)
+        self.data[key] = _Record(None, "", value)
 
     def document(self, key: str) -> dict[str, Any]:
         """Return the document that a value was read from, empty if there is none to read."""
         try:
-            return self._records[key].document()
+            record: _Record = self.data[key]
+            return record.document()
         except Exception:  # noqa: BLE001 - it is written again as a whole
             return {}
 

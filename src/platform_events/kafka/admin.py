@@ -261,12 +261,15 @@ class Admin:
         )
         return [found[name, partition] for partition in range(partitions)]
 
-    def offsets_at(self, name: str, partitions: int, time_ms: int) -> list[int | None]:
-        """Return each partition's first offset appended at or after a time, None if none is."""
-        found = self._offsets({name: partitions}, OffsetSpec.for_timestamp(time_ms))
+    def offsets_since(self, name: str, marks: Sequence[tuple[int, int]], time_ms: int) -> list[int]:
+        """Return each partition's first offset appended at or after a time, its end if none is.
+
+        `marks` are its first and end offset.
+        """
+        found = self._offsets({name: len(marks)}, OffsetSpec.for_timestamp(time_ms))
         return [
-            None if found[name, partition] < 0 else found[name, partition]
-            for partition in range(partitions)
+            end if found[name, partition] < 0 else max(found[name, partition], first)
+            for partition, (first, end) in enumerate(marks)
         ]
 
     def members(self, group: str) -> list[GroupMember]:

@@ -71,7 +71,7 @@ class Leadership:
         on_assigned: Callable[[list[tuple[str, int]]], None],
         on_revoked: Callable[[list[tuple[str, int]]], None],
     ) -> None:
-        self._group = group
+        self._doing = f"sharing channels in group {group}"
         self._health = Health(settings.bootstrap_servers)
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
@@ -119,9 +119,7 @@ class Leadership:
         try:
             message = self._consumer.poll(timeout)
         except KafkaException as exception:
-            raise translate(
-                kafka_error(exception), f"sharing channels in group {self._group}", self._health
-            ) from exception
+            raise translate(kafka_error(exception), self._doing, self._health) from exception
         if message is None:
             return
         error = message.error()
@@ -139,7 +137,7 @@ class Leadership:
             # What is in the log does not matter: nothing is read.
             return
         elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED or not is_transient(error):
-            raise translate(error, f"sharing channels in group {self._group}", self._health)
+            raise translate(error, self._doing, self._health)
 
     def declare(self, statements: Mapping[tuple[str, int], str]) -> set[tuple[str, int]]:
         """Say something about partitions that this process has; others read it.
@@ -166,9 +164,7 @@ class Leadership:
                 # One that is gone must not silence the others.
                 others = [self.declare({key: statements[key]}) for key in ours if len(ours) > 1]
                 return set().union(*others)
-            raise translate(error, f"sharing channels in group {self._group}", self._health) from (
-                exception
-            )
+            raise translate(error, self._doing, self._health) from exception
         return {(one.topic, one.partition) for one in outcomes or () if one.error is None}
 
     def close(self) -> None:

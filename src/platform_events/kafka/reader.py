@@ -125,6 +125,7 @@ class TopicReader:
 
     def __init__(self, settings: Settings, topic: str, offsets: Mapping[int, int]) -> None:
         self._topic = topic
+        self._doing = f"reading topic {topic}"
         self._timeout = settings.request_timeout
         self._health = Health(settings.bootstrap_servers)
         self._reading = threading.Lock()
@@ -136,12 +137,7 @@ class TopicReader:
     def seek(self, offsets: Mapping[int, int]) -> None:
         """Go on at these offsets of these partitions."""
         if self._consumer is not None:
-            self._consumer.assign(
-                [
-                    TopicPartition(self._topic, partition, offset)
-                    for partition, offset in offsets.items()
-                ]
-            )
+            self._consumer.assign([TopicPartition(self._topic, *one) for one in offsets.items()])
 
     def read(self, limit: int, timeout: float) -> Batch:
         """Return up to `limit` records; wait up to `timeout` seconds for the first.
@@ -184,9 +180,7 @@ class TopicReader:
             try:
                 found = self._consumer.position(self._consumer.assignment())
             except KafkaException as exception:
-                raise translate(
-                    kafka_error(exception), f"reading topic {self._topic}", self._health
-                ) from exception
+                raise translate(kafka_error(exception), self._doing, self._health) from exception
         return {one.partition: one.offset for one in found if one.offset >= 0}
 
     @property
@@ -196,10 +190,9 @@ class TopicReader:
 
     def raise_unreachable(self) -> NoReturn:
         """Raise the error for a cluster that cannot be reached, or does not answer."""
-        doing = f"reading topic {self._topic}"
         if self._health.brokers_down or self._health.refusal:
-            raise unreachable(doing, self._health)
-        raise BrokerTimeoutError(f"{doing}: no answer in {self._timeout:g} s; try again")
+            raise unreachable(self._doing, self._health)
+        raise BrokerTimeoutError(f"{self._doing}: no answer in {self._timeout:g} s; try again")
 
     def close(self) -> None:
         """Stop reading. A read under way ends first."""
@@ -238,7 +231,7 @@ class TopicReader:
         elif code in TOPIC_MISSING:
             batch.topic_missing = True
         elif not is_transient(error):
-            raise translate(error, f"reading topic {self._topic}", self._health)
+            raise translate(error, self._doing, self._health)
 
 
 def read_range(

@@ -22,7 +22,7 @@ from platform_events.replay import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from platform_events.bus.bus import EventBus
     from platform_events.catalog.state import Entry
@@ -153,17 +153,14 @@ def _judge(bus: EventBus, entry: Entry, topic: Topic | None, replay_id: ReplayId
         position = locate(replay_id, path, identity)
         if isinstance(position, OffsetPosition):
             check_retained(position, replay_id, path, identity, marks)
-            offsets: list[int | None] = list(position.offsets)
+            offsets: Sequence[int] = position.offsets
         else:
-            offsets = bus.admin.offsets_at(topic.name, topic.partitions, position.time_ms)
+            offsets = bus.admin.offsets_since(topic.name, marks, position.time_ms)
     except ReplayExpiredError as error:
         return Verdict(path, error.code, _plain(error, path), str(error.earliest), error.lost)
     except ReplayError as error:
         return Verdict(path, error.code, _plain(error, path))
-    lag = sum(
-        0 if offset is None else end - max(offset, first)
-        for offset, (first, end) in zip(offsets, marks, strict=True)
-    )
+    lag = sum(end for _, end in marks) - sum(offsets)
     events = "event follows" if lag == 1 else "events follow"
     message = f"at most {lag:,} {events}" if lag else "it is the end of the stream"
     return Verdict(path, READABLE, message, lag=lag)
