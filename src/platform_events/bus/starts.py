@@ -46,11 +46,8 @@ class Stream:
 def identify(entry: Entry, topic: Topic, cluster_id: str) -> Stream:
     """Return the stream whose topic is `topic` now."""
     former = tuple(known for known in entry.topic_ids if known != topic.topic_id)
-    return Stream(
-        entry.name,
-        topic,
-        StreamIdentity(cluster_id, topic.topic_id, topic.partitions, former),
-    )
+    identity = StreamIdentity(cluster_id, topic.topic_id, topic.partitions, former)
+    return Stream(entry.name, topic, identity)
 
 
 def find_stream(entry: Entry, topic_name: str, admin: Admin) -> Stream:

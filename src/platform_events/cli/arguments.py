@@ -60,16 +60,6 @@ class IdCommand(Command):
         return super().parse_args(ctx, args)
 
 
-class Group(click.Group):
-    """A group of commands without options of its own."""
-
-    command_class = Command
-
-    def __init__(self, *args: Any, **extra: Any) -> None:
-        extra.setdefault("context_settings", CONTEXT_SETTINGS)
-        super().__init__(*args, **extra)
-
-
 def definitions_path(command: _Decorated) -> _Decorated:
     """Add the argument `path`: where definitions are."""
     return click.argument(

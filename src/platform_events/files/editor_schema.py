@@ -49,32 +49,29 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT = {"type": "string"}
 _TYPE = {"$ref": "#/$defs/type"}
 
+
+def _text_like(pattern: str, **more: Any) -> dict[str, Any]:
+    return {"type": "string", "pattern": f"^{pattern}$", **more}
+
+
 _RULES: dict[str, dict[str, Any]] = {
-    "event": {"type": "string", "pattern": f"^{EVENT_NAME.pattern}$", "maxLength": MAX_NAME_LENGTH},
-    "channel": {
-        "type": "string",
-        "pattern": f"^{CHANNEL_NAME.pattern}$",
-        "maxLength": MAX_NAME_LENGTH,
-    },
+    "event": _text_like(EVENT_NAME.pattern, maxLength=MAX_NAME_LENGTH),
+    "channel": _text_like(CHANNEL_NAME.pattern, maxLength=MAX_NAME_LENGTH),
     "members": {"type": "array", "items": {"$ref": "#/$defs/member"}, "minItems": 1},
     "filter": {"type": "string", "pattern": r"\S"},
     "from": {"enum": list(MEMBER_STARTS), "default": MEMBER_STARTS[0]},
-    "project": {"type": "string", "pattern": f"^{PROJECT}$"},
-    "retention": {
-        "type": "string",
-        "pattern": f"^{DURATION_PATTERN}$",
-        "default": format_duration(DEFAULT_RETENTION),
-    },
+    "project": _text_like(PROJECT),
+    "retention": _text_like(DURATION_PATTERN, default=format_duration(DEFAULT_RETENTION)),
     "partitions": {"type": "integer", "minimum": 1, "maximum": MAX_PARTITIONS, "default": 1},
     "compatibility": {"enum": list(COMPATIBILITIES), "default": COMPATIBILITIES[0]},
     "fields": {"type": "array", "items": {"$ref": "#/$defs/field"}},
-    "avro": {"type": "string", "pattern": f"^{AVRO_PATH}$"},
-    "name": {"type": "string", "pattern": f"^{FULL_NAME}$"},
-    "namespace": {"type": "string", "pattern": f"^({FULL_NAME})?$"},
-    "aliases": {"type": "array", "items": {"type": "string", "pattern": f"^{FULL_NAME}$"}},
+    "avro": _text_like(AVRO_PATH),
+    "name": _text_like(FULL_NAME),
+    "namespace": _text_like(f"({FULL_NAME})?"),
+    "aliases": {"type": "array", "items": _text_like(FULL_NAME)},
     "symbols": {
         "type": "array",
-        "items": {"type": "string", "pattern": f"^{NAME}$"},
+        "items": _text_like(NAME),
         "minItems": 1,
         "uniqueItems": True,
     },
@@ -100,9 +97,7 @@ def event_schema() -> dict[str, Any]:
         "if": {"properties": {"partitions": {"minimum": 2}}, "required": ["partitions"]},
         "then": {"required": ["partition_key"]},
         "$defs": {
-            "field": _mapping(
-                (*FIELD_KEYS, OPTIONAL_KEY), name={"type": "string", "pattern": f"^{NAME}$"}
-            ),
+            "field": _mapping((*FIELD_KEYS, OPTIONAL_KEY), name=_text_like(NAME)),
             "type": {"anyOf": [{"$ref": "#/$defs/branch"}, {"$ref": "#/$defs/union"}]},
             "union": {
                 "description": "One of several types.",
@@ -173,8 +168,7 @@ def _names() -> list[dict[str, Any]]:
         {"description": "The type null, as YAML writes it without quotes.", "type": "null"},
         {
             "description": "A type defined before, by its name.",
-            "type": "string",
-            "pattern": f"^{FULL_NAME}$",
+            **_text_like(FULL_NAME),
             "not": {"enum": sorted(RESERVED_TYPE_NAMES)},
         },
     ]

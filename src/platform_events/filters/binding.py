@@ -66,10 +66,8 @@ class _Binder:
         match expression:
             case Not(operand=operand):
                 return Not(self.bind(operand))
-            case And(operands=operands):
-                return And(tuple(map(self.bind, operands)))
-            case Or(operands=operands):
-                return Or(tuple(map(self.bind, operands)))
+            case And() | Or():
+                return type(expression)(tuple(map(self.bind, expression.operands)))
         avro_type = self._find(expression)
         if avro_type is None:
             return replace(expression, test=missing_test(expression))

@@ -34,12 +34,10 @@ def evaluate(expression: Expression, payload: Mapping[str, Any]) -> bool | None:
         case Not(operand=operand):
             verdict = evaluate(operand, payload)
             return None if verdict is None else not verdict
-        case And(operands=operands):
+        case And(operands=operands) | Or(operands=operands):
             verdicts = {evaluate(each, payload) for each in operands}
-            return False if False in verdicts else None if None in verdicts else True
-        case Or(operands=operands):
-            verdicts = {evaluate(each, payload) for each in operands}
-            return True if True in verdicts else None if None in verdicts else False
+            settles = isinstance(expression, Or)
+            return settles if settles in verdicts else None if None in verdicts else not settles
     return _compare(expression, _value_of(expression, payload))
 
 

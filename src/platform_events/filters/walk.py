@@ -113,18 +113,16 @@ class Walk:
         match avro_type:
             case Union():
                 return self._union(avro_type, wanted)
+            case Leaf() if wanted.variable and not wanted.only_presence:
+                return _read(avro_type, wanted.variable)
             case Leaf():
-                if wanted.variable and not wanted.only_presence:
-                    return _read(avro_type, wanted.variable)
                 lines = _pass(avro_type)
-                is_there = avro_type.kind != "null"
             case Record() if wanted.parts:
                 lines = self.record(avro_type, wanted)
-                is_there = True
             case _:
                 lines = [f"at = {self._function(avro_type)}(body, at)"]
-                is_there = True
-        return [*lines, f"{wanted.variable} = True"] if wanted.variable and is_there else lines
+        is_told = wanted.variable and avro_type != Leaf("null")
+        return [*lines, f"{wanted.variable} = True"] if is_told else lines
 
     def _union(self, union: Union, wanted: Wanted) -> list[str]:
         lines = ["n = body[at]", "at += 1"]

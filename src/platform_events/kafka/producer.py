@@ -249,10 +249,7 @@ class RecordProducer:
             "queue.buffering.max.messages": max(1, self._limit // Delivery.OVERHEAD),
         }
         defaults = {"topic.metadata.refresh.interval.ms": _METADATA_INTERVAL_MS}
-        producer: Producer = make_client(
-            Producer, self._settings, self._health, properties, defaults
-        )
-        return producer
+        return make_client(Producer, self._settings, self._health, properties, defaults)
 
     def _wait_for_room(self, cost: int) -> None:
         self._serve_until(

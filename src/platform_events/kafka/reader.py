@@ -113,8 +113,7 @@ def make_consumer(settings: Settings, health: Health) -> Consumer:
         "isolation.level": "read_committed",
         "max.poll.interval.ms": 86_400_000,
     }
-    consumer: Consumer = make_client(Consumer, settings, health, properties, _PREFETCH)
-    return consumer
+    return make_client(Consumer, settings, health, properties, _PREFETCH)
 
 
 class TopicReader:

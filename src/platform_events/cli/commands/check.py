@@ -9,6 +9,7 @@ import click
 from platform_events.cli.arguments import Command, definitions_path, json_option
 from platform_events.cli.terminal.failures import BreakingChangeError
 from platform_events.cli.terminal.output import print_json, print_lines
+from platform_events.definitions.durations import format_duration
 from platform_events.errors import UsageError
 
 if TYPE_CHECKING:
@@ -93,8 +94,6 @@ def _document(
 
 
 def _describe_event(definition: EventDefinition) -> dict[str, Any]:
-    from platform_events.definitions.durations import format_duration
-
     return {
         "name": definition.name,
         "file": definition.file,
@@ -106,8 +105,6 @@ def _describe_event(definition: EventDefinition) -> dict[str, Any]:
 
 
 def _describe_channel(definition: ChannelDefinition) -> dict[str, Any]:
-    from platform_events.definitions.durations import format_duration
-
     return {
         "name": definition.name,
         "file": definition.file,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from platform_events.cli.arguments import Command, Group, input_file
+from platform_events.cli.arguments import CONTEXT_SETTINGS, Command, input_file
 from platform_events.cli.stream_names import complete_events, complete_streams
 from platform_events.cli.terminal.failures import FAILED, report_failure
 from platform_events.cli.terminal.input import open_input
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from platform_events.cli.events.judge import Definitions, Judge, Verdict
 
 
-@click.group(cls=Group)
+@click.group(context_settings=CONTEXT_SETTINGS)
 def filter() -> None:  # noqa: A001 - the command's name
     """Try filters of channels."""
 

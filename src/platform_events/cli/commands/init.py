@@ -12,6 +12,7 @@ import click
 from platform_events.cli.arguments import DEFAULT_PATH, Command
 from platform_events.cli.terminal.failures import InputOutputError
 from platform_events.cli.terminal.output import note, print_lines
+from platform_events.definitions.model import DEFAULT_PROJECT
 from platform_events.errors import UsageError
 from platform_events.files.sources import PROJECT_FILE
 
@@ -53,7 +54,6 @@ def init(directory: Path) -> None:
 
 def _example_files(project: str) -> dict[str, str]:
     """Return the example's files: path below the directory, and content."""
-    from platform_events.definitions.model import DEFAULT_PROJECT
     from platform_events.files.editor_schema import (
         CHANNEL_SCHEMA,
         DIRECTORY,
@@ -75,8 +75,6 @@ def _example_files(project: str) -> dict[str, str]:
 
 def _name_project(folder: str) -> str:
     """Return a name that a project may have, as near to that of a folder as can be."""
-    from platform_events.definitions.model import DEFAULT_PROJECT
-
     plain = unicodedata.normalize("NFKD", folder).encode("ascii", "ignore").decode().lower()
     name = re.sub(r"[^a-z0-9]+", "-", plain)[:_LONGEST_NAME].strip("-")
     return name if name not in ("", DEFAULT_PROJECT) else "my-project"

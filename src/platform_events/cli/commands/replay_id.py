@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from platform_events.cli.arguments import Group, IdCommand, json_option
+from platform_events.cli.arguments import CONTEXT_SETTINGS, IdCommand, json_option
 from platform_events.cli.terminal.output import note, print_json, print_lines
 
 if TYPE_CHECKING:
     from platform_events.cli.connection import Connection
 
 
-@click.group("replay-id", cls=Group)
+@click.group("replay-id", context_settings=CONTEXT_SETTINGS)
 def replay_id() -> None:
     """Look into replay IDs."""
 

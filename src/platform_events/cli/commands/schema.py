@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from platform_events.cli.arguments import Group, IdCommand, json_option
+from platform_events.cli.arguments import CONTEXT_SETTINGS, IdCommand, json_option
 from platform_events.cli.stream_names import complete_events
 from platform_events.cli.terminal.output import print_json
 from platform_events.errors import UsageError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from platform_events.definitions.schema import Schema
 
 
-@click.group(cls=Group)
+@click.group(context_settings=CONTEXT_SETTINGS)
 def schema() -> None:
     """Look at Avro schemas."""
 

@@ -51,58 +51,43 @@ class LineReader:
         Raises:
             RefusedLineError: it cannot be published.
         """
-        if line is None:
-            raise RefusedLineError(_TOO_LONG)
+        event_id: str | None = None
         try:
-            document = _parse(line)
-        except InvalidJsonError as error:
-            raise RefusedLineError(error) from error
-        if not isinstance(document, dict):
-            kind = "an array" if isinstance(document, list) else "a single value"
-            raise RefusedLineError(PayloadError("", f"a line must be a JSON object, not {kind}"))
-        return self._read_envelope(document) if self._envelope else self._message(document)
-
-    def _message(
-        self,
-        payload: Any,
-        event_id: str | None = None,
-        headers: dict[str, str | bytes | None] | None = None,
-    ) -> EventMessage:
-        try:
-            return EventMessage(self._convert(payload), event_id, headers)
-        except PayloadError as error:
+            document = _read_document(line)
+            if not self._envelope:
+                return EventMessage(self._convert(document))
+            if isinstance(document.get("event_id"), str):
+                event_id = document["event_id"]
+            self._check_envelope(document)
+            headers = _read_headers(document.get("headers") or {})
+            return EventMessage(self._convert(document["payload"]), event_id, headers)
+        except (LineTooLongError, InvalidJsonError, PayloadError) as error:
             raise RefusedLineError(error, event_id) from error
 
-    def _read_envelope(self, document: dict[str, Any]) -> EventMessage:
-        event_id = document.get("event_id")
-        known_id = event_id if isinstance(event_id, str) else None
-        problem = self._envelope_problem(document)
-        if problem is not None:
-            raise RefusedLineError(problem, known_id)
-        try:
-            headers = _read_headers(document.get("headers") or {})
-        except PayloadError as error:
-            raise RefusedLineError(error, known_id) from error
-        return self._message(document["payload"], known_id, headers)
-
-    def _envelope_problem(self, document: dict[str, Any]) -> PayloadError | None:
-        """Return what makes a line something else than `subscribe` prints for this event."""
+    def _check_envelope(self, document: dict[str, Any]) -> None:
+        """Refuse a line that is something else than `subscribe` prints for this event."""
         assert self._definition is not None
         if not isinstance(document.get("event_id"), str):
-            return PayloadError("event_id", "expected text; --envelope takes subscribe's output")
+            raise PayloadError("event_id", "expected text; --envelope takes subscribe's output")
         name = document.get("type")
         if name != self._definition.name:
-            return PayloadError(
+            raise PayloadError(
                 "type", f"the line is of {name!r:.100}, published is {self._definition.name}"
             )
         if not isinstance(document.get("payload"), dict):
-            return PayloadError("payload", "expected a JSON object")
-        return None
+            raise PayloadError("payload", "expected a JSON object")
 
 
-_TOO_LONG = LineTooLongError(
-    f"the line has more than {MAX_LINE:,} bytes; publish a reference to the data instead"
-)
+def _read_document(line: bytes | None) -> dict[str, Any]:
+    if line is None:
+        raise LineTooLongError(
+            f"the line has more than {MAX_LINE:,} bytes; publish a reference to the data instead"
+        )
+    document = _parse(line)
+    if not isinstance(document, dict):
+        kind = "an array" if isinstance(document, list) else "a single value"
+        raise PayloadError("", f"a line must be a JSON object, not {kind}")
+    return document
 
 
 def _read_headers(document: Any) -> dict[str, str | bytes | None]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from platform_events.cli.terminal.output import note
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress
 
 _MEGABYTE = 1_000_000
 
@@ -57,7 +57,6 @@ class DownloadProgress:
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
-        self._task: TaskID | None = None
         self._is_told = False
 
     def advance(self, done: int, total: int) -> None:
@@ -65,8 +64,8 @@ class DownloadProgress:
         if not self._is_told:
             self._is_told = True
             self._begin(total)
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done)
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=done)
 
     def close(self) -> None:
         """Remove the bar."""
@@ -89,5 +88,5 @@ class DownloadProgress:
             console=Console(stderr=True),
             transient=True,
         )
-        self._task = self._bar.add_task("", total=total)
+        self._bar.add_task("", total=total)
         self._bar.start()
