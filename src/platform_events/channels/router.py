@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from platform_events.settings import Settings
 
 _TICK = 0.1
+"""Seconds between two looks at the catalog, and at what feeders have to say."""
 _REFRESH = 5.0
 """Seconds between two looks at whether the catalog's topic is still the same."""
-"""Seconds between two looks at the catalog, and at what feeders have to say."""
 _PAUSE = 1.0
 _CATCHING_UP_AT_ONCE = 4
 _STOP_SECONDS = 10.0

@@ -89,7 +89,10 @@ class Statements:
             if is_known and key not in self._waiting and state.state != "taking over":
                 claim.settle(is_ours=True)
             else:
-                self._replace(key, claim)
+                former = self._waiting.get(key)
+                self._waiting[key] = claim
+                if former is not None:
+                    former.settle(is_ours=False)
         return claim
 
     def take(self) -> dict[Key, Claim]:
@@ -109,12 +112,6 @@ class Statements:
                     claim.settle(is_ours=False)
                 else:
                     self._waiting[key] = claim
-
-    def _replace(self, key: Key, claim: Claim) -> None:
-        former = self._waiting.get(key)
-        self._waiting[key] = claim
-        if former is not None:
-            former.settle(is_ours=False)
 
     def settle(self, key: Key, claim: Claim, *, is_ours: bool) -> None:
         """Note the outcome of a claim."""

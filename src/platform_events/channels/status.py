@@ -7,7 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_events.catalog.positions import Checkpoint, Place, channel_checkpoint, read_positions
+from platform_events.catalog.positions import (
+    Checkpoint,
+    Place,
+    beginning,
+    channel_checkpoint,
+    read_positions,
+)
 from platform_events.channels.states import FeedState
 from platform_events.kafka.offsets import read_committed
 from platform_events.kafka.reader import TopicReader
@@ -197,10 +203,9 @@ def _members(
             position = positions.get(Place(feed.event, partition))
             if position is not None and position.checkpoint.definition >= feed.added:
                 known.append(position.checkpoint)
-                start = position.offset
             else:
-                start = feed.starts[partition] if partition < len(feed.starts) else 0
-            start = max(start, first)
+                position = beginning(feed, Place(feed.event, partition))
+            start = max(position.offset, first)
             if start < end:
                 lagging[partition] = start
                 lag += end - start

@@ -150,14 +150,9 @@ class _Nodes:
 
     # A token is read before the next one is asked for: the first mistake is the one that is told.
 
-    def TEXT(self, token: Token) -> Literal:  # noqa: N802
-        return read_text(token)
-
-    def VALUE(self, token: Token) -> Literal:  # noqa: N802
-        return read_value(token)
-
-    def WORD(self, token: Token) -> Literal:  # noqa: N802
-        return read_word(token)
+    TEXT = staticmethod(read_text)
+    VALUE = staticmethod(read_value)
+    WORD = staticmethod(read_word)
 
 
 def _join(kind: type[And | Or], parts: list[Any]) -> Expression:

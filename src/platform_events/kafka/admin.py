@@ -105,11 +105,8 @@ class Admin:
     def cluster_id(self) -> str:
         """Return the cluster's ID. It is asked for once."""
         if not self._cluster_id:
-            described = self._wait(
-                self._live().describe_cluster(request_timeout=self._timeout),
-                "asking for the cluster's ID",
-            )
-            self._cluster_id = str(described.cluster_id)
+            future = self._live().describe_cluster(request_timeout=self._timeout)
+            self._cluster_id = str(self._wait(future, "asking for the cluster's ID").cluster_id)
         return self._cluster_id
 
     def describe(
@@ -171,15 +168,11 @@ class Admin:
 
         def ask() -> dict[str, dict[str, str]]:
             futures = self._live().describe_configs(resources, request_timeout=self._timeout)
-            return {
-                resource.name: {
-                    entry.name: entry.value
-                    for entry in self._wait(
-                        future, f"reading the configuration of topic {resource.name}"
-                    ).values()
-                }
-                for resource, future in futures.items()
-            }
+            found = {}
+            for resource, future in futures.items():
+                entries = self._wait(future, f"reading the configuration of topic {resource.name}")
+                found[resource.name] = {entry.name: entry.value for entry in entries.values()}
+            return found
 
         return self._ask_until_settled(ask)
 
@@ -187,12 +180,7 @@ class Admin:
         self, name: str, partitions: int, replication_factor: int, config: Mapping[str, str]
     ) -> bool:
         """Make a topic and return True; one of that name that is there already is left as it is."""
-        topic = NewTopic(
-            name,
-            num_partitions=partitions,
-            replication_factor=replication_factor,
-            config=dict(config),
-        )
+        topic = NewTopic(name, partitions, replication_factor, config=dict(config))
         created = self._live().create_topics([topic], request_timeout=self._timeout)[name]
         try:
             self._wait(created, f"creating topic {name}")
@@ -204,14 +192,11 @@ class Admin:
 
     def configure(self, name: str, config: Mapping[str, str]) -> None:
         """Set these config values of a topic and leave its others."""
-        resource = ConfigResource(
-            ResourceType.TOPIC,
-            name,
-            incremental_configs=[
-                ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
-                for key, value in config.items()
-            ],
-        )
+        entries = [
+            ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+            for key, value in config.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
         futures = self._live().incremental_alter_configs([resource], request_timeout=self._timeout)
         self._wait(futures[resource], f"configuring topic {name}")
 
@@ -247,19 +232,14 @@ class Admin:
         firsts = self._offsets(topics, OffsetSpec.earliest())
         ends = self._offsets(topics, OffsetSpec.latest())
         return {
-            name: [
-                (firsts[name, partition], max(firsts[name, partition], ends[name, partition]))
-                for partition in range(count)
-            ]
-            for name, count in topics.items()
+            name: [(first, max(first, end)) for first, end in zip(found, ends[name], strict=True)]
+            for name, found in firsts.items()
         }
 
     def log_ends(self, name: str, partitions: int) -> list[int]:
         """Return the offset after the last record of each partition, committed or not."""
-        found = self._offsets(
-            {name: partitions}, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED
-        )
-        return [found[name, partition] for partition in range(partitions)]
+        topics = {name: partitions}
+        return self._offsets(topics, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)[name]
 
     def offsets_since(self, name: str, marks: Sequence[tuple[int, int]], time_ms: int) -> list[int]:
         """Return each partition's first offset appended at or after a time, its end if none is.
@@ -268,8 +248,8 @@ class Admin:
         """
         found = self._offsets({name: len(marks)}, OffsetSpec.for_timestamp(time_ms))
         return [
-            end if found[name, partition] < 0 else max(found[name, partition], first)
-            for partition, (first, end) in enumerate(marks)
+            end if offset < 0 else max(offset, first)
+            for offset, (first, end) in zip(found[name], marks, strict=True)
         ]
 
     def members(self, group: str) -> list[GroupMember]:
@@ -289,9 +269,8 @@ class Admin:
 
     def _describe_group(self, group: str) -> Any:
         futures = self._live().describe_consumer_groups([group], request_timeout=self._timeout)
-        return self._wait_or_none(
-            futures[group], f"describing group {group}", (KafkaError.GROUP_ID_NOT_FOUND,)
-        )
+        absent = (KafkaError.GROUP_ID_NOT_FOUND,)
+        return self._wait_or_none(futures[group], f"describing group {group}", absent)
 
     def _ask_until_settled(self, ask: Callable[[], _Result]) -> _Result:
         """Ask again while who has to answer moves, or may not know a topic yet."""
@@ -314,29 +293,28 @@ class Admin:
         topics: Mapping[str, int],
         spec: OffsetSpec,
         isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
-    ) -> dict[tuple[str, int], int]:
+    ) -> dict[str, list[int]]:
+        """Return an offset of each partition, for topic names to partition counts."""
         request = {
             Partition(name, partition): spec
             for name, count in topics.items()
             for partition in range(count)
         }
+        found = {name: [0] * count for name, count in topics.items()}
         if not request:
-            return {}
+            return found
 
-        def ask() -> dict[tuple[str, int], int]:
+        def ask() -> dict[str, list[int]]:
             futures = self._live().list_offsets(
-                request,
-                isolation_level=isolation,
-                request_timeout=self._timeout,
+                request, isolation_level=isolation, request_timeout=self._timeout
             )
-            found = {}
             for partition, future in futures.items():
                 doing = f"asking for the offsets of topic {partition.topic}"
                 offset = self._wait(future, doing).offset
                 if offset == OFFSET_INVALID:
                     # Without an error, while a leader moves (tried).
                     raise BrokerTimeoutError(f"{doing}: no leader is known", "LEADER_NOT_AVAILABLE")
-                found[partition.topic, partition.partition] = offset
+                found[partition.topic][partition.partition] = offset
             return found
 
         return self._ask_until_settled(ask)

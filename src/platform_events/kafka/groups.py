@@ -92,9 +92,7 @@ class Leadership:
             "client.id": client_id,
             "topic.metadata.refresh.interval.ms": _METADATA_INTERVAL_MS,
         }
-        self._consumer: Consumer = make_client(
-            Consumer, settings, self._health, properties, defaults
-        )
+        self._consumer = make_client(Consumer, settings, self._health, properties, defaults)
         protect(self)
 
     def share(self, topics: Iterable[str]) -> None:

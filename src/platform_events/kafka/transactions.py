@@ -84,9 +84,7 @@ class TransactionalProducer:
         }
         # A broker answers CONCURRENT_TRANSACTIONS once, and the client waits this long.
         defaults = {"retry.backoff.ms": 1}
-        self._producer: Producer = make_client(
-            Producer, settings, self._health, properties, defaults
-        )
+        self._producer = make_client(Producer, settings, self._health, properties, defaults)
         self._produce: Any = self._producer.produce
         protect(self)
         with self._translated():

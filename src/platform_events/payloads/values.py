@@ -58,23 +58,12 @@ _EXPECTED = {
 }
 
 
-_KINDS = {
-    type(None): "null",
-    bool: "boolean",
-    int: "number",
-    float: "number",
-    str: "string",
-    list: "array",
-    tuple: "array",
-    dict: "object",
+_BASES: dict[type, str] = {
+    **dict.fromkeys((int, float), "number"),
+    **dict.fromkeys((list, tuple), "array"),
+    Mapping: "object",
 }
-_BASES = (
-    (int, "number"),
-    (float, "number"),
-    (list, "array"),
-    (tuple, "array"),
-    (Mapping, "object"),
-)
+_KINDS = {type(None): "null", bool: "boolean", str: "string", dict: "object", **_BASES}
 
 
 class MisfitError(ValueError):
@@ -117,7 +106,7 @@ def json_kind(value: Any) -> str:
     """Return what a payload's value is in JSON; what is nothing else is text."""
     kind = _KINDS.get(type(value))
     if kind is None:
-        kind = next((kind for base, kind in _BASES if isinstance(value, base)), "string")
+        kind = next((kind for base, kind in _BASES.items() if isinstance(value, base)), "string")
     return kind
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from typing import Any, Self
+from typing import Any
 
 from platform_events.errors import LocalBrokerError
 from platform_events.kafka.local.network import BrokerProbe, reserve_port
@@ -26,13 +26,6 @@ class ContainerKafka:
     def __init__(self, image: str = IMAGE) -> None:
         self._image = image
         self._container: Any = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start the container and return when the broker serves clients.
