@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,24 +18,30 @@ class Killed(BaseException):
     """Stands for the end of the process at this very point."""
 
 
-def interrupt(patch: pytest.MonkeyPatch, step: str, count: int, when: str) -> None:
-    """End an apply before or after its call number `count` of this kind."""
-    owner: Any = Admin if hasattr(Admin, step) else LedgerWriter
-    original = getattr(owner, step)
-    calls = 0
+CHANGES = [(Admin, "create"), (Admin, "configure"), (Admin, "grow"), (Admin, "delete"),
+           (LedgerWriter, "commit")]  # fmt: skip
 
-    def interrupted(*args: Any) -> Any:
-        nonlocal calls
-        # A check of the fence is a commit too.
-        calls += step != "commit" or "fence" not in args[1]
-        if calls == count and when == "before":
-            raise Killed
-        result = original(*args)
-        if calls == count:
-            raise Killed
-        return result
 
-    patch.setattr(owner, step, interrupted)
+def interrupt(patch: pytest.MonkeyPatch, number: int) -> None:
+    """End an apply right before its change of this number, from 1 on, of topics or the catalog.
+
+    The next one finds nothing but what was changed, so there are no other ways to be interrupted.
+    """
+    changes = 0
+
+    def before(change: Callable[..., Any]) -> Callable[..., Any]:
+        def changed(*args: Any) -> Any:
+            nonlocal changes
+            # A check of the fence is a commit too, and the catalog's own topic is there.
+            changes += "fence" not in args[1] and not str(args[1]).endswith(".catalog")
+            if changes == number:
+                raise Killed
+            return change(*args)
+
+        return changed
+
+    for owner, name in CHANGES:
+        patch.setattr(owner, name, before(getattr(owner, name)))
 
 
 def entry_of(settings: Settings, name: str) -> Entry:

@@ -21,6 +21,7 @@ from platform_events.errors import (
 from platform_events.kafka.admin import Admin
 from platform_events.kafka.ledger import LedgerWriter
 from platform_events.settings import Settings
+from tests.catalog.interruption import Killed, interrupt
 from tests.support import KEYED, ORDER, apply_texts, load, topic_of
 
 ORDER_NAME = "Order_Placed__e"
@@ -135,47 +136,20 @@ def test_projects_share_a_tenant_and_leave_each_other_alone(
         apply_texts(settings, tmp_path / "b", ORDER, KEYED, project="plant")
 
 
-class Killed(BaseException):
-    """Stands for the end of the process at this very point."""
-
-
-STEPS = [
-    ("commit", 1), ("commit", 2), ("check_fence", 1), ("check_fence", 2), ("create", 1),
-    ("create", 2), ("configure", 1), ("await_topic", 1), ("await_topic", 2),
-]  # fmt: skip
-"""Each call of an apply that changes something outside, and which one of them."""
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize(("step", "count"), STEPS)
+# The catalog, the old topic's config, the new topic, the catalog again.
+@pytest.mark.parametrize("number", range(1, 5))
 def test_killed_between_any_two_steps_the_next_apply_finishes(
     settings: Settings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    step: str,
-    when: str,
-    count: int,
+    number: int,
 ) -> None:
     apply_texts(settings, tmp_path, ORDER)
     with Admin(settings) as admin:
         admin.configure(topic_of(settings, ORDER_NAME), {"retention.ms": "1234567"})
-    owner: Any = Admin if hasattr(Admin, step) else LedgerWriter
-    original = getattr(owner, step)
-    calls = 0
-
-    def interrupted(*args: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == count and when == "before":
-            raise Killed
-        result = original(*args)
-        if calls == count:
-            raise Killed
-        return result
-
     more = ORDER + "  - {name: city, type: string, optional: true}\n"
     with monkeypatch.context() as patch:
-        patch.setattr(owner, step, interrupted)
+        interrupt(patch, number)
         with pytest.raises(Killed):
             apply_texts(settings, tmp_path, more, KEYED)
     apply_texts(settings, tmp_path, more, KEYED)

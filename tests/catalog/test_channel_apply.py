@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from platform_events.bus.bus import EventBus
-from platform_events.catalog.apply import apply, plan_options, read_catalog, read_plan
+from platform_events.catalog.apply import apply, plan_options, read_plan
 from platform_events.catalog.plan import Action, Plan
-from platform_events.catalog.state import Entry, Feed, Feeding
+from platform_events.catalog.state import Feed, Feeding
 from platform_events.errors import PlanRefusedError
 from platform_events.kafka.admin import Admin, Topic
-from platform_events.kafka.ledger import LedgerWriter
 from platform_events.settings import Settings
+from tests.catalog.interruption import Killed, entry_of, interrupt
 from tests.support import KEYED, ORDER, apply_texts, delete_before, delete_topic, load, topic_of
 
 ORDER_NAME = "Order_Placed__e"
@@ -29,13 +28,8 @@ members:
 BOTH = CHANNEL + "  - event: Reading_Taken__e\n    from: now\n"
 
 
-def entry_of(settings: Settings, name: str = NAME) -> Entry:
-    with Admin(settings) as admin:
-        return read_catalog(settings, admin).entries[name]
-
-
 def feeding_of(settings: Settings) -> Feeding:
-    feeding = entry_of(settings).feeding
+    feeding = entry_of(settings, NAME).feeding
     assert feeding is not None
     return feeding
 
@@ -95,7 +89,7 @@ def test_both_topics_are_made_and_applying_again_changes_nothing(
         before = admin.watermarks({settings.namespace.catalog: 1})
         again = apply_texts(settings, tmp_path, ORDER, KEYED, BOTH)
         assert (again.effective, admin.watermarks({settings.namespace.catalog: 1})) == ((), before)
-    entry = entry_of(settings)
+    entry = entry_of(settings, NAME)
     assert not entry.pending
     assert entry.topic_ids == (topic(settings, names[0]).topic_id,)
     with EventBus(settings) as bus:
@@ -160,7 +154,7 @@ def test_a_channel_whose_topic_is_gone_is_filled_again(settings: Settings, tmp_p
     feeding = feeding_of(settings)
     assert (feeding.number, feeding.feeds[0].added, feeding.feeds[0].starts) == (2, 2, (1,))
     found = topic(settings, topic_of(settings, NAME))
-    assert entry_of(settings).topic_ids[-1] == found.topic_id
+    assert entry_of(settings, NAME).topic_ids[-1] == found.topic_id
     assert plan_of(settings, tmp_path, ORDER, CHANNEL).effective == ()
 
 
@@ -191,7 +185,7 @@ def test_pruning_deletes_both_topics_and_the_number_goes_on(
     with Admin(settings) as admin:
         names = [topic_of(settings, NAME), settings.namespace.dead_letters(NAME)]
         assert list(admin.describe(names).values()) == [None, None]
-    gone = entry_of(settings)
+    gone = entry_of(settings, NAME)
     assert (gone.wanted, gone.active, feeding_of(settings).number) == (None, None, 1)
     apply_texts(settings, tmp_path, ORDER, CHANNEL)
     feeding = feeding_of(settings)
@@ -234,56 +228,27 @@ def test_members_and_channel_grow_together(settings: Settings, tmp_path: Path) -
     assert plan_of(settings, tmp_path, *wider).effective == ()
 
 
-class Killed(BaseException):
-    """Stands for the end of the process at this very point."""
-
-
-STEPS = [
-    ("commit", 1), ("check_fence", 2), ("create", 2), ("create", 3), ("await_topic", 2),
-    ("await_topic", 3), ("watermarks", 1), ("commit", 5),
-]  # fmt: skip
-"""Calls of an apply, and which one of them."""
-
-
-@pytest.mark.parametrize(("step", "count"), STEPS)
-@pytest.mark.parametrize("when", ["before", "after"])
+# The catalog, the member's topic, both of the channel's, the catalog again.
+@pytest.mark.parametrize("number", range(1, 6))
 def test_killed_between_any_two_steps_the_next_apply_finishes(
     settings: Settings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    step: str,
-    count: int,
-    when: str,
+    number: int,
 ) -> None:
     """The new member and the channel's topics, one of which is gone, come in one apply."""
     apply_texts(settings, tmp_path, ORDER, CHANNEL)
     place_orders(settings, 3)
     for name in (NAME, f"{NAME}.dlq"):
         delete_topic(settings, name)
-    owner: Any = Admin if hasattr(Admin, step) else LedgerWriter
-    original = getattr(owner, step)
-    calls = 0
-
-    def interrupted(self: Any, *args: Any) -> Any:
-        nonlocal calls
-        # The catalog is read with the same calls before anything is changed.
-        counts = owner is LedgerWriter or any(settings.namespace.catalog not in a for a in args[:1])
-        calls += counts
-        if counts and calls == count and when == "before":
-            raise Killed
-        result = original(self, *args)
-        if counts and calls == count:
-            raise Killed
-        return result
-
     definitions = load(tmp_path, ORDER, KEYED, BOTH)
     with monkeypatch.context() as patch:
-        patch.setattr(owner, step, interrupted)
+        interrupt(patch, number)
         with pytest.raises(Killed):
             apply(settings, definitions, plan_options(settings))
     apply(settings, definitions, plan_options(settings))
     assert read_plan(settings, definitions, plan_options(settings)).effective == ()
-    entry, feeding = entry_of(settings), feeding_of(settings)
+    entry, feeding = entry_of(settings, NAME), feeding_of(settings)
     assert not entry.pending
     assert entry.topic_ids[-1] == topic(settings, topic_of(settings, NAME)).topic_id
     assert feeding.number == 2
