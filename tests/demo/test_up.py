@@ -26,7 +26,7 @@ def define(directory: Path, text: str = ORDER) -> None:
     (directory / "schemas/Order_Placed__e.yaml").write_text(text)
 
 
-def test_events_outlive_ctrl_c_and_sigterm(
+def test_events_outlive_ctrl_c_and_sigterm_and_a_refused_change_stops_kafka(
     start: StartProgram, directory: Path, port: str, is_alive: IsAlive
 ) -> None:
     define(directory)
@@ -53,6 +53,13 @@ def test_events_outlive_ctrl_c_and_sigterm(
         assert run.end() == (0, ""), run.stderr
         assert not any(is_alive(pid) for pid in running)
         assert ".platform-events keeps the events" in run.stderr
+    define(directory, ORDER.replace("type: double", "type: string").replace("0.0", "''"))
+    refused = start("up", "--kafka-port", port)
+    assert refused.end() == (1, ""), refused.stderr
+    lines = refused.stderr.splitlines()
+    assert all(line.startswith("error: PLAN_REFUSED: ") for line in lines), lines
+    assert "Order_Placed__e: amount" in lines[0]
+    assert not accepts(port)
 
 
 def test_any_paths_in_any_locale(start: StartProgram, directory: Path, port: str) -> None:
@@ -100,21 +107,6 @@ def test_a_broker_that_dies_ends_it_and_its_log_is_named(
     assert error.startswith("error: LOCAL_BROKER: broker 1 of the embedded Kafka ended by itself")
     assert str(directory / ".platform-events/kafka-1.log") in error
     assert not any(is_alive(pid) for pid in running)
-
-
-def test_a_refused_change_stops_kafka(start: StartProgram, directory: Path, port: str) -> None:
-    define(directory)
-    first = start("up", "--kafka-port", port)
-    first.await_ready()
-    first.send(signal.SIGINT)
-    assert first.end() == (0, ""), first.stderr
-    define(directory, ORDER.replace("type: double", "type: string").replace("0.0", "''"))
-    second = start("up", "--kafka-port", port)
-    assert second.end() == (1, ""), second.stderr
-    lines = second.stderr.splitlines()
-    assert all(line.startswith("error: PLAN_REFUSED: ") for line in lines), lines
-    assert "Order_Placed__e: amount" in lines[0]
-    assert not accepts(port)
 
 
 def test_every_problem_of_the_definitions_is_named_before_anything_starts(

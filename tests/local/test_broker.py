@@ -91,27 +91,52 @@ def secured() -> Iterator[LocalKafka]:
         yield kafka
 
 
-def test_a_temporary_cluster_leaves_nothing(is_alive: Callable[[int], bool]) -> None:
+def test_a_temporary_cluster_can_be_killed_and_paused_and_leaves_nothing(
+    is_alive: Callable[[int], bool],
+) -> None:
     threads = set(threading.enumerate())
     kafka = LocalKafka()
     kafka.start()
-    pids, directory = kafka.pids, kafka.data_dir
+    address, pids, directory = kafka.bootstrap_servers, kafka.pids, kafka.data_dir
     assert list(pids) == [1]
     assert is_alive(pids[1])
     assert kafka.sasl_bootstrap_servers is None
     assert kafka.log_files == (directory / "kafka-1.log",)
     assert "started" in kafka.log_files[0].read_text()
     topic = create_topic(kafka)
-    assert send(kafka.bootstrap_servers, topic, b"hello") is None
-    assert read_first(kafka, topic) == b"hello"
+    assert send(address, topic, b"before") is None
     with pytest.raises(UsageError, match="started already"):
         kafka.start()
     kafka.check()
 
+    kafka.pause()
+    timeout = {"delivery.timeout.ms": 500, "request.timeout.ms": 400}
+    error = send(address, topic, b"unheard", **timeout)
+    assert error is not None
+    assert error.code() == KafkaError._MSG_TIMED_OUT
+    kafka.resume()
+    assert send(address, topic, b"heard") is None
+
+    kafka.kill()
+    assert not is_alive(pids[1])
+    assert kafka.pids == {}
+    kafka.check()  # it was asked for
+    for action in (kafka.kill, kafka.pause, kafka.resume):
+        with pytest.raises(UsageError, match="broker 1 does not run"):
+            action()
+
+    kafka.restart()
+    assert kafka.bootstrap_servers == address
+    assert kafka.pids[1] != pids[1]
+    assert read_first(kafka, topic) == b"before"
+    with pytest.raises(UsageError, match="no started broker 2"):
+        kafka.kill(2)
+
+    (pid,) = kafka.pids.values()
     kafka.stop()
     kafka.stop()
     kafka.check()
-    assert not is_alive(pids[1])
+    assert not is_alive(pid)
     assert kafka.pids == {}
     assert not directory.exists()
     assert set(threading.enumerate()) <= threads
@@ -145,38 +170,6 @@ def test_kept_data_survives_other_ports_and_a_clean_stop(tmp_path: Path) -> None
     marker.write_text("{")
     with pytest.raises(LocalBrokerError, match="damaged"):
         LocalKafka(data_dir=directory).start()
-
-
-def test_a_killed_or_paused_broker_comes_back_with_its_data(
-    is_alive: Callable[[int], bool],
-) -> None:
-    with LocalKafka() as kafka:
-        address, pid = kafka.bootstrap_servers, kafka.pids[1]
-        topic = create_topic(kafka)
-        assert send(address, topic, b"before") is None
-
-        kafka.pause()
-        timeout = {"delivery.timeout.ms": 500, "request.timeout.ms": 400}
-        error = send(address, topic, b"unheard", **timeout)
-        assert error is not None
-        assert error.code() == KafkaError._MSG_TIMED_OUT
-        kafka.resume()
-        assert send(address, topic, b"heard") is None
-
-        kafka.kill()
-        assert not is_alive(pid)
-        assert kafka.pids == {}
-        kafka.check()  # it was asked for
-        for action in (kafka.kill, kafka.pause, kafka.resume):
-            with pytest.raises(UsageError, match="broker 1 does not run"):
-                action()
-
-        kafka.restart()
-        assert kafka.bootstrap_servers == address
-        assert kafka.pids[1] != pid
-        assert read_first(kafka, topic) == b"before"
-        with pytest.raises(UsageError, match="no started broker 2"):
-            kafka.kill(2)
 
 
 def test_a_broker_that_ends_by_itself_is_noticed(
