@@ -28,6 +28,7 @@ from platform_events.errors import (
     ConfigurationError,
     PublishError,
 )
+from platform_events.kafka.health import Health, unreachable
 from platform_events.kafka.local import LocalKafka
 from platform_events.settings import Settings
 from tests.bus.orders import order_ids
@@ -65,8 +66,6 @@ class TestNoBroker:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("PLATFORM_EVENTS_BOOTSTRAP_SERVERS", raising=False)
-        from platform_events.kafka.health import Health, unreachable
-
         assert "(the default; PLATFORM_EVENTS_BOOTSTRAP_SERVERS sets another)" in str(
             unreachable("asking", Health(Settings().bootstrap_servers))
         )
@@ -186,8 +185,11 @@ class TestBrokerTrouble:
             ]  # fmt: skip
 
     def test_reading_to_the_end_of_a_dead_cluster_is_an_error(
-        self, own_kafka: LocalKafka, own_settings: Settings
+        self, own_kafka: LocalKafka, own_settings: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        """Also when the client said so before what it had fetched was read."""
+        unheard = property(lambda _: False, lambda *_: None)
+        monkeypatch.setattr(Health, "brokers_down", unheard, raising=False)
         settings = own_settings.model_copy(update={"request_timeout": 3.0})
         with EventBus(settings) as bus:
             # More than is fetched at once, and not compressible.

@@ -86,7 +86,8 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         self._events: Iterator[Event[Payload]] = iter(())
         self._failure: Exception | None = None
         self._last: Event[Payload] | None = None
-        self._seen = 0.0
+        self._silent = 0.0
+        """Seconds of reading in which nothing came."""
         self._closed = False
         self._forked = False
         self.ended = False
@@ -184,7 +185,6 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
             failure, self._failure = self._failure, None
             raise failure
         deadline = math.inf if timeout is None else time.monotonic() + timeout
-        self._seen = self._seen or time.monotonic()
         while not self._decode(self._records):
             self._check()
             if self._trouble is not None:
@@ -196,13 +196,15 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
                 self.ended = True
                 self._release()
                 return False
-            now = time.monotonic()
-            self._check_progress(now)
+            self._check_progress()
+            began = time.monotonic()
             slice_ = _SLICE if self._ends is None else END_SLICE
-            batch = self._reader.read(MAX_BATCH, max(0, min(slice_, deadline - now)))
+            batch = self._reader.read(MAX_BATCH, max(0, min(slice_, deadline - began)))
             if batch.records or batch.ends:
-                self._seen = time.monotonic()
+                self._silent = 0.0
                 self._decoder.writers.take()
+            else:
+                self._silent += time.monotonic() - began
             if batch.out_of_range or batch.topic_missing:
                 self._trouble = batch
             self._records = iter(batch.records)
@@ -221,13 +223,10 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
             self._events = iter(())
             raise ClosedError("the subscription is closed; subscribe again after its position")
 
-    def _check_progress(self, now: float) -> None:
+    def _check_progress(self) -> None:
         """Raise when the end was asked for and the cluster is away: it would never be reached."""
-        if (
-            self._ends is not None
-            and self._reader.unreachable
-            and now - self._seen > self._settings.request_timeout
-        ):
+        if self._ends is not None and self._silent > self._settings.request_timeout:
+            self._silent = 0.0
             self._reader.raise_unreachable()
 
     def _decode(self, records: Iterator[Record]) -> bool:

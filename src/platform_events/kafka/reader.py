@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
@@ -24,6 +25,8 @@ MAX_BATCH = 500
 """Records taken from librdkafka at once; ten times as fast as one by one (measured)."""
 END_SLICE = 0.02
 """Seconds to wait at a time when reading to an end, which may be a marker and not a record."""
+_LAST_CHANCE = 1.0
+"""Seconds to answer for a cluster from which nothing came."""
 _PREFETCH = {
     "queued.min.messages": 20_000,
     "queued.max.messages.kbytes": 4 * 1024,
@@ -32,8 +35,6 @@ _PREFETCH = {
 }
 """Bounds what waits in memory for a slow reader. Kilobytes count compressed, so there are few of
 them; and a full queue is looked at again soon, not after librdkafka's second."""
-
-
 OUT_OF_RANGE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 """What a consumer reports when its position is not, or no longer, in the log."""
 TOPIC_MISSING = (
@@ -182,16 +183,19 @@ class TopicReader:
                 raise translate(kafka_error(exception), self._doing, self._health) from exception
         return {one.partition: one.offset for one in found if one.offset >= 0}
 
-    @property
-    def unreachable(self) -> bool:
-        """Whether the last word was that no broker can be reached."""
-        return self._health.brokers_down
-
     def raise_unreachable(self) -> NoReturn:
-        """Raise the error for a cluster that cannot be reached, or does not answer."""
-        if self._health.brokers_down or self._health.refusal:
-            raise unreachable(self._doing, self._health)
-        raise BrokerTimeoutError(f"{self._doing}: no answer in {self._timeout:g} s; try again")
+        """Raise the error for a cluster that cannot be reached, or does not answer.
+
+        The client says once that all brokers are down, perhaps before what it had fetched is read.
+        So it is asked.
+        """
+        with self._reading, suppress(KafkaException):
+            if self._consumer is not None:
+                self._consumer.list_topics(self._topic, timeout=_LAST_CHANCE)
+                raise BrokerTimeoutError(
+                    f"{self._doing}: no answer in {self._timeout:g} s; try again"
+                )
+        raise unreachable(self._doing, self._health)
 
     def close(self) -> None:
         """Stop reading. A read under way ends first."""
