@@ -15,7 +15,7 @@ demo: $(VENV)/.local
 # Some 40 brokers start in it, each in half the time with Java's cache.
 test: $(VENV)/java.cache
 	JDK_JAVA_OPTIONS="-XX:AOTCache=$(CURDIR)/$(VENV)/java.cache -Xlog:disable" \
-	  $(BIN)/pytest -n 4 --dist worksteal
+	  $(BIN)/pytest -n 6 --dist worksteal
 
 faults: $(VENV)/.dev
 	$(BIN)/pytest tests/faults
