@@ -11,6 +11,7 @@ import pytest
 
 from platform_events.bus.bus import EventBus
 from platform_events.bus.values import PublishStatus
+from platform_events.channels.router import Router
 from platform_events.errors import ForkedError, UsageError
 from platform_events.settings import Settings
 from tests.bus.orders import order_ids
@@ -80,6 +81,8 @@ class TestProcesses:
         patched.update(("thread", "threading"))
         with pytest.raises(UsageError, match=way_out):
             bus.subscribe(EVENT)
+        with pytest.raises(UsageError, match=way_out):
+            Router(bus.settings)
         assert bus.publish(EVENT, {"order_id": "A"}).status is PERSISTED
         assert order_ids(bus) == ["A"]
 

@@ -42,7 +42,7 @@ _SERVE_EVERY = 256
 
 
 class Target:
-    """Where events of one definition go, and how. It never changes; another one follows it."""
+    """Where events of one definition go, and how. What it says stays; another one follows it."""
 
     def __init__(self, entry: Entry, stream: Stream, watched: Watched, voucher: Voucher,
                  source: str) -> None:  # fmt: skip
@@ -64,6 +64,8 @@ class Target:
         self.key_default = _key_default(definition)
         self.headers = fixed_headers(entry.name, source, definition.schema.id)
         self.header_bytes = header_bytes(self.headers) + len(ID)
+        self.is_outdated = False
+        """Whether it was found not to be current, at the last look at catalog and topics."""
 
     @property
     def has_moved(self) -> bool:
@@ -235,13 +237,11 @@ class Publisher:
         pending: deque[PendingEvent],
         results: list[PublishResult],
     ) -> None:
-        producer, catalog = self._producer, self._catalog
+        producer = self._producer
         new_id = self._new_id
-        revision = -1
         gone: PlatformEventsError | None = None
         for number, payload in enumerate(payloads, 1):
-            if gone is None and (catalog.revision != revision or target.has_moved):
-                revision = catalog.revision
+            if target.is_outdated and gone is None:
                 try:
                     target = self.find(target.name)
                 except PlatformEventsError as error:
@@ -285,6 +285,7 @@ class Publisher:
         """Take what catalog and watch say now as proof for events, or against them."""
         for target in list(self._targets.values()):
             target.voucher.learn()
+            target.is_outdated = not self._is_current(target)
 
     def is_ready(self, event: str) -> bool:
         """Whether `submit` to this event would not wait."""
