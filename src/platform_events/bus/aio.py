@@ -191,19 +191,7 @@ class AsyncEventBus:
         on_expired: OnExpired = "fail",
         on_undecodable: OnUndecodable = "fail",
         *,
-        model: type[Model],
-    ) -> AsyncSubscription[Model]: ...
-
-    @overload
-    async def subscribe(
-        self,
-        stream: str,
-        start: StartPoint = None,
-        follow: bool = True,
-        on_expired: OnExpired = "fail",
-        on_undecodable: OnUndecodable = "fail",
-        *,
-        model: Mapping[str, type[Model]],
+        model: type[Model] | Mapping[str, type[Model]],
     ) -> AsyncSubscription[Model]: ...
 
     @overload

@@ -161,19 +161,7 @@ class EventBus:
         on_expired: OnExpired = "fail",
         on_undecodable: OnUndecodable = "fail",
         *,
-        model: type[Model],
-    ) -> Subscription[Model]: ...
-
-    @overload
-    def subscribe(
-        self,
-        stream: str,
-        start: StartPoint = None,
-        follow: bool = True,
-        on_expired: OnExpired = "fail",
-        on_undecodable: OnUndecodable = "fail",
-        *,
-        model: Mapping[str, type[Model]],
+        model: type[Model] | Mapping[str, type[Model]],
     ) -> Subscription[Model]: ...
 
     @overload
