@@ -20,6 +20,7 @@ from platform_events.catalog.apply import apply, plan_options
 from platform_events.catalog.follower import Follower
 from platform_events.catalog.plan import Plan
 from platform_events.errors import (
+    BrokerTimeoutError,
     PlatformEventsError,
     StreamDeletedError,
     StreamRecreatedError,
@@ -200,6 +201,35 @@ def test_a_lost_catalog_takes_nothing_back(
     bus.publish(EVENT, PAYLOAD)
     with bus.subscribe(EVENT, Start.EARLIEST, follow=False) as events:
         assert len(list(events)) == 4
+
+
+@pytest.mark.parametrize("trouble", ["made again", "the catalog does not answer"])
+def test_many_events_in_doubt_cost_one_look(
+    settings: Settings, bus: EventBus, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    bus.publish(EVENT, PAYLOAD)
+    target = bus.publishing().find(EVENT)
+    bus._follower.close(20)
+    looks = 0
+    refresh = bus.catalog.refresh
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+        if trouble != "made again":
+            raise BrokerTimeoutError("no answer")
+        refresh()
+
+    monkeypatch.setattr(bus.catalog, "refresh", look)
+    target.voucher.sure_until = 0.0
+    if trouble == "made again":
+        delete_topic(settings, EVENT)
+        make_again(settings)
+    told_at = time.monotonic()
+    monkeypatch.setattr(target.voucher, "learn", lambda: None)
+    doubts = [target.voucher.doubt(told_at, stamped=True) for _ in range(300)]
+    expected = StreamRecreatedError if trouble == "made again" else BrokerTimeoutError
+    assert ({type(doubt) for doubt in doubts}, looks) == ({expected}, 1)
 
 
 def test_only_a_process_that_publishes_keeps_its_knowledge_fresh(bus: EventBus) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 
 import pytest
 
@@ -19,9 +20,11 @@ class Stub:
         self.fails = False
         self.looks = 0
         self.refreshes = 0
+        self.takes = 0.0
 
     def renew(self) -> None:
         self.refreshes += 1
+        time.sleep(self.takes)
         if self.fails:
             raise BrokerTimeoutError("no answer")
 
@@ -58,4 +61,13 @@ def test_it_refreshes_only_when_it_is_told_to() -> None:
     assert stub.refreshes == 0
     follower.refresh = 0.0
     wait_until(lambda: stub.refreshes > 5)
+    assert follower.close(20)
+
+
+def test_a_catalog_that_cannot_be_refreshed_does_not_keep_it_from_looking() -> None:
+    stub = Stub()
+    stub.fails = True
+    stub.takes = 0.03
+    follower = Follower(stub, stub, stub, tick=0.001, refresh=0.01)  # type: ignore[arg-type]
+    wait_until(lambda: stub.looks > 3 * stub.refreshes > 9)
     assert follower.close(20)

@@ -180,7 +180,7 @@ def test_a_callback_that_fails_ends_nothing(
         raise RuntimeError("no statistics today")
 
     define(ORDER)
-    kafka = {"stats_cb": fail, "statistics.interval.ms": 1}
+    kafka = {"stats_cb": fail, "statistics.interval.ms": 100}
     with EventBus(settings.model_copy(update={"kafka": kafka})) as bus:
         bus.publishing()
         wait_until(lambda: "no statistics today" in caplog.text)

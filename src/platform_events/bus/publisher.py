@@ -103,7 +103,7 @@ class PendingEvent(Delivery):
                 # A stream that has just grown may not be known as grown yet; partition 1 tells.
                 if target.offset_tag is not None and self.partition == 0:
                     replay_id = encode_offset(offset + 1, target.offset_tag)
-                else:
+                elif stamped:
                     time_ms = self.append_time_ms - LowWaterMark.MARGIN_MS
                     replay_id = target.identity.time_id(time_ms)
             return PublishResult(PublishStatus.PERSISTED, event_id, replay_id)
@@ -173,7 +173,11 @@ class Publisher:
             with self._finding.setdefault(name, threading.Lock()):
                 target = self._targets.get(name)
                 if target is None or not self._is_current(target):
-                    target = self._targets[name] = self._follow(name, target)
+                    old, target = target, self._follow(name, target)
+                    self._targets[name] = target
+                    if old is not None:
+                        # Whoever is using it has nobody else to tell that.
+                        old.is_outdated = True
         return target
 
     def _is_current(self, target: Target) -> bool:
@@ -187,6 +191,7 @@ class Publisher:
             entry = old.entry
         else:
             entry = self._catalog.entry(name)
+        watched = None
         is_there = old is not None and not (old.watched.deleted or old.voucher.is_wrong)
         if old is not None and old.entry is entry and is_there:
             # The watch has seen that it grew, or was made again.
@@ -195,10 +200,11 @@ class Publisher:
         else:
             topic = self._settings.namespace.topic(entry.name)
             stream = find_stream(entry, topic, self._admin)
+        entry = own_entry(entry, stream.topic, self._catalog)
+        if watched is None:
             watched = self._watch.add(stream.topic)
             if old is not None:
                 self._watch.remove(old.watched)
-        entry = own_entry(entry, stream.topic, self._catalog)
         voucher = Voucher(stream.topic, watched, entry, self._catalog, self._admin)
         return Target(entry, stream, watched, voucher, self._settings.source)
 
@@ -237,11 +243,13 @@ class Publisher:
         pending: deque[PendingEvent],
         results: list[PublishResult],
     ) -> None:
-        producer = self._producer
+        producer, catalog = self._producer, self._catalog
         new_id = self._new_id
+        revision = -1
         gone: PlatformEventsError | None = None
         for number, payload in enumerate(payloads, 1):
-            if target.is_outdated and gone is None:
+            if (target.is_outdated or catalog.revision != revision) and gone is None:
+                revision = catalog.revision
                 try:
                     target = self.find(target.name)
                 except PlatformEventsError as error:

@@ -212,6 +212,8 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
             self._at_end = tuple(batch.ends)
             if self._ends is not None and not batch:
                 self._reached = self._reader.positions()
+                if any(offset > self._delivered[one] for one, offset in self._reached.items()):
+                    self._silent = 0.0
             if not batch and time.monotonic() >= deadline:
                 return False
         # What was decoded while another thread closed it is not handed out.

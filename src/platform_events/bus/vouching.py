@@ -70,6 +70,10 @@ class Voucher:
         self._admin = admin
         self._looking = threading.Lock()
         self._excused_until = -math.inf
+        self._verdict: PlatformEventsError | None = None
+        """What the last look found wrong."""
+        self._found_at = -math.inf
+        """What this process was told before then, the verdict holds for."""
         self.is_wrong = False
         """Whether the topic was found not to be the stream's any more."""
         self.sure_until = -math.inf
@@ -95,17 +99,23 @@ class Voucher:
         """
         with self._looking:
             self.learn()
-            is_sure = told_at < self.sure_until and (stamped or told_at < self._excused_until)
-            return None if is_sure else self._look()
+            if told_at < self.sure_until and (stamped or told_at < self._excused_until):
+                return None
+            # Many events may have been told at once, and a look may take its time.
+            if self._verdict is None or told_at >= self._found_at:
+                self._verdict = self._look()
+            return self._verdict
 
     def _look(self) -> PlatformEventsError | None:
         began = time.monotonic()
         try:
             self._catalog.refresh()
-            topic = self._admin.describe_one(self._topic.name)
+            topic = self._admin.describe_one(self._topic.name, expected=True)
         except BrokerError as error:
+            self._found_at = time.monotonic()
             return error
         doubt = self._judge(topic)
+        self._found_at = began
         self.is_wrong = doubt is not None
         if doubt is None:
             self.sure_until = max(self.sure_until, began + TRUSTED_FOR)

@@ -57,13 +57,16 @@ class Follower:
         while not self._closed.wait(self._tick):
             is_due = time.monotonic() > self._refreshed_at + self.refresh
             try:
-                if is_due:
-                    self._refreshed_at = time.monotonic()
-                    self._catalog.renew()
                 self._catalog.follow()
                 self._watch.tick()
                 self.after_look()
                 self._admin.serve()
+                if is_due:
+                    # Last, and not again at once: it may take as long as a request may.
+                    try:
+                        self._catalog.renew()
+                    finally:
+                        self._refreshed_at = time.monotonic()
                 if is_due or self.refresh == math.inf:
                     self._last_warning = ""
             except PlatformEventsError as error:

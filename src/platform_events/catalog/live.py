@@ -54,13 +54,9 @@ class Catalog:
         self._position = 0
         self._state = CatalogState()
         """Never changed, only replaced, so that every question sees one of them whole."""
-        self._revision = 0
-        self._is_read = False
-
-    @property
-    def revision(self) -> int:
+        self.revision = 0
         """Rises whenever something was read that may have changed an answer."""
-        return self._revision
+        self._is_read = False
 
     @property
     def known_at(self) -> float:
@@ -248,7 +244,7 @@ class Catalog:
         self._is_read = False
         self._known = -math.inf
         self._state = CatalogState()
-        self._revision += 1
+        self.revision += 1
         self._topic_id = topic_id
 
     def _take(self, reader: TopicReader, timeout: float) -> bool:
@@ -258,7 +254,7 @@ class Catalog:
             for record in batch.records:
                 state.fold(record.key(), record.value(), f"{self._topic}@{record.offset()}")
             self._state = state
-            self._revision += len(batch.records)
+            self.revision += len(batch.records)
         self._position = max(self._position, reader.positions().get(0, 0))
         return bool(batch)
 

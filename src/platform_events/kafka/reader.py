@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from platform_events.errors import BrokerError, BrokerTimeoutError
+from platform_events.errors import BrokerError, BrokerTimeoutError, ClosedError
 from platform_events.kafka.connection import make_client
 from platform_events.kafka.faults import kafka_error
 from platform_events.kafka.forks import protect
-from platform_events.kafka.health import Health, translate, unreachable
+from platform_events.kafka.health import Health, translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -189,13 +188,14 @@ class TopicReader:
         The client says once that all brokers are down, perhaps before what it had fetched is read.
         So it is asked.
         """
-        with self._reading, suppress(KafkaException):
-            if self._consumer is not None:
+        with self._reading:
+            if self._consumer is None:
+                raise ClosedError(f"{self._doing}: it was closed meanwhile")
+            try:
                 self._consumer.list_topics(self._topic, timeout=_LAST_CHANCE)
-                raise BrokerTimeoutError(
-                    f"{self._doing}: no answer in {self._timeout:g} s; try again"
-                )
-        raise unreachable(self._doing, self._health)
+            except KafkaException as exception:
+                raise translate(kafka_error(exception), self._doing, self._health) from exception
+        raise BrokerTimeoutError(f"{self._doing}: no answer in {self._timeout:g} s; try again")
 
     def close(self) -> None:
         """Stop reading. A read under way ends first."""
