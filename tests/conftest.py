@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,10 @@ hypothesis.settings.register_profile(
     "project", deadline=None, derandomize="EXPLORE" not in os.environ
 )
 hypothesis.settings.load_profile("project")
+
+
+# A shell has what it runs in the background ignore Ctrl-C, and every program started here would.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
