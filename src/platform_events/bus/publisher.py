@@ -9,29 +9,25 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from platform_events.bus.models import as_mapping
 from platform_events.bus.starts import find_stream, identify
+from platform_events.bus.target import Target
 from platform_events.bus.values import EventIds, EventMessage, PublishResult, PublishStatus
 from platform_events.bus.vouching import Voucher, own_entry
-from platform_events.definitions.model import EventDefinition
-from platform_events.envelope import ID, fixed_headers, header_bytes, user_headers
+from platform_events.envelope import ID, header_bytes, user_headers
 from platform_events.errors import EventTooLargeError, PlatformEventsError, UsageError
 from platform_events.kafka.producer import MAX_RECORD_BYTES, Delivery, RecordProducer
 from platform_events.names import stream_name
-from platform_events.payloads.codec import PayloadEncoder
 from platform_events.replay import LowWaterMark, encode_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from platform_events.bus.starts import Stream
     from platform_events.catalog.live import Catalog
-    from platform_events.catalog.state import Entry
     from platform_events.envelope import Headers, UserHeaders
     from platform_events.kafka.admin import Admin
-    from platform_events.kafka.watch import TopicWatch, Watched
+    from platform_events.kafka.watch import TopicWatch
     from platform_events.replay import ReplayId
     from platform_events.settings import Settings
 
@@ -39,39 +35,6 @@ MAX_EVENT_ID = 36
 """Characters of an event ID, as Pub/Sub API clients expect."""
 _SERVE_EVERY = 256
 """Events queued between two looks at what was delivered."""
-
-
-class Target:
-    """Where events of one definition go, and how. What it says stays; another one follows it."""
-
-    def __init__(self, entry: Entry, stream: Stream, watched: Watched, voucher: Voucher,
-                 source: str) -> None:  # fmt: skip
-        definition = entry.active
-        assert isinstance(definition, EventDefinition)
-        self.entry = entry
-        self.name = entry.name
-        self.stream = stream
-        self.watched = watched
-        self.voucher = voucher
-        self.topic = stream.topic.name
-        self.identity = stream.identity
-        self.offset_tag = stream.identity.tags[0] if stream.identity.partitions == 1 else None
-        """Of replay IDs, where they are offsets."""
-        self.doing = f"publishing to {stream.path}"
-        self.encode = PayloadEncoder(definition.schema.parsed).encode
-        self.fields = frozenset(field["name"] for field in definition.schema.parsed["fields"])
-        self.key = definition.partition_key
-        self.key_default = _key_default(definition)
-        self.headers = fixed_headers(entry.name, source, definition.schema.id)
-        self.header_bytes = header_bytes(self.headers) + len(ID)
-        self.is_outdated = False
-        """Whether it was found not to be current, at the last look at catalog and topics."""
-
-    @property
-    def has_moved(self) -> bool:
-        """Whether the topic is another one than it was, has other partitions, or is not ours."""
-        watched = self.watched
-        return watched.topic is not self.stream.topic or watched.deleted or self.voucher.is_wrong
 
 
 class PendingEvent(Delivery):
@@ -181,10 +144,8 @@ class Publisher:
         return target
 
     def _is_current(self, target: Target) -> bool:
-        """Whether events still go here. A catalog that was lost takes nothing back."""
-        catalog = self._catalog
-        entry = catalog.cached(target.name) if catalog.is_read else target.entry
-        return entry is target.entry and not target.has_moved
+        """Whether events still go here, by what the catalog says and the topic is."""
+        return self._catalog.standing(target.entry) is target.entry and not target.has_moved
 
     def _follow(self, name: str, old: Target | None) -> Target:
         if old is not None and not self._catalog.is_read:
@@ -404,11 +365,3 @@ def _key_bytes(value: Any) -> bytes:
     if isinstance(value, int):
         return b"%d" % value
     return str(value).encode()
-
-
-def _key_default(definition: EventDefinition) -> Any:
-    for field in definition.schema.parsed["fields"]:
-        if field["name"] == definition.partition_key and "default" in field:
-            of_uuid = isinstance(field["type"], dict) and field["type"].get("logicalType") == "uuid"
-            return UUID(field["default"]) if of_uuid else field["default"]
-    return None

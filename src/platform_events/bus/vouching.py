@@ -125,8 +125,7 @@ class Voucher:
     def _judge(self, topic: Topic | None) -> PlatformEventsError | None:
         name = self._entry.name
         path = stream_path(name)
-        # A catalog that was lost takes nothing back.
-        entry = self._catalog.cached(name) if self._catalog.is_read else self._entry
+        entry = self._catalog.standing(self._entry)
         if entry is None or entry.active is None:
             return UnknownStreamError(path, f"{name} was deleted while it was published to")
         if topic is None:

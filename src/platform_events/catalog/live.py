@@ -65,10 +65,7 @@ class Catalog:
 
     @property
     def is_read(self) -> bool:
-        """Whether there is a catalog and it was read to its end.
-
-        One that was lost, or in which nothing is yet, takes nothing back.
-        """
+        """Whether there is a catalog with something in it, and it was read to its end."""
         return self._is_read
 
     def entry(self, name: str) -> Entry:
@@ -143,6 +140,13 @@ class Catalog:
     def cached(self, name: str) -> Entry | None:
         """Return what was last read of an event or channel, without asking."""
         return self._state.entries.get(name)
+
+    def standing(self, entry: Entry) -> Entry | None:
+        """Return what was last read of the event or channel of an entry read before.
+
+        A catalog that was lost, or in which nothing is yet, takes nothing back.
+        """
+        return self._state.entries.get(entry.name) if self._is_read else entry
 
     def entries(self) -> list[Entry]:
         """Return by name every entry that is active, pending or unreadable."""

@@ -1,0 +1,57 @@
+"""Where events of one definition go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from platform_events.definitions.model import EventDefinition
+from platform_events.envelope import ID, fixed_headers, header_bytes
+from platform_events.payloads.codec import PayloadEncoder
+
+if TYPE_CHECKING:
+    from platform_events.bus.starts import Stream
+    from platform_events.bus.vouching import Voucher
+    from platform_events.catalog.state import Entry
+    from platform_events.kafka.watch import Watched
+
+
+class Target:
+    """Where events of one definition go, and how. What it says stays; another one follows it."""
+
+    def __init__(self, entry: Entry, stream: Stream, watched: Watched, voucher: Voucher,
+                 source: str) -> None:  # fmt: skip
+        definition = entry.active
+        assert isinstance(definition, EventDefinition)
+        self.entry = entry
+        self.name = entry.name
+        self.stream = stream
+        self.watched = watched
+        self.voucher = voucher
+        self.topic = stream.topic.name
+        self.identity = stream.identity
+        self.offset_tag = stream.identity.tags[0] if stream.identity.partitions == 1 else None
+        """Of replay IDs, where they are offsets."""
+        self.doing = f"publishing to {stream.path}"
+        self.encode = PayloadEncoder(definition.schema.parsed).encode
+        self.fields = frozenset(field["name"] for field in definition.schema.parsed["fields"])
+        self.key = definition.partition_key
+        self.key_default = _key_default(definition)
+        self.headers = fixed_headers(entry.name, source, definition.schema.id)
+        self.header_bytes = header_bytes(self.headers) + len(ID)
+        self.is_outdated = False
+        """Whether it was found not to be current, at the last look at catalog and topics."""
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether the topic is another one than it was, has other partitions, or is not ours."""
+        watched = self.watched
+        return watched.topic is not self.stream.topic or watched.deleted or self.voucher.is_wrong
+
+
+def _key_default(definition: EventDefinition) -> Any:
+    for field in definition.schema.parsed["fields"]:
+        if field["name"] == definition.partition_key and "default" in field:
+            of_uuid = isinstance(field["type"], dict) and field["type"].get("logicalType") == "uuid"
+            return UUID(field["default"]) if of_uuid else field["default"]
+    return None
