@@ -14,6 +14,8 @@ from platform_events.errors import PlanRefusedError
 from platform_events.kafka.admin import Admin, Topic
 from platform_events.settings import Settings
 from tests.catalog.interruption import Killed, entry_of, interrupt
+from tests.catalog.world import CHANNEL, ORDER_NAME, READING_NAME
+from tests.catalog.world import CHANNEL_NAME as NAME
 from tests.support import (
     KEYED,
     ORDER,
@@ -25,15 +27,6 @@ from tests.support import (
     wait_until,
 )
 
-ORDER_NAME = "Order_Placed__e"
-READING_NAME = "Reading_Taken__e"
-NAME = "Sales__chn"
-CHANNEL = """
-channel: Sales__chn
-members:
-  - event: Order_Placed__e
-    filter: amount >= 100
-"""
 BOTH = CHANNEL + "  - event: Reading_Taken__e\n    from: now\n"
 
 
