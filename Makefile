@@ -12,12 +12,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: $(VENV)/.local
 	$(BIN)/platform-events demo
 
-# Some 40 brokers start in it, each in half the time with Java's cache.
-test: $(VENV)/java.cache
-	JDK_JAVA_OPTIONS='-XX:AOTCache="$(CURDIR)/$(VENV)/java.cache" -Xlog:disable' \
-	  $(BIN)/pytest -n 6 --dist worksteal
+# Dozens of brokers start in the tests, each in half the time with Java's cache.
+test faults: export JDK_JAVA_OPTIONS := -XX:AOTCache="$(CURDIR)/$(VENV)/java.cache" -Xlog:disable
 
-faults: $(VENV)/.dev
+test: $(VENV)/java.cache
+	$(BIN)/pytest -n 6 --dist worksteal
+
+faults: $(VENV)/java.cache
 	$(BIN)/pytest tests/faults
 
 check: $(VENV)/.dev

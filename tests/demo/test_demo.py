@@ -61,7 +61,7 @@ def test_ctrl_c_ends_it_without_a_word_and_without_java(
     temporary.mkdir()
     run = start("demo", TMPDIR=str(temporary))
     for line in run.stdout:
-        if "A channel made later" in line:
+        if "Publish, in the order" in line:
             break
     running = run.descendants()
     assert len(running) == 2, "the guard and Java"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -12,11 +12,12 @@ from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from platform_events.bus.bus import EventBus
+from platform_events.kafka.admin import Admin
 from platform_events.kafka.local import LocalKafka
 from platform_events.settings import Settings
 from tests.faults.documents import ALL, DOCUMENTS, NAMES, WIDE, assert_exactly_once
 from tests.faults.processes import GENEROUS, Fleet, publishing
-from tests.support import admin_client, apply_texts, topic_of, wait_until
+from tests.support import ORDER, admin_client, apply_texts, topic_of, wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -99,6 +100,42 @@ def await_in_sync(admin: AdminClient) -> None:
         )
 
     wait_until(in_sync, GENEROUS)
+
+
+def test_what_one_broker_has_just_made_the_others_are_not_asked_too_early(
+    settings: Settings,
+) -> None:
+    """Ask with several clients, which talk to whichever broker they like."""
+    with ExitStack() as opened:
+        maker, *others = (opened.enter_context(Admin(settings)) for _ in range(4))
+        for topic in (f"topic-{number}" for number in range(15)):
+            maker.create(topic, 1, 3, {})
+            made = maker.await_topic(topic)
+            for other in others:
+                assert other.describe_one(topic, expected=True) == made
+                assert other.configs([topic])[topic]["cleanup.policy"] == "delete"
+                assert other.watermarks({topic: 1}) == {topic: [(0, 0)]}
+
+
+def test_the_embedded_cluster_outlives_one(
+    cluster: LocalKafka, settings: Settings, admin: AdminClient, bus: EventBus, tmp_path: Path
+) -> None:
+    apply_texts(settings, tmp_path / "schemas", ORDER)
+    assert len(cluster.bootstrap_servers.split(",")) == len(set(cluster.pids.values())) == 3
+    bus.publish("Order_Placed__e", {"order_id": "before"})
+    leader = log_leader(admin, topic_of(settings, "Order_Placed__e"))
+    cluster.kill(leader)
+    assert sorted([*cluster.pids, leader]) == [*BROKERS]
+    bus.publish("Order_Placed__e", {"order_id": "without it"})
+    cluster.restart(leader)
+    assert set(cluster.pids) == {*BROKERS}
+    await_in_sync(admin)
+
+
+def test_a_paused_broker_does_not_keep_a_cluster_from_stopping() -> None:
+    with LocalKafka(brokers=3) as cluster:
+        cluster.pause(2)
+    assert not cluster.pids
 
 
 def test_brokers_are_killed_one_at_a_time(
