@@ -77,6 +77,12 @@ class TestStart:
         later = datetime.now(UTC) + timedelta(hours=1)
         assert orders(bus.subscribe(EVENT, start=later, follow=False)) == []
 
+    @pytest.mark.parametrize("word", ["earliest", "EARLIEST", "-2", "latest", "Latest", "-1"])
+    def test_words_are_starts_too(self, bus: EventBus, word: str) -> None:
+        publish_orders(bus, 2)
+        expected = [0, 1] if word.lower() in ("earliest", "-2") else []
+        assert orders(bus.subscribe(EVENT, start=word, follow=False)) == expected
+
     def test_what_is_no_start_is_refused(self, bus: EventBus) -> None:
         with pytest.raises(UsageError, match="time zone"):
             bus.subscribe(EVENT, start=datetime(2024, 1, 1))  # noqa: DTZ001

@@ -83,7 +83,11 @@ def test_starts(bus_cli: Any, settings: Any) -> None:
     everything = ["A-0", "A-1", "A-2", "A-3"]
     for start, expected in {
         "earliest": everything,
+        "EARLIEST": everything,
+        "-2": everything,
         "latest": [],
+        "Latest": [],
+        "-1": [],
         ids[1]: ["A-2", "A-3"],
         ids[1] + "==": ["A-2", "A-3"],
         str(ReplayId(ReplayId.parse(ids[2])[:8])): ["A-3"],
@@ -106,6 +110,7 @@ def test_starts(bus_cli: Any, settings: Any) -> None:
     [
         ("-abc", "CORRUPTED", "--from '-abc' is none of latest, earliest, an age such as 15m"),
         ("--abc", "CORRUPTED", "'--abc'"),
+        ("-3", "CORRUPTED", "'-3'"),
         ("15M", "CORRUPTED", "'15M'"),
         ("", "CORRUPTED", "''"),
         ("1.5h", "CORRUPTED", "'1.5h'"),

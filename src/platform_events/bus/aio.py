@@ -161,6 +161,24 @@ class AsyncEventBus:
         """Publish events in order and wait for all; see `EventBus.publish_many`."""
         return await asyncio.to_thread(self._bus.publish_many, event, payloads, headers=headers)
 
+    async def publish_iter(
+        self,
+        event: str,
+        payloads: Iterable[Any],
+        *,
+        headers: UserHeaders | None = None,
+    ) -> AsyncIterator[PublishResult]:
+        """Publish events in order, yield results in order; see `EventBus.publish_iter`.
+
+        A thread reads `payloads`. What is wrong with the call is raised when the first result is
+        asked for.
+        """
+        start = self._bus.publishing().publish_chunks
+        chunks = await asyncio.to_thread(start, event, payloads, headers)
+        while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+            for result in chunk:
+                yield result
+
     async def submit(
         self,
         event: str,
@@ -180,6 +198,8 @@ class AsyncEventBus:
         follow: bool = True,
         on_expired: OnExpired = "fail",
         on_undecodable: OnUndecodable = "fail",
+        *,
+        until: StartPoint = None,
     ) -> AsyncSubscription[dict[str, Any]]: ...
 
     @overload
@@ -191,6 +211,7 @@ class AsyncEventBus:
         on_expired: OnExpired = "fail",
         on_undecodable: OnUndecodable = "fail",
         *,
+        until: StartPoint = None,
         model: type[Model] | Mapping[str, type[Model]],
     ) -> AsyncSubscription[Model]: ...
 
@@ -203,6 +224,7 @@ class AsyncEventBus:
         on_expired: OnExpired = "fail",
         on_undecodable: OnUndecodable = "fail",
         *,
+        until: StartPoint = None,
         model: UnionType | Mapping[str, type[Any]],
     ) -> AsyncSubscription[Any]: ...
 
@@ -214,10 +236,11 @@ class AsyncEventBus:
         on_expired: OnExpired = "fail",
         on_undecodable: OnUndecodable = "fail",
         *,
+        until: StartPoint = None,
         model: ModelArgument | None = None,
     ) -> AsyncSubscription[Any]:
         """Read a stream; see `EventBus.subscribe`."""
-        subscribe: Any = partial(self._bus.subscribe, model=model)
+        subscribe: Any = partial(self._bus.subscribe, until=until, model=model)
         return AsyncSubscription(
             await asyncio.to_thread(subscribe, stream, start, follow, on_expired, on_undecodable)
         )

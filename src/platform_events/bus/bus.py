@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import threading
@@ -13,7 +14,7 @@ from platform_events.bus.decoding import EventDecoder
 from platform_events.bus.models import Models
 from platform_events.bus.publisher import Publisher, message_of
 from platform_events.bus.starts import OnExpired, StartPoint, find_stream, resolve_start
-from platform_events.bus.subscription import OnUndecodable, Subscription, subscription_ends
+from platform_events.bus.subscription import OnUndecodable, Subscription
 from platform_events.bus.values import PublishResult, PublishStatus, Start
 from platform_events.catalog.follower import Follower
 from platform_events.catalog.live import Catalog
@@ -27,7 +28,7 @@ from platform_events.names import stream_name
 from platform_events.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from concurrent.futures import Future
     from types import UnionType
 
@@ -123,6 +124,32 @@ class EventBus:
         """
         return self.publishing().publish_many(event, payloads, headers)
 
+    def publish_iter(
+        self,
+        event: str,
+        payloads: Iterable[Any],
+        *,
+        headers: UserHeaders | None = None,
+    ) -> Iterator[PublishResult]:
+        """Publish events in order and give their results in order, as a stream.
+
+        It takes payloads as results are asked for, with at most `publish_buffer` bytes under way,
+        so any number of them needs no more memory than that. Whoever stops asking stops it: no
+        further payload is taken, and what was sent stays sent.
+
+        Args:
+            event: name of the event definition.
+            payloads: payloads as `publish` takes them, or `EventMessage`s.
+            headers: added to every event.
+
+        Raises:
+            UnknownStreamError, UsageError, BrokerError, ClosedError, ForkedError: from the call
+                itself, before anything is sent, as for `publish`.
+            Exception: what `payloads` itself raises, after the results of the events before.
+        """
+        chunks = self.publishing().publish_chunks(event, payloads, headers)
+        return itertools.chain.from_iterable(chunks)
+
     def submit(
         self,
         event: str,
@@ -150,6 +177,8 @@ class EventBus:
         follow: bool = True,
         on_expired: OnExpired = "fail",
         on_undecodable: OnUndecodable = "fail",
+        *,
+        until: StartPoint = None,
     ) -> Subscription[dict[str, Any]]: ...
 
     @overload
@@ -161,6 +190,7 @@ class EventBus:
         on_expired: OnExpired = "fail",
         on_undecodable: OnUndecodable = "fail",
         *,
+        until: StartPoint = None,
         model: type[Model] | Mapping[str, type[Model]],
     ) -> Subscription[Model]: ...
 
@@ -173,6 +203,7 @@ class EventBus:
         on_expired: OnExpired = "fail",
         on_undecodable: OnUndecodable = "fail",
         *,
+        until: StartPoint = None,
         model: UnionType | Mapping[str, type[Any]],
     ) -> Subscription[Any]: ...
 
@@ -184,19 +215,23 @@ class EventBus:
         on_expired: OnExpired = "fail",
         on_undecodable: OnUndecodable = "fail",
         *,
+        until: StartPoint = None,
         model: ModelArgument | None = None,
     ) -> Subscription[Any]:
         """Read a stream. What is published after this returns is seen.
 
         Args:
             stream: `/event/Name`, or `Name`.
-            start: `Start.LATEST`, `Start.EARLIEST`, a replay ID (object, text or bytes) to go on
-                after, or a zoned `datetime` for the first event stored at or after it. None is
-                the latest when following, otherwise the earliest.
+            start: `Start.LATEST` or "latest", `Start.EARLIEST` or "earliest", a replay ID (object,
+                text or bytes) to go on after, or a zoned `datetime` for the first event stored at
+                or after it. None is the latest when following, otherwise the earliest.
             follow: wait for new events; otherwise stop at the end as it is now.
             on_expired: what to do when events after the start are past retention: `fail`, or go
                 on from the `earliest` still there or the `latest`.
             on_undecodable: `fail` raises for a record that cannot be decoded, `skip` logs it.
+            until: stop where a subscription with this as its start would begin: after a replay
+                ID's event, before the first event stored at or after a time. It does not follow
+                then: what is published after the call is not waited for.
             model: a dataclass or pydantic model for payloads, a union of some, or a mapping of
                 event names to models; None gives dicts.
 
@@ -213,6 +248,7 @@ class EventBus:
             raise UsageError(
                 f"on_undecodable is one of {', '.join(_ON_UNDECODABLE)}, not {on_undecodable!r}"
             )
+        follow = follow and until is None
         if follow:
             refuse_green_threads()
         name = stream_name(stream)
@@ -224,7 +260,10 @@ class EventBus:
         found = find_stream(entry, self.settings.namespace.topic(name), admin)
         if start is None:
             start = Start.LATEST if follow else Start.EARLIEST
-        ends = subscription_ends(admin, found, follow=follow)
+        ends = None
+        if not follow:
+            end = Start.LATEST if until is None else until
+            ends, _ = resolve_start(end, found, admin, on_expired="earliest")
         offsets, time_ms = resolve_start(start, found, admin, on_expired)
         subscription: Subscription[Any] = Subscription(
             self.settings,

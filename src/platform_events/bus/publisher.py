@@ -22,7 +22,7 @@ from platform_events.names import stream_name
 from platform_events.replay import LowWaterMark, encode_offset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from platform_events.catalog.live import Catalog
     from platform_events.envelope import Headers, UserHeaders
@@ -35,6 +35,8 @@ MAX_EVENT_ID = 36
 """Characters of an event ID, as Pub/Sub API clients expect."""
 _SERVE_EVERY = 256
 """Events queued between two looks at what was delivered."""
+_SERVE_WITHIN = 0.05
+"""Seconds between two such looks where events come slowly."""
 
 
 class PendingEvent(Delivery):
@@ -183,31 +185,35 @@ class Publisher:
         self, event: str, payloads: Iterable[Any], headers: UserHeaders | None
     ) -> list[PublishResult]:
         """Publish events in order and wait for all outcomes."""
-        target = self.find(event)
-        common = user_headers(headers)
         results: list[PublishResult] = []
-        pending: deque[PendingEvent] = deque()
         try:
-            self._send_all(target, payloads, common, pending, results)
+            for settled in self.publish_chunks(event, payloads, headers):
+                results += settled
         except Exception as error:
-            self._wait_for_all(pending, results)
             _hand_over(error, results)
             raise
-        self._wait_for_all(pending, results)
         return results
 
+    def publish_chunks(
+        self, event: str, payloads: Iterable[Any], headers: UserHeaders | None
+    ) -> Iterator[list[PublishResult]]:
+        """Publish events in order; yield their results in order, some at a time.
+
+        A mistake of the call raises at once. What `payloads` raises passes after the results of
+        the events before it.
+        """
+        target, common = self.find(event), user_headers(headers)
+        pending: deque[PendingEvent] = deque()
+        return self._finish(self._send_all(target, payloads, common, pending), pending)
+
     def _send_all(
-        self,
-        target: Target,
-        payloads: Iterable[Any],
-        common: Headers,
-        pending: deque[PendingEvent],
-        results: list[PublishResult],
-    ) -> None:
+        self, target: Target, payloads: Iterable[Any], common: Headers, pending: deque[PendingEvent]
+    ) -> Iterator[list[PublishResult]]:
         producer, catalog = self._producer, self._catalog
         new_id = self._new_id
         revision = -1
         gone: PlatformEventsError | None = None
+        served_at = time.monotonic()
         for number, payload in enumerate(payloads, 1):
             if (target.is_outdated or catalog.revision != revision) and gone is None:
                 revision = catalog.revision
@@ -224,17 +230,27 @@ class Publisher:
                 else:
                     one.refuse(gone)
             pending.append(one)
-            if number % _SERVE_EVERY == 0:
+            if number % _SERVE_EVERY == 0 or time.monotonic() - served_at > _SERVE_WITHIN:
                 producer.serve()
-                while pending and pending[0].settled:
-                    results.append(pending.popleft().result())
+                served_at = time.monotonic()
+                if pending[0].settled:
+                    yield _take_settled(pending)
 
-    def _wait_for_all(self, pending: deque[PendingEvent], results: list[PublishResult]) -> None:
+    def _finish(
+        self, sending: Iterator[list[PublishResult]], pending: deque[PendingEvent]
+    ) -> Iterator[list[PublishResult]]:
+        try:
+            yield from sending
+        except Exception:
+            yield from self._wait_for_all(pending)
+            raise
+        yield from self._wait_for_all(pending)
+
+    def _wait_for_all(self, pending: deque[PendingEvent]) -> Iterator[list[PublishResult]]:
         while pending:
-            first = pending.popleft()
-            if not first.settled:
-                self._producer.wait_for(first)
-            results.append(first.result())
+            if not pending[0].settled:
+                self._producer.wait_for(pending[0])
+            yield _take_settled(pending)
 
     def submit(
         self, event: str, message: EventMessage, headers: UserHeaders | None = None, *, urgent: bool
@@ -346,6 +362,14 @@ def message_of(payload: Any, event_id: str | None) -> EventMessage:
     if event_id is not None and payload.event_id is not None:
         raise UsageError("give the event ID with the call or in its EventMessage, not both")
     return payload if event_id is None else replace(payload, event_id=event_id)
+
+
+def _take_settled(pending: deque[PendingEvent]) -> list[PublishResult]:
+    """Return the results of the first events, up to one whose outcome is not known."""
+    results: list[PublishResult] = []
+    while pending and pending[0].settled:
+        results.append(pending.popleft().result())
+    return results
 
 
 def _hand_over(error: Exception, results: list[PublishResult]) -> None:

@@ -77,6 +77,8 @@ def resolve_start(
         UsageError: `start` is none of the forms.
         BrokerError: the cluster cannot be asked.
     """
+    if isinstance(start, str):
+        start = Start.named(start) or start
     topic = stream.topic
     marks = admin.watermarks({topic.name: topic.partitions})[topic.name]
     if start is Start.LATEST:
@@ -90,9 +92,7 @@ def resolve_start(
         time_ms = max(-((EPOCH - start) // timedelta(milliseconds=1)), 0)
         return admin.offsets_since(topic.name, marks, time_ms), 0
     if not isinstance(start, (str, bytes)):
-        raise UsageError(
-            f"start {start!r} is neither Start.LATEST, Start.EARLIEST, a replay ID nor a datetime"
-        )
+        raise UsageError(f"start {start!r} is neither latest, earliest, a replay ID nor a datetime")
     replay_id = ReplayId.parse(start, stream.path)
     position = locate(replay_id, stream.path, stream.identity)
     if isinstance(position, TimePosition):

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias
 
 from platform_events.bus import lifetime
 from platform_events.bus.starts import OnExpired, Stream, identify, settle
@@ -350,11 +350,3 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         self._low_water = LowWaterMark(partitions, self._low_water.time_ms)
         self._last = None
         self._reader.seek(dict(enumerate(self._delivered)))
-
-
-def subscription_ends(admin: Admin, stream: Stream, *, follow: bool) -> list[int] | None:
-    """Return the last stable offset of each partition, None when following."""
-    if follow:
-        return None
-    marks: Any = admin.watermarks({stream.topic.name: stream.topic.partitions})
-    return [end for _, end in marks[stream.topic.name]]

@@ -32,6 +32,17 @@ class Start(enum.Enum):
     EARLIEST = "earliest"
     """The oldest event still there."""
 
+    @classmethod
+    def named(cls, text: str) -> Start | None:
+        """Return the start that a word means, None if it means none.
+
+        Case does not matter; -1 and -2 are what CometD clients of Salesforce streams send.
+        """
+        return _STARTS.get(text.lower())
+
+
+_STARTS = {start.value: start for start in Start} | {"-1": Start.LATEST, "-2": Start.EARLIEST}
+
 
 class PublishStatus(enum.Enum):
     """What became of one event."""

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _Decorated = TypeVar("_Decorated", bound="Callable[..., Any]")
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 DEFAULT_PATH = "schemas"
-_KEYWORDS = ("latest", "earliest")
 _AGE = re.compile(DURATION_PATTERN, re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -113,8 +112,9 @@ def parse_start(text: str) -> Start | datetime | ReplayId:
     from platform_events.bus.values import Start
     from platform_events.replay import ReplayCorruptedError, ReplayId
 
-    if text in _KEYWORDS:
-        return Start(text)
+    named = Start.named(text)
+    if named is not None:
+        return named
     if _AGE.fullmatch(text):
         now_ms = int(time.time() * 1000)
         return _EPOCH + timedelta(milliseconds=max(now_ms - parse_duration(text), 0))
@@ -129,6 +129,20 @@ def parse_start(text: str) -> Start | datetime | ReplayId:
         raise ReplayCorruptedError(
             "", None, f"--from {text[:60]!r} is none of {_FORMS} ({error})"
         ) from None
+
+
+def parse_until(text: str) -> datetime | ReplayId:
+    """Read where to stop: a start that is no word.
+
+    Raises:
+        ReplayCorruptedError, click.BadParameter: as `parse_start`; the latter also for a word.
+    """
+    from platform_events.bus.values import Start
+
+    until = parse_start(text)
+    if isinstance(until, Start):
+        raise click.BadParameter(f"{text!r} is no end: give a time, an age or a replay ID")
+    return until
 
 
 def parse_seconds(text: str) -> float:

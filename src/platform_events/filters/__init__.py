@@ -7,7 +7,7 @@ decoded payload and say why. docs/filters.md is the language's reference.
 
 from platform_events.filters.binding import check_filter
 from platform_events.filters.compilation import compile_filter
-from platform_events.filters.error import FilterError
+from platform_events.filters.error import FilterError, UnknownFieldError
 from platform_events.filters.evaluation import evaluate, explain
 from platform_events.filters.expression import Expression, filter_fields
 from platform_events.filters.parser import parse_filter
@@ -15,6 +15,7 @@ from platform_events.filters.parser import parse_filter
 __all__ = [
     "Expression",
     "FilterError",
+    "UnknownFieldError",
     "check_filter",
     "compile_filter",
     "evaluate",

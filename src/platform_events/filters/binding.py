@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from platform_events.filters.error import FilterError
+from platform_events.filters.error import UnknownFieldError
 from platform_events.filters.expression import And, Comparison, Expression, Not, Or
 from platform_events.filters.operands import SymbolTable, make_test, missing_test, operand_types
 from platform_events.filters.parser import parse_filter
@@ -24,8 +24,8 @@ def check_filter(text: str, schema: Schema) -> Expression:
         The expression, ready for `evaluate` and `explain`.
 
     Raises:
-        FilterError: the text is not a filter, names a field that is not there, or compares one
-            with what its type does not go with.
+        FilterError: the text is not a filter, names a field that is not there
+            (`UnknownFieldError`), or compares one with what its type does not go with.
     """
     return bind(parse_filter(text), parse_record(schema.parsed), strict=True)
 
@@ -85,14 +85,14 @@ class _Binder:
             if step not in types:
                 if not self._strict:
                     return None
-                raise FilterError(_unknown(steps[: index + 1], parent, list(types)), *place)
+                raise UnknownFieldError(_unknown(steps[: index + 1], parent, list(types)), *place)
             avro_type = types[step]
             if index + 1 == len(steps):
                 return avro_type
             inner = record_of(avro_type)
             if inner is None:
                 path = ".".join(steps[: index + 1])
-                raise FilterError(
+                raise UnknownFieldError(
                     f"{path} is no record: it has no {shown(steps[index + 1])}", *place
                 )
             parent = inner

@@ -39,6 +39,10 @@ class FilterError(PortableError, ValueError):
         return f"{head}{shown}{tail}\n{marks}"
 
 
+class UnknownFieldError(FilterError):
+    """A filter names a field that the event does not have."""
+
+
 def _printable(character: str) -> str:
     if character.isprintable():
         return character

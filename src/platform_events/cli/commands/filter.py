@@ -11,7 +11,7 @@ import click
 
 from platform_events.cli.arguments import CONTEXT_SETTINGS, Command, input_file
 from platform_events.cli.stream_names import complete_events, complete_streams
-from platform_events.cli.terminal.failures import FAILED, report_failure
+from platform_events.cli.terminal.failures import FAILED
 from platform_events.cli.terminal.input import open_input
 from platform_events.cli.terminal.output import json_line, note, print_line
 
@@ -76,7 +76,7 @@ def test(
     type, event_id if it is known, passes and reasons; for a line that is no event index and
     error, and the exit status is 1. With --schemas and a file no broker is needed.
     """
-    from platform_events.cli.events.judge import WrongFilterError, make_judge
+    from platform_events.cli.events.judge import make_judge
 
     with ExitStack() as stack:
 
@@ -84,13 +84,7 @@ def test(
         def bus() -> EventBus:
             return stack.enter_context(connection.bus())
 
-        try:
-            judge = make_judge(target, event, _open_definitions(schemas, bus))
-        except WrongFilterError as error:
-            status = report_failure(error)
-            for line in error.excerpt.splitlines():
-                note(f"    {line}")
-            return status
+        judge = make_judge(target, event, _open_definitions(schemas, bus))
         if file is None:
             verdicts = _judge_recent(judge, bus(), recent)
         else:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from platform_events.cli.arguments import Command, parse_seconds, parse_start
+from platform_events.cli.arguments import Command, parse_seconds, parse_start, parse_until
 from platform_events.cli.stream_names import complete_streams
 from platform_events.cli.terminal.interruption import signals
-from platform_events.cli.terminal.output import note, print_lines, reader_is_gone
+from platform_events.errors import UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from platform_events.bus.bus import EventBus
     from platform_events.bus.starts import OnExpired
-    from platform_events.bus.subscription import OnUndecodable, Subscription
+    from platform_events.bus.subscription import OnUndecodable
     from platform_events.bus.values import Start
     from platform_events.cli.connection import Connection
     from platform_events.replay import ReplayId
-
-_BATCH = 500
-_SLICE = 0.5
-"""Seconds of waiting between two looks at whether anybody still reads stdout."""
 
 
 @click.command(
@@ -34,6 +28,8 @@ _SLICE = 0.5
         "platform-events subscribe Order_Placed__e --from earliest --no-follow > events.ndjson",
         "platform-events subscribe Order_Placed__e --from 15m --max 10 --timeout 30",
         "platform-events subscribe Order_Placed__e --from AAAAAAAAACpd3g",
+        "platform-events subscribe Order_Placed__e --last 5 --pretty",
+        "platform-events subscribe Orders__chn --from 2h --until 1h --filter 'amount >= 100'",
     ),
 )
 @click.argument("stream", shell_complete=complete_streams)
@@ -44,6 +40,26 @@ _SLICE = 0.5
     metavar="START",
     help="latest, earliest, a replay ID (the event after it comes first), a time (ISO 8601 with "
     "zone) or an age (90s, 15m, 2h, 3d). Default: latest; with --no-follow earliest.",
+)
+@click.option(
+    "--last",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Begin with the last N events that are there, instead of START.",
+)
+@click.option(
+    "--until",
+    type=parse_until,
+    metavar="END",
+    help="Stop after the event of a replay ID, or before the first one stored at or after a time "
+    "(or an age).",
+)
+@click.option(
+    "--filter",
+    "expression",
+    metavar="EXPRESSION",
+    help="Print only events that pass, as in a channel: amount >= 100 AND region = 'EU'. Types "
+    "without a field that it names do not pass.",
 )
 @click.option(
     "--max", "limit", type=click.IntRange(min=1), metavar="N", help="Stop after N events."
@@ -69,16 +85,25 @@ _SLICE = 0.5
     show_default=True,
     help="What to do with a record that cannot be decoded.",
 )
+@click.option(
+    "--pretty",
+    is_flag=True,
+    help="Print events for people: indented, and with colours on a terminal.",
+)
 @click.pass_obj
 def subscribe(
     connection: Connection,
     stream: str,
     start: Start | datetime | ReplayId | None,
+    last: int | None,
+    until: datetime | ReplayId | None,
+    expression: str | None,
     limit: int | None,
     follow: bool,
     timeout: float | None,
     on_expired: OnExpired,
     on_undecodable: OnUndecodable,
+    pretty: bool,
 ) -> int:
     """Print a stream's events as NDJSON, one line for each.
 
@@ -86,49 +111,16 @@ def subscribe(
     published_at, headers and payload. Following ends with Ctrl-C or SIGTERM; that is no failure,
     so the exit status is 0.
     """
+    if last is not None and not (start is None and until is None):
+        raise UsageError("--last begins at the end of the stream: give no --from and no --until")
+    from platform_events.cli.events.printer import EventPrinter, Reading
+
     try:
-        with (
-            signals.translated(),
-            connection.bus() as bus,
-            bus.subscribe(stream, start, follow, on_expired, on_undecodable) as subscription,
-        ):
-            _print_events(bus, subscription, limit, timeout)
+        with signals.translated(), connection.bus() as bus:
+            printer = EventPrinter(bus.catalog, stream, expression, limit, pretty=pretty)
+            reading = Reading(bus, stream, printer, timeout, on_expired, on_undecodable)
+            reading.run(start, last, until, follow=follow)
     except KeyboardInterrupt:
         if not follow:
             raise
     return 0
-
-
-def _print_events(
-    bus: EventBus,
-    subscription: Subscription[dict[str, Any]],
-    limit: int | None,
-    timeout: float | None,
-) -> None:
-    from platform_events.cli.events.writer import EventWriter
-    from platform_events.cli.terminal.failures import UndecodableError
-    from platform_events.errors import UndecodableRecordError
-
-    writer = EventWriter(bus.catalog)
-    left = limit
-    last = time.monotonic()
-    while not subscription.ended and left != 0:
-        wait = _SLICE if timeout is None else min(_SLICE, last + timeout - time.monotonic())
-        try:
-            with signals.deferred():
-                size = _BATCH if left is None else min(_BATCH, left)
-                events = subscription.take(size, max(wait, 0))
-                # Within the block too, so that a signal cuts no line.
-                print_lines(map(writer.line, events))
-        except UndecodableRecordError as error:
-            raise UndecodableError(
-                f"{error}; --on-undecodable skip passes such records over"
-            ) from error
-        if events:
-            last = time.monotonic()
-            left = None if left is None else left - len(events)
-        elif timeout is not None and time.monotonic() - last >= timeout:
-            note(f"no event for {timeout:g} seconds")
-            return
-        elif reader_is_gone():
-            return

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
-from platform_events.bus.starts import find_stream
+from platform_events.cli.events.newest import read_newest
 from platform_events.cli.events.reader import LineReader, RefusedLineError
+from platform_events.cli.terminal.failures import WrongFilterError
 from platform_events.cli.terminal.input import read_lines
 from platform_events.definitions.schema import CREATED_BY, CREATED_DATE
 from platform_events.errors import DefinitionsError, PayloadError, Problem, UsageError
@@ -35,15 +35,6 @@ Verdict: TypeAlias = "dict[str, Any]"
 _Definition = TypeVar("_Definition")
 _ENVELOPE = frozenset({"stream", "event_id", "type", "payload"})
 """Keys that tell a line of `subscribe` from a payload."""
-
-
-class WrongFilterError(UsageError):
-    """An expression of the command line is no filter for the event."""
-
-    def __init__(self, error: FilterError, text: str) -> None:
-        super().__init__(f"the filter is wrong: {error}")
-        self.excerpt = error.excerpt(text)
-        """The expression and below it a mark at the place."""
 
 
 class Definitions(Protocol):
@@ -210,21 +201,8 @@ def recent_events(
     bus: EventBus, names: Iterable[str], count: int
 ) -> Iterator[Event[dict[str, Any]]]:
     """Yield the newest events of each stream, the oldest of them first."""
-    found = [event for name in names for event in _newest(bus, name, count)]
+    found = [event for name in names for event in read_newest(bus, name, count, "skip")[0]]
     yield from sorted(found, key=lambda event: event.published_at)
-
-
-def _newest(bus: EventBus, name: str, count: int) -> Iterable[Event[dict[str, Any]]]:
-    topic = bus.settings.namespace.topic(name)
-    stream = find_stream(bus.catalog.entry(name), topic, bus.admin)
-    marks = bus.admin.watermarks({topic: stream.topic.partitions})[topic]
-    start = stream.identity.position_id([max(first, end - count) for first, end in marks])
-    with bus.subscribe(
-        stream.path, start, follow=False, on_expired="earliest", on_undecodable="skip"
-    ) as subscription:
-        if len(marks) == 1:
-            return deque(subscription, maxlen=count)
-        return sorted(subscription, key=lambda event: event.published_at)[-count:]
 
 
 def _verdict(

@@ -24,6 +24,10 @@ class EventWriter:
 
     def line(self, event: Event[dict[str, Any]]) -> str:
         """Return one event as one line, without its end."""
+        return json_line(self.document(event))
+
+    def document(self, event: Event[dict[str, Any]]) -> dict[str, Any]:
+        """Return one event as JSON."""
         convert = self._converters.get(event.schema_id)
         if convert is None:
             convert = compile_to_json(self._catalog.schema(event.schema_id).parsed)
@@ -43,7 +47,7 @@ class EventWriter:
                 "stream": event.origin.stream,
                 "replay_id": str(event.origin.replay_id),
             }
-        return json_line(document)
+        return document
 
 
 def _header_value(value: bytes | None) -> str | dict[str, str] | None:

@@ -21,6 +21,8 @@ from platform_events.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from platform_events.filters import FilterError
+
 FAILED = 1
 WRONG_USAGE = 2
 DEBUG_VARIABLE = "PLATFORM_EVENTS_DEBUG"
@@ -55,6 +57,15 @@ class UndecodableError(PlatformEventsError):
     """A record cannot be decoded; the message names the option that goes on."""
 
     code = UndecodableRecordError.code
+
+
+class WrongFilterError(UsageError):
+    """An expression of the command line is no filter for the events."""
+
+    def __init__(self, error: FilterError, text: str) -> None:
+        super().__init__(f"the filter is wrong: {error}")
+        self.excerpt = error.excerpt(text)
+        """The expression and below it a mark at the place."""
 
 
 class InputOutputError(PlatformEventsError):
@@ -97,6 +108,7 @@ def report_failure(error: Exception) -> int:
         case _:
             lines = [("INTERNAL", _explain_defect(error))]
     _tell(f"error: {code}: {one_line(text)}" for code, text in lines)
+    _tell_excerpt(getattr(error, "excerpt", ""))
     return status
 
 
@@ -108,7 +120,11 @@ def one_line(text: str) -> str:
 def _tell_problems(error: DefinitionsError) -> None:
     for problem in error.problems:
         _tell([f"error: {error.code}: {one_line(str(problem))}"])
-        _tell(f"    {line}" for line in problem.excerpt.splitlines())
+        _tell_excerpt(problem.excerpt)
+
+
+def _tell_excerpt(excerpt: str) -> None:
+    _tell(f"    {line}" for line in excerpt.splitlines())
 
 
 def _tell(lines: Iterable[str]) -> None:

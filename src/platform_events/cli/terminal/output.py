@@ -60,6 +60,19 @@ def print_json(document: Any) -> None:
     print_line(json.dumps(document, indent=2, ensure_ascii=False))
 
 
+def pretty_json(document: Any) -> str:
+    """Return a document for people: indented, and coloured where stdout is a terminal."""
+    if not sys.stdout.isatty():
+        return json.dumps(document, indent=2, ensure_ascii=False)
+    from rich.console import Console
+    from rich.json import JSON
+
+    text = io.StringIO()
+    console = Console(file=text, width=_ENDLESS, force_terminal=True)
+    console.print(JSON.from_data(document, indent=2), soft_wrap=True, end="")
+    return text.getvalue()
+
+
 def print_table(columns: list[str], rows: list[list[str]], numbers: Iterable[int] = ()) -> None:
     """Write a table for people to stdout; `numbers` are the columns to align at the right."""
     from rich.console import Console
