@@ -30,6 +30,7 @@ HEAVY = (
     "confluent_kafka",
     "fastavro",
     "avro",
+    "dotenv",
     "pydantic",
     "rich",
     "ruamel.yaml",

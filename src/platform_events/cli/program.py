@@ -12,6 +12,7 @@ import click
 
 from platform_events.cli.arguments import CONTEXT_SETTINGS
 from platform_events.cli.connection import Connection
+from platform_events.cli.environment import read_env_file
 from platform_events.cli.terminal.failures import is_debugging, report_failure
 from platform_events.cli.terminal.interruption import exit_status, signals
 from platform_events.cli.terminal.output import note
@@ -88,6 +89,7 @@ class Program(click.Group):
     def _run(
         self, name: str, args: Sequence[str] | None, complete_var: str | None, extra: dict[str, Any]
     ) -> int:
+        read_env_file()
         self._main_shell_completion(extra, name, complete_var)
         arguments = list(sys.argv[1:] if args is None else args)
         try:
@@ -155,8 +157,9 @@ def program(context: click.Context, bootstrap_servers: str | None, tenant: str |
     """An event bus on Apache Kafka.
 
     Data goes to stdout, messages to stderr. Exit status: 0; 1 when something failed; 2 for wrong
-    usage. All settings are environment variables that begin with PLATFORM_EVENTS_; with
-    PLATFORM_EVENTS_DEBUG=1 failures show where they came from.
+    usage. All settings are environment variables that begin with PLATFORM_EVENTS_, also read from
+    a file .env in the working directory; with PLATFORM_EVENTS_DEBUG=1 failures show where they came
+    from.
     """
     _show_warnings()
     context.obj = Connection(bootstrap_servers, tenant)
