@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import Any
 
 import pytest
@@ -46,9 +47,17 @@ def test_streams_tell_what_is_held_and_from_where_to_where(bus_cli: Any, setting
         "partitions": 1,
         "retention": "72h",
         "events": 3,
+        "events_exact": True,
+        "events_last_minute": 3,
+        "newest_at": order["newest_at"],
         "earliest_replay_id": ids[1],
         "latest_replay_id": ids[4],
     }
+    (newest,) = bus_cli(
+        "subscribe", "Order_Placed__e", "--last", 1, "--no-follow"
+    ).stdout.splitlines()
+    assert json.loads(newest)["published_at"] == order["newest_at"]
+    assert (reading["events_exact"], reading["newest_at"]) == (True, None)
     assert (reading["partitions"], reading["events"]) == (3, 0)
     for stream in (order, reading):
         for key, count in (("earliest_replay_id", stream["events"]), ("latest_replay_id", 0)):
@@ -57,13 +66,47 @@ def test_streams_tell_what_is_held_and_from_where_to_where(bus_cli: Any, setting
 
     header, *rows = bus_cli("streams").stdout.splitlines()
     assert header.split() == [
-        "NAME", "KIND", "PARTITIONS", "RETENTION", "EVENTS", "EARLIEST", "LATEST", "STATE",
+        "NAME", "KIND", "PARTITIONS", "RETENTION", "EVENTS", "LAST", "MINUTE", "NEWEST",
+        "EARLIEST", "LATEST", "STATE",
     ]  # fmt: skip
-    assert [row.split()[:5] for row in rows] == [
-        ["Order_Placed__e", "event", "1", "72h", "3"],
-        ["Reading_Taken__e", "event", "3", "72h", "0"],
+    assert [row.split()[:7] for row in rows] == [
+        ["Order_Placed__e", "event", "1", "72h", "3", "3", order["newest_at"]],
+        ["Reading_Taken__e", "event", "3", "72h", "0", "0", "-"],
     ]
-    assert rows[0].split()[5:7] == [ids[1], ids[4]]
+    assert rows[0].split()[7:9] == [ids[1], ids[4]]
+
+
+def test_more_than_can_be_counted_is_an_upper_bound(
+    bus_cli: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(settings, 300)
+    monkeypatch.setattr("platform_events.kafka.holding.COUNTED", 299)
+    order, _ = json.loads(bus_cli("streams", "--json").stdout)
+    assert (order["events"], order["events_exact"]) == (300, False)
+    assert order["newest_at"] is not None
+    assert "<= 300" in bus_cli("streams").stdout
+
+
+def test_watching_shows_what_has_changed_and_ends_by_a_signal(
+    bus_cli: Any, spawn: Any, settings: Any
+) -> None:
+    process = spawn("streams", "--watch")
+
+    def await_row(count: str) -> None:
+        for line in process.stdout:
+            if line.split()[:1] == [b"Order_Placed__e"] and line.split()[4].decode() == count:
+                return
+        raise AssertionError("it ended")
+
+    await_row("0")
+    publish(settings, 2)
+    await_row("2")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, b"")
+    result = bus_cli("streams", "--watch", "--json")
+    assert result.exit_code == 2
+    assert "--watch is for people" in result.stderr
 
 
 def test_streams_whose_topic_is_gone_or_not_there_yet(

@@ -195,6 +195,13 @@ class TestFilter:
         assert "^" in mark
 
 
+def test_streams_counts_events_and_not_markers(channel_cli: Any) -> None:
+    found = {one["name"]: one for one in json.loads(channel_cli("streams", "--json").stdout)}
+    counts = {name: (one["events"], one["events_exact"]) for name, one in found.items()}
+    assert counts == {EVENT: (3, True), "Refund__e": (2, True), "Orders__chn": (5, True)}
+    assert found["Orders__chn"]["events_last_minute"] > 5
+
+
 def test_pretty_is_for_people(bus_cli: Any, settings: Settings) -> None:
     publish(settings, 1, 2)
     output = bus_cli("subscribe", EVENT, "--no-follow", "--pretty").stdout

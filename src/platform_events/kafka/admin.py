@@ -252,6 +252,23 @@ class Admin:
             for offset, (first, end) in zip(found[name], marks, strict=True)
         ]
 
+    def counts_since(
+        self, watermarks: Mapping[str, Sequence[tuple[int, int]]], time_ms: int
+    ) -> dict[str, int]:
+        """Return how many offsets of each topic were appended at or after a time.
+
+        `watermarks` are the first and end offset of each partition.
+        """
+        topics = {name: len(marks) for name, marks in watermarks.items()}
+        found = self._offsets(topics, OffsetSpec.for_timestamp(time_ms))
+        return {
+            name: sum(
+                end - max(offset, first) if 0 <= offset < end else 0
+                for offset, (first, end) in zip(found[name], marks, strict=True)
+            )
+            for name, marks in watermarks.items()
+        }
+
     def members(self, group: str) -> list[GroupMember]:
         """Return the processes of a group; none if there is no such group."""
         # Only a client that has asked no coordinator before: one whose broker was restarted since

@@ -264,6 +264,10 @@ def read_range(
         while left:
             check()
             batch = reader.read(MAX_BATCH, END_SLICE)
+            if batch.out_of_range or batch.topic_missing:
+                raise BrokerTimeoutError(
+                    f"reading topic {topic}: records were removed meanwhile; try again"
+                )
             for record in batch.records:
                 if record.offset() < left.get(record.partition(), 0):
                     yield record

@@ -94,6 +94,11 @@ def print_table(columns: list[str], rows: list[list[str]], numbers: Iterable[int
     print_lines(line.rstrip() for line in text.getvalue().splitlines())
 
 
+def begin_screen() -> None:
+    """Clear a terminal for the next table; in a pipe, leave a blank line between tables."""
+    print_lines([""] if not sys.stdout.isatty() else ["\x1b[H\x1b[2J"])
+
+
 def note(message: str) -> None:
     """Tell the user something on stderr."""
     click.echo(message, err=True)

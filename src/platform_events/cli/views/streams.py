@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from platform_events.bus.starts import identify
 from platform_events.bus.values import EPOCH
 from platform_events.channels.status import channel_statuses
 from platform_events.cli.terminal.output import iso_time, print_line, print_table
 from platform_events.definitions.durations import format_duration
+from platform_events.kafka.holding import Holding, read_holding
 from platform_events.names import is_channel_name, stream_path
 from platform_events.replay import LowWaterMark
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from platform_events.bus.bus import EventBus
     from platform_events.catalog.state import Entry
@@ -27,9 +29,13 @@ _PENDING = "pending"
 _MISSING = "topic missing"
 _UNREADABLE = "unreadable"
 _COLUMNS = [
-    "NAME", "KIND", "PARTITIONS", "RETENTION", "EVENTS", "EARLIEST", "LATEST", "STATE",
+    "NAME", "KIND", "PARTITIONS", "RETENTION", "EVENTS", "LAST MINUTE", "NEWEST", "EARLIEST",
+    "LATEST", "STATE",
 ]  # fmt: skip
-_NUMBERS = (2, 3, 4)
+_NUMBERS = (2, 3, 4, 5)
+_RATE_MS = 60_000
+_AT_ONCE = 8
+"""Topics that are looked into at the same time; each takes a client for a moment."""
 _MEMBER_COLUMNS = [
     "CHANNEL", "MEMBER", "DEFINITION", "LAG", "AGE", "PASSED", "FILTERED", "DEAD-LETTERED",
     "EXPIRED", "FILTER",
@@ -39,10 +45,18 @@ _ROUTER_COLUMNS = ["CHANNEL", "PARTITION", "STATE", "ROUTER", "HOST", "DETAIL"]
 _ROUTER_NUMBERS = (1,)
 _NOTHING = "-"
 _SECOND = 1000
+Marks: TypeAlias = "list[tuple[int, int]]"
+"""First offset and end of each partition."""
+Seen: TypeAlias = "dict[str, tuple[Marks, Holding]]"
+"""By topic: its watermarks and what was between them."""
 
 
-def describe_streams(bus: EventBus) -> list[dict[str, Any]]:
+def describe_streams(bus: EventBus, seen: Seen | None = None) -> list[dict[str, Any]]:
     """Return each stream as JSON: what it holds, and of a channel how it is fed.
+
+    Args:
+        bus: of which tenant.
+        seen: what former calls found; topics that have not changed since are not read again.
 
     Raises:
         BrokerError: the cluster cannot be asked.
@@ -57,13 +71,19 @@ def describe_streams(bus: EventBus) -> list[dict[str, Any]]:
     now_ms = int(time.time() * 1000)
     partitions = {topic.name: topic.partitions for topic in topics.values()}
     marks = bus.admin.watermarks(partitions)
+    rates = bus.admin.counts_since(marks, now_ms - _RATE_MS)
+    holdings = read_holdings(bus, marks, {} if seen is None else seen)
     statuses = channel_statuses(bus.settings, bus.admin, entries, partitions)
     return [
-        _describe_stream(
-            bus, entry, topics.get(topic_of[entry.name]), marks.get(topic_of[entry.name]), now_ms
+        _describe_stream(entry)
+        | (
+            _describe_topic(bus, entry, topics[topic], marks[topic], now_ms)
+            if topic in marks
+            else {}
         )
+        | (_describe_holding(holdings[topic], rates[topic]) if topic in marks else {})
         | _describe_channel(statuses.get(entry.name))
-        for entry in entries
+        for entry, topic in ((entry, topic_of[entry.name]) for entry in entries)
     ]
 
 
@@ -81,36 +101,53 @@ def print_streams(documents: Sequence[dict[str, Any]]) -> None:
     print_table(_ROUTER_COLUMNS, routers, _ROUTER_NUMBERS)
 
 
-def _describe_stream(
-    bus: EventBus,
-    entry: Entry,
-    topic: Topic | None,
-    marks: list[tuple[int, int]] | None,
-    now_ms: int,
-) -> dict[str, Any]:
+def read_holdings(bus: EventBus, marks: Mapping[str, Marks], seen: Seen) -> dict[str, Holding]:
+    """Look into topics, several at a time; `marks` are their watermarks."""
+    changed = [topic for topic in marks if seen.get(topic, (None,))[0] != marks[topic]]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = pool.map(lambda topic: read_holding(bus.settings, topic, marks[topic]), changed)
+        seen |= {topic: (marks[topic], one) for topic, one in zip(changed, found, strict=True)}
+    return {topic: seen[topic][1] for topic in marks}
+
+
+def _describe_stream(entry: Entry) -> dict[str, Any]:
     definition = entry.active or entry.wanted
-    state = _PENDING if entry.pending else _READY if topic is not None else _MISSING
-    document: dict[str, Any] = {
+    return {
         "name": entry.name,
         "stream": stream_path(entry.name),
         "kind": "channel" if is_channel_name(entry.name) else "event",
-        "state": _UNREADABLE if entry.unreadable else state,
+        "state": _UNREADABLE if entry.unreadable else _PENDING if entry.pending else _MISSING,
         "partitions": definition and definition.partitions,
         "retention": definition and format_duration(definition.retention_ms),
         "events": None,
+        "events_exact": False,
+        "events_last_minute": None,
+        "newest_at": None,
         "earliest_replay_id": None,
         "latest_replay_id": None,
     }
-    if topic is not None and marks is not None:
-        identity = identify(entry, topic, bus.admin.cluster_id()).identity
-        latest_ms = now_ms - LowWaterMark.MARGIN_MS
-        document |= {
-            "partitions": topic.partitions,
-            "events": sum(end - first for first, end in marks),
-            "earliest_replay_id": str(identity.position_id([first for first, _ in marks])),
-            "latest_replay_id": str(identity.position_id([end for _, end in marks], latest_ms)),
-        }
-    return document
+
+
+def _describe_topic(
+    bus: EventBus, entry: Entry, topic: Topic, marks: Marks, now_ms: int
+) -> dict[str, Any]:
+    identity = identify(entry, topic, bus.admin.cluster_id()).identity
+    latest_ms = now_ms - LowWaterMark.MARGIN_MS
+    state = {} if entry.unreadable or entry.pending else {"state": _READY}
+    return state | {
+        "partitions": topic.partitions,
+        "earliest_replay_id": str(identity.position_id([first for first, _ in marks])),
+        "latest_replay_id": str(identity.position_id([end for _, end in marks], latest_ms)),
+    }
+
+
+def _describe_holding(holding: Holding, rate: int) -> dict[str, Any]:
+    return {
+        "events": holding.records,
+        "events_exact": holding.exact,
+        "events_last_minute": rate,
+        "newest_at": None if holding.newest_ms is None else _time(holding.newest_ms),
+    }
 
 
 def _describe_channel(status: ChannelStatus | None) -> dict[str, Any]:
@@ -151,13 +188,15 @@ def _time(time_ms: int) -> str:
 
 
 def _row(document: dict[str, Any]) -> list[str]:
-    events = document["events"]
+    bound = "" if document["events_exact"] else "<= "
     return [
         document["name"],
         document["kind"],
         str(document["partitions"] or _NOTHING),
         document["retention"] or _NOTHING,
-        _NOTHING if events is None else f"{events:,}",
+        _NOTHING if document["events"] is None else f"{bound}{document['events']:,}",
+        _number(document["events_last_minute"]),
+        document["newest_at"] or _NOTHING,
         document["earliest_replay_id"] or _NOTHING,
         document["latest_replay_id"] or _NOTHING,
         document["state"],
