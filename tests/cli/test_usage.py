@@ -23,8 +23,8 @@ from platform_events.cli.views import streams as streams_module
 from platform_events.definitions.schema import schema_id_from_guid
 
 COMMANDS = [
-    "init", "up", "demo", "check", "plan", "apply", "publish", "subscribe", "streams", "route",
-    "schema", "filter", "replay-id", "completion",
+    "init", "up", "demo", "import", "check", "plan", "apply", "publish", "subscribe", "streams",
+    "route", "schema", "filter", "replay-id", "completion",
 ]  # fmt: skip
 HEAVY = (
     "confluent_kafka",

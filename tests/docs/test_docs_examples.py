@@ -20,7 +20,8 @@ from tests.docs.running import PageRun, assert_like, commands_of, console_steps
 PAGES = all_pages()
 _SHELLS = {"sh", "console"}
 _SHOWN = {"text", ""}
-_LANGUAGES = {"python", "yaml", "json", *_SHELLS, *_SHOWN}
+_WRITTEN = {"xml"}
+_LANGUAGES = {"python", "yaml", "json", *_WRITTEN, *_SHELLS, *_SHOWN}
 _EXEMPT = (
     r"make [a-z]+",
     r"pip install .+",
@@ -68,6 +69,7 @@ def test_there_are_examples_to_run() -> None:
         "docs/subscribing.md": 10,
         "docs/operations.md": 5,
         "docs/local.md": 2,
+        "docs/salesforce.md": 4,
         "docs/reference/cli.md": 9,
         "docs/reference/errors.md": 1,
         "docs/reference/settings.md": 2,
@@ -80,6 +82,8 @@ def test_there_are_examples_to_run() -> None:
 def test_every_block_has_a_language_that_is_run_or_only_shown() -> None:
     unknown = [block.place for block in _all() if block.language not in _LANGUAGES]
     assert not unknown
+    unused = [b.place for b in _all() if b.language in _WRITTEN and b.title is None]
+    assert not unused, "nothing reads a file that no title names"
 
 
 def test_words_after_the_language_are_known() -> None:

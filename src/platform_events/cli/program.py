@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import keyword
 import logging
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -26,6 +27,7 @@ _COMMANDS = {
     "init": "Write an example schemas/ to start from.",
     "up": "Run Kafka and the bus on this machine, for development.",
     "demo": "Show everything on free ports with real data, then stop.",
+    "import": "Make definitions of another system's.",
     "check": "Check definitions, without a broker.",
     "plan": "Show what apply would change.",
     "apply": "Make topics and catalog what the definitions say.",
@@ -52,7 +54,7 @@ class Program(click.Group):
         """Import a command."""
         if cmd_name not in _COMMANDS:
             return None
-        name = cmd_name.replace("-", "_")
+        name = cmd_name.replace("-", "_") + "_" * keyword.iskeyword(cmd_name)
         command: click.Command = getattr(importlib.import_module(f"{_PACKAGE}.{name}"), name)
         return command
 
