@@ -69,7 +69,7 @@ def test_there_are_examples_to_run() -> None:
         "docs/subscribing.md": 10,
         "docs/operations.md": 5,
         "docs/local.md": 2,
-        "docs/salesforce.md": 4,
+        "docs/salesforce.md": 3,
         "docs/reference/cli.md": 9,
         "docs/reference/errors.md": 1,
         "docs/reference/settings.md": 2,

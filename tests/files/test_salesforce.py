@@ -368,3 +368,9 @@ def test_any_bytes_are_read_or_refused(content: bytes | str) -> None:
     text = document("CustomObject", content) if isinstance(content, str) else content
     with suppress(DefinitionsError):
         run({"A__e.object": text})
+
+
+def test_an_element_is_remarked_on_once_and_where_it_says_something() -> None:
+    parts = "<a>false</a>\n<a>true</a>\n<a>true</a>\n<b/>\n"
+    first, *more = remarks({"A__e.object": document("CustomObject", parts)})
+    assert (first, more) == ("A__e.object:4: a has no counterpart", [])

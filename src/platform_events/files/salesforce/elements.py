@@ -60,10 +60,11 @@ class Findings:
 
     def remark_on_others(self, element: Element, known: Collection[str]) -> None:
         """Remark on the children that are not known, once for each name; `false` says nothing."""
-        for name in sorted({child.name for child in element.children}.difference(known)):
-            others = element.all(name)
-            if any(other.children or other.text not in ("", "false") for other in others):
-                self.add_remark(others[0], f"{name} has no counterpart")
+        passed = set(known)
+        for child in element.children:
+            if child.name not in passed and (child.children or child.text not in ("", "false")):
+                passed.add(child.name)
+                self.add_remark(child, f"{child.name} has no counterpart")
 
 
 class _Refused(Exception):  # noqa: N818
