@@ -370,7 +370,10 @@ def test_any_bytes_are_read_or_refused(content: bytes | str) -> None:
         run({"A__e.object": text})
 
 
-def test_an_element_is_remarked_on_once_and_where_it_says_something() -> None:
-    parts = "<a>false</a>\n<a>true</a>\n<a>true</a>\n<b/>\n"
-    first, *more = remarks({"A__e.object": document("CustomObject", parts)})
-    assert (first, more) == ("A__e.object:4: a has no counterpart", [])
+def test_what_fields_say_besides_is_remarked_on_once_for_an_event() -> None:
+    parts = "<a>false</a>\n<a>true</a>\n<b/>\n"
+    more = (field(f"F{n}__c", "Text", complianceGroup="PII") for n in range(3))
+    assert remarks({"A__e.object": document("CustomObject", parts + fields(*more))}) == [
+        "A__e.object:4: a has no counterpart",
+        "A__e.object:7: complianceGroup has no counterpart, 3 times",
+    ]

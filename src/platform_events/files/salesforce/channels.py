@@ -60,7 +60,7 @@ def make_channels(
         if not own:
             findings.add_remark(kept[name], f"no member of {name} is imported; left out")
             continue
-        findings.remark_on_others(kept[name], _CHANNEL_PARTS)
+        findings.remark_on_others([kept[name]], _CHANNEL_PARTS)
         listed = [own[event] for event in sorted(own)]
         yield {"channel": name, **texts_of(kept[name]), "members": listed}
 
@@ -85,7 +85,7 @@ def _make_member(
     """
     from platform_events.filters import FilterError, check_filter
 
-    findings.remark_on_others(element, _MEMBER_PARTS)
+    findings.remark_on_others([element], _MEMBER_PARTS)
     text = element.text_of("filterExpression")
     if not text:
         return {"event": event["event"]}

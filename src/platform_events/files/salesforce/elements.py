@@ -13,7 +13,7 @@ from platform_events.errors import Problem
 from platform_events.files.document import MAX_DEPTH, Mark, Report, decode_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
 NAMESPACE = "http://soap.sforce.com/2006/04/metadata"
 
@@ -58,13 +58,15 @@ class Findings:
         """Add what becomes of an element that has no counterpart."""
         self.remarks.append(Problem(element.file, message, element.line))
 
-    def remark_on_others(self, element: Element, known: Collection[str]) -> None:
+    def remark_on_others(self, elements: Iterable[Element], known: Collection[str]) -> None:
         """Remark on the children that are not known, once for each name; `false` says nothing."""
-        passed = set(known)
-        for child in element.children:
-            if child.name not in passed and (child.children or child.text not in ("", "false")):
-                passed.add(child.name)
-                self.add_remark(child, f"{child.name} has no counterpart")
+        others: dict[str, list[Element]] = {}
+        for child in (child for element in elements for child in element.children):
+            if child.name not in known and (child.children or child.text not in ("", "false")):
+                others.setdefault(child.name, []).append(child)
+        for name, found in others.items():
+            more = f", {len(found)} times" if len(found) > 1 else ""
+            self.add_remark(found[0], f"{name} has no counterpart{more}")
 
 
 class _Refused(Exception):  # noqa: N818

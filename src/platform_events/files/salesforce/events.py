@@ -65,13 +65,13 @@ def make_event(event: EventMetadata, findings: Findings) -> dict[str, Any] | Non
             "left out",
         )
         return None
-    findings.remark_on_others(event.root, _OBJECT_PARTS)
+    findings.remark_on_others([event.root], _OBJECT_PARTS)
     for key, usual in _USUAL.items():
         value = event.root.text_of(key) or usual
         if value != usual:
             findings.add_remark(event.root, f"{key} {value} has no counterpart; it is as {usual}")
     made: dict[str, dict[str, Any]] = {}
-    places: dict[str, str] = {}
+    kept: dict[str, Element] = {}
     for element in event.fields:
         document = _make_field(element, findings)
         if document is None:
@@ -80,10 +80,11 @@ def make_event(event: EventMetadata, findings: Findings) -> dict[str, Any] | Non
         if key in made:
             findings.add_problem(
                 element,
-                f"{event.name} has the field {document['name']} already, in {places[key]}; "
-                "leave one of the files out",
+                f"{event.name} has the field {document['name']} already, in "
+                f"{kept[key].file}:{kept[key].line}; leave one of the two out",
             )
-        made[key], places[key] = document, f"{element.file}:{element.line}"
+        made[key], kept[key] = document, element
+    findings.remark_on_others(kept.values(), _FIELD_PARTS)
     return {"event": event.name, **texts_of(event.root), "fields": list(made.values())}
 
 
@@ -105,7 +106,6 @@ def _make_field(element: Element, findings: Findings) -> dict[str, Any] | None:
         reason = f"the type {kind}, which platform events do not have" if kind else "no type"
         findings.add_remark(element, f"the field {name} has {reason}; left out")
         return None
-    findings.remark_on_others(element, _FIELD_PARTS)
     document: dict[str, Any] = {"name": name, "type": TYPES[kind]}
     is_required = element.text_of("required").lower() == "true"
     default = _read_default(element, TYPES[kind], findings)
