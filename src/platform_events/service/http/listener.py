@@ -1,0 +1,47 @@
+"""The socket at which HTTP is served."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from platform_events.errors import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+HOST = "127.0.0.1"
+_LAST_PORT = 65_535
+_ATTEMPTS = 100
+"""Ports that are tried where any will do."""
+
+
+def listen(port: int, *, exactly: bool, brokers: Container[int] = ()) -> socket.socket:
+    """Return a socket that listens on 127.0.0.1, so that nobody else gets its port.
+
+    Connections wait until a server takes them.
+
+    Args:
+        port: where to listen.
+        exactly: whether no other port will do; else it may be one of the next 99.
+        brokers: ports that Kafka gets later.
+
+    Raises:
+        ServiceError: the port cannot be used, or none of those that were tried.
+    """
+    last = port if exactly else min(port + _ATTEMPTS - 1, _LAST_PORT)
+    reason = ""
+    for candidate in range(port, last + 1):
+        if candidate in brokers:
+            reason = "a broker gets it"
+            continue
+        try:
+            return socket.create_server((HOST, candidate))
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+    tried = f"port {port}" if port == last else f"each of the ports {port} to {last}"
+    raise ServiceError(
+        f"{tried} on {HOST} cannot be used ({reason}): stop the program that has it, or choose "
+        "another with --http-plain-port"
+    )
