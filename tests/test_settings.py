@@ -180,5 +180,8 @@ def test_variables_that_are_known_are_not_named() -> None:
             "SERVICE_PORT_KAFKA": "9092",
         }.items()
     }
-    ours = {"DEBUG": "1", "MAVEN_URL": "http://x", "TEST_BROKER": "local", "KAFKA__CLIENT_ID": "x"}
+    ours = {
+        "DEBUG": "1", "MAVEN_URL": "http://x", "TEST_BROKER": "local", "KAFKA__CLIENT_ID": "x",
+        "UP_KAFKA_PORT": "9092", "UP_HTTP_PLAIN_PORT": "7080",
+    }  # fmt: skip
     assert warnings("Settings()", **service, **ours, TENANT="shop") == []

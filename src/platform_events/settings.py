@@ -17,7 +17,9 @@ from platform_events.wording import closest, is_unicode, shown, suggest
 
 DEFAULT_BOOTSTRAP_SERVERS = "127.0.0.1:9092"
 PREFIX = "PLATFORM_EVENTS_"
-OTHER_VARIABLES = frozenset({"DEBUG", "MAVEN_URL", "TEST_BROKER"})
+OTHER_VARIABLES = frozenset(
+    {"DEBUG", "MAVEN_URL", "TEST_BROKER", "UP_HTTP_PLAIN_PORT", "UP_KAFKA_PORT"}
+)
 """What follows the prefix in variables that are no settings and yet read."""
 _NESTED = "KAFKA__"
 _SECRET_WORDS = ("password", "secret", "token", "private", "key.pem", "sasl.jaas", "credentials")

@@ -36,6 +36,8 @@ HEAVY = (
     "ruamel.yaml",
     "lark",
     "urllib.request",
+    "starlette",
+    "uvicorn",
 )
 
 
@@ -126,6 +128,20 @@ def test_wrong_usage_is_one_line_and_status_2(cli: Any, arguments: list[str], sa
     assert len(lines) == 1
     assert lines[0].startswith("error: USAGE: ")
     assert says in lines[0]
+
+
+@pytest.mark.parametrize("name", ["KAFKA_PORT", "HTTP_PLAIN_PORT"])
+@pytest.mark.parametrize("value", ["seven", "0", "65536"])
+def test_a_wrong_port_in_a_variable_is_one_line_and_status_2(
+    cli: Any, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"PLATFORM_EVENTS_UP_{name}", value)
+    result = cli("up")
+    assert (result.exit_code, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: USAGE: invalid value for ")
+    assert f"PLATFORM_EVENTS_UP_{name}" in line
+    assert value in line
 
 
 def test_no_command_shows_help_as_wrong_usage(cli: Any) -> None:

