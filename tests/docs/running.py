@@ -16,15 +16,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from platform_events.bus.bus import EventBus
 from platform_events.catalog.apply import apply, plan_options
 from platform_events.files.loader import load_definitions
+from platform_events.service.http.application import make_application
 from platform_events.settings import Settings
 from tests.docs.pages import Block
+from tests.service.serving import served
 
 SECONDS = 60
 _PROMPT = "$ "
 _WILDCARD = "..."
 _MARK = "\x1e"
+_USUAL_URL = "http://127.0.0.1:7080"
+"""Where pages say that `up` serves HTTP."""
 _CONFTEST = """
 import os, pytest
 from platform_events.testing import KafkaBroker
@@ -51,6 +56,9 @@ class PageRun:
     """Whether there are definitions that the next program needs."""
     _router: subprocess.Popen[str] | None = None
     """Runs from the first block on that shows a command with one."""
+    _http: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _url: str = _USUAL_URL
+    """Where HTTP is served, from the first block on that shows a command that does it."""
 
     def __enter__(self) -> Self:
         return self
@@ -58,6 +66,7 @@ class PageRun:
     def __exit__(self, *_: object) -> None:
         # Kafka clients that a page leaves behind must end before the broker does.
         self._names.clear()
+        self._http.close()
         if self._router is not None:
             with self._router:
                 self._router.kill()
@@ -97,8 +106,8 @@ class PageRun:
     def _stand_in(self, block: Block) -> None:
         """Do what matters to the next example of commands that would not end.
 
-        That is what `init` writes. The broker of `up` is there; definitions are applied, and a
-        router runs.
+        That is what `init` writes. The broker of `up` is there; definitions are applied, a router
+        runs, and HTTP is served.
         """
         for command in commands_of(block):
             match shlex.split(command, comments=True):
@@ -107,6 +116,7 @@ class PageRun:
                 case ["platform-events", "up", *_]:
                     self._unapplied = (self.directory / "schemas").exists()
                     self._start_router()
+                    self._serve()
                 case ["platform-events", "route"]:
                     self._start_router()
 
@@ -122,6 +132,11 @@ class PageRun:
                 text=True,
             )
 
+    def _serve(self) -> None:
+        if self._url == _USUAL_URL:
+            bus = self._http.enter_context(EventBus(self.settings))
+            self._url = self._http.enter_context(served(make_application(bus)))
+
     def _apply(self) -> None:
         definitions = load_definitions(self.directory / "schemas")
         apply(self.settings, definitions, plan_options(self.settings))
@@ -130,7 +145,8 @@ class PageRun:
     def _python(self, block: Block) -> None:
         if self._unapplied:
             self._apply()
-        code = compile("\n" * (block.line - 1) + block.text, block.page, "exec", dont_inherit=True)
+        text = "\n" * (block.line - 1) + block.text.replace(_USUAL_URL, self._url)
+        code = compile(text, block.page, "exec", dont_inherit=True)
         output = io.StringIO()
         before = Path.cwd()
         os.chdir(self.directory)

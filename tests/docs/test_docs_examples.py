@@ -70,6 +70,7 @@ def test_there_are_examples_to_run() -> None:
         "docs/operations.md": 5,
         "docs/local.md": 2,
         "docs/salesforce.md": 3,
+        "docs/kafka-tools.md": 2,
         "docs/reference/cli.md": 9,
         "docs/reference/errors.md": 1,
         "docs/reference/settings.md": 2,
