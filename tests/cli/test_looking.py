@@ -49,6 +49,7 @@ def test_streams_tell_what_is_held_and_from_where_to_where(bus_cli: Any, setting
         "events": 3,
         "events_exact": True,
         "events_last_minute": 3,
+        "oldest_at": order["oldest_at"],
         "newest_at": order["newest_at"],
         "earliest_replay_id": ids[1],
         "latest_replay_id": ids[4],
@@ -57,7 +58,10 @@ def test_streams_tell_what_is_held_and_from_where_to_where(bus_cli: Any, setting
         "subscribe", "Order_Placed__e", "--last", 1, "--no-follow"
     ).stdout.splitlines()
     assert json.loads(newest)["published_at"] == order["newest_at"]
-    assert (reading["events_exact"], reading["newest_at"]) == (True, None)
+    assert order["oldest_at"] <= order["newest_at"]
+    assert (reading["events_exact"], reading["oldest_at"], reading["newest_at"]) == (
+        True, None, None,
+    )  # fmt: skip
     assert (reading["partitions"], reading["events"]) == (3, 0)
     for stream in (order, reading):
         for key, count in (("earliest_replay_id", stream["events"]), ("latest_replay_id", 0)):

@@ -34,6 +34,7 @@ _COMMANDS = {
     "publish": "Publish events from NDJSON.",
     "subscribe": "Print a stream's events as NDJSON.",
     "streams": "List the streams and what they hold.",
+    "describe": "Show one stream: what it is for, its fields, how full it is.",
     "route": "Fill the channels from their member events.",
     "schema": "Look at Avro schemas.",
     "filter": "Try filters of channels.",

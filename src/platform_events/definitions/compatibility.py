@@ -82,13 +82,13 @@ class _Comparison:
                 return _below("{}", self.compare(before, after))
             case Leaf(), Leaf():
                 return self._compare_leaves(old, new)
-        return [SchemaChange("", _label(old), _label(new), _ALL)]
+        return [SchemaChange("", describe_type(old), describe_type(new), _ALL)]
 
     def _compare_leaves(self, old: Leaf, new: Leaf) -> list[SchemaChange]:
         pair = (id(old), id(new))
         if pair not in self._leaves:
             breaks, note = _judge_leaves(old, new)
-            change = SchemaChange("", _label(old), _label(new), breaks, note)
+            change = SchemaChange("", describe_type(old), describe_type(new), breaks, note)
             self._leaves[pair] = [change] if breaks else []
         return self._leaves[pair]
 
@@ -108,7 +108,7 @@ class _Comparison:
         if here:
             breaks = frozenset[Events]().union(*(change.breaks for change in here))
             note = "; ".join(change.note for change in here if change.note)
-            here = [SchemaChange("", _label(old), _label(new), breaks, note)]
+            here = [SchemaChange("", describe_type(old), describe_type(new), breaks, note)]
         return here + inside
 
     def _compare_records(self, old: Record, new: Record) -> list[SchemaChange]:
@@ -139,9 +139,9 @@ def _come_or_go(item: Field, lacking: Events) -> SchemaChange:
     is_optional = _is_nullable(item.type) and item.has_default and item.default is None
     breaks: frozenset[Events] = frozenset() if is_optional else frozenset({lacking})
     if lacking == "old events":
-        return SchemaChange("", after=_label(item.type), breaks=breaks)
+        return SchemaChange("", after=describe_type(item.type), breaks=breaks)
     note = "readers must expect it missing" if is_optional else ""
-    return SchemaChange("", before=_label(item.type), breaks=breaks, note=note)
+    return SchemaChange("", before=describe_type(item.type), breaks=breaks, note=note)
 
 
 def _by_kind(avro_type: AvroType) -> dict[str, AvroType]:
@@ -192,14 +192,15 @@ def _compare_names(old: Record, new: Record) -> list[SchemaChange]:
     if bare_name(old.name) == bare_name(new.name):
         return []
     note = "a renamed type is another one"
-    return [SchemaChange("", _label(old), _label(new), _ALL, note, (new.name, ""))]
+    return [SchemaChange("", describe_type(old), describe_type(new), _ALL, note, (new.name, ""))]
 
 
 def _is_nullable(avro_type: AvroType) -> bool:
     return isinstance(avro_type, Union) and Leaf("null") in avro_type.branches
 
 
-def _label(avro_type: AvroType) -> str:
+def describe_type(avro_type: AvroType) -> str:
+    """Return a type in words, such as `a list of string`."""
     match avro_type:
         case Leaf(kind="decimal"):
             stored = f" in {avro_type.size} bytes" if avro_type.size else ""
@@ -209,13 +210,13 @@ def _label(avro_type: AvroType) -> str:
         case Leaf(kind=kind, name=name):
             return f"the {kind} {bare_name(avro_type.name)}" if name else kind
         case Array(items=items):
-            return f"a list of {_label(items)}"
+            return f"a list of {describe_type(items)}"
         case Map(values=values):
-            return f"a map of {_label(values)}"
+            return f"a map of {describe_type(values)}"
         case Record():
             return f"the record {bare_name(avro_type.name)}"
         case Union(branches=branches):
-            return one_of([_label(branch) for branch in branches])
+            return one_of([describe_type(branch) for branch in branches])
 
 
 def _judge(reader: AvroType, writer: AvroType) -> list[str]:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 COUNTED = 10_000
 """Offsets up to which a topic's records are counted one by one."""
-_LAST = 100
-"""Offsets before each end in which the newest record of a larger topic is looked for."""
+_LOOKED_AT = 100
+"""Offsets of each partition in which the oldest and the newest record of others is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,10 @@ class Holding:
     records: int
     """Committed records; an upper bound unless `exact`."""
     exact: bool
+    oldest_ms: int | None
+    """When the oldest record was stored, in ms since the epoch; None if that is not known."""
     newest_ms: int | None
-    """When the newest record was stored, in ms since the epoch; None if that is not known."""
+    """When the newest one was."""
 
 
 def read_holding(settings: Settings, topic: str, watermarks: Sequence[tuple[int, int]]) -> Holding:
@@ -41,10 +43,20 @@ def read_holding(settings: Settings, topic: str, watermarks: Sequence[tuple[int,
     """
     offsets = sum(end - first for first, end in watermarks)
     exact = offsets <= COUNTED
+    ranges = [watermarks]
     if not exact:
-        watermarks = [(max(first, end - _LAST), end) for first, end in watermarks]
+        firsts = [(first, min(first + _LOOKED_AT, end)) for first, end in watermarks]
+        lasts = [(max(end - _LOOKED_AT, first), end) for first, end in watermarks]
+        ranges = [firsts, lasts]
     try:
-        times = [record.timestamp()[1] for record in read_range(settings, topic, watermarks)]
+        times = [
+            record.timestamp()[1] for one in ranges for record in read_range(settings, topic, one)
+        ]
     except AuthorizationError:
-        return Holding(offsets, exact=not offsets, newest_ms=None)
-    return Holding(len(times) if exact else offsets, exact, max(times, default=None))
+        return Holding(offsets, exact=not offsets, oldest_ms=None, newest_ms=None)
+    return Holding(
+        len(times) if exact else offsets,
+        exact,
+        min(times, default=None),
+        max(times, default=None),
+    )

@@ -51,17 +51,20 @@ Seen: TypeAlias = "dict[str, tuple[Marks, Holding]]"
 """By topic: its watermarks and what was between them."""
 
 
-def describe_streams(bus: EventBus, seen: Seen | None = None) -> list[dict[str, Any]]:
+def describe_streams(
+    bus: EventBus, seen: Seen | None = None, only: str | None = None
+) -> list[dict[str, Any]]:
     """Return each stream as JSON: what it holds, and of a channel how it is fed.
 
     Args:
         bus: of which tenant.
+        only: the name of one stream; None: all.
         seen: what former calls found; topics that have not changed since are not read again.
 
     Raises:
         BrokerError: the cluster cannot be asked.
     """
-    entries = bus.catalog.entries()
+    entries = [entry for entry in bus.catalog.entries() if only in (None, entry.name)]
     topic_of = {entry.name: bus.settings.namespace.topic(entry.name) for entry in entries}
     described = bus.admin.describe(
         topic_of.values(), expected=[topic_of[entry.name] for entry in entries if entry.active]
@@ -91,9 +94,13 @@ def print_streams(documents: Sequence[dict[str, Any]]) -> None:
     """Print a table of streams and, if there are channels, one of members and one of routers."""
     print_table(_COLUMNS, [_row(document) for document in documents], _NUMBERS)
     channels = [document for document in documents if "members" in document]
-    if not channels:
-        return
-    print_line("")
+    if channels:
+        print_line("")
+        print_channels(channels)
+
+
+def print_channels(channels: Sequence[dict[str, Any]]) -> None:
+    """Print a table of the members of channels and one of their routers."""
     members = [_member_row(one["name"], member) for one in channels for member in one["members"]]
     print_table(_MEMBER_COLUMNS, members, _MEMBER_NUMBERS)
     print_line("")
@@ -122,6 +129,7 @@ def _describe_stream(entry: Entry) -> dict[str, Any]:
         "events": None,
         "events_exact": False,
         "events_last_minute": None,
+        "oldest_at": None,
         "newest_at": None,
         "earliest_replay_id": None,
         "latest_replay_id": None,
@@ -146,6 +154,7 @@ def _describe_holding(holding: Holding, rate: int) -> dict[str, Any]:
         "events": holding.records,
         "events_exact": holding.exact,
         "events_last_minute": rate,
+        "oldest_at": None if holding.oldest_ms is None else _time(holding.oldest_ms),
         "newest_at": None if holding.newest_ms is None else _time(holding.newest_ms),
     }
 
