@@ -28,6 +28,10 @@ Avro = str | list[Any] | dict[str, Any]
 
 NAME_RULE = "letters, digits and _, not beginning with a digit"
 _SYMBOL = re.compile(NAME)
+_MARKED = re.compile(r"(?P<inner>\S+)(?P<mark>\?|\[\])")
+_GENERIC = re.compile(r"(?P<outer>\w+)[<\[(](\w+,\s*)?(?P<inner>[^\s,]+)[>\])]")
+"""How other languages write types of types; what they say of a map's keys is passed over."""
+_LONGEST_SPELT = 80
 _ORDERS = ("ascending", "descending", "ignore")
 
 
@@ -159,11 +163,32 @@ def explain_unknown_type(word: str, known: list[str], root: Node) -> str:
             f"{shown(word)} is not known here: it is defined on line {later.mark.line}; "
             "write it out at its first use, then refer to it by name"
         )
-    if lower in OTHER_WORDS:
-        return f"{shown(word)} is not an Avro type: write {OTHER_WORDS[lower]}"
+    spelling = OTHER_WORDS.get(lower) or (_spell(word) if len(word) <= _LONGEST_SPELT else "")
+    if spelling:
+        hint = ", or the type alone and optional: true" if spelling.startswith("[") else ""
+        return f"{shown(word)} is not an Avro type: write {spelling}{hint}"
     guess = suggest(word, [*PRIMITIVES, *known, *COMPLEX_EXAMPLES, *LOGICAL_TYPES])
     rest = guess or f"; types are {', '.join(PRIMITIVES)}, {', '.join(COMPLEX_EXAMPLES)}"
     return f"{shown(word)} is not a type{rest}"
+
+
+def _spell(word: str) -> str:
+    """Return how Avro writes `string?`, `array<string>` and the like; empty if it is none."""
+    marked = _MARKED.fullmatch(word)
+    if marked:
+        outer, inner = ("optional" if marked["mark"] == "?" else "array"), marked["inner"]
+    else:
+        generic = _GENERIC.fullmatch(word)
+        if generic is None:
+            return ""
+        outer, inner = generic["outer"].lower(), generic["inner"]
+    of = _spell(inner) or OTHER_WORDS.get(inner.lower(), inner)
+    if outer in ("optional", "nullable"):
+        return f'["null", {of}]'
+    example = COMPLEX_EXAMPLES.get(outer) or OTHER_WORDS.get(outer, "")
+    if example in (COMPLEX_EXAMPLES["array"], COMPLEX_EXAMPLES["map"]):
+        return example.replace(": string}", f": {of}}}")
+    return ""
 
 
 def _find_definition(node: Node, name: str) -> Node | None:
