@@ -191,7 +191,11 @@ class Admin:
         return True
 
     def configure(self, name: str, config: Mapping[str, str]) -> None:
-        """Set these config values of a topic and leave its others."""
+        """Set these config values of a topic and leave its others.
+
+        It returns when a broker tells them too, which is some milliseconds after the controller
+        has taken them.
+        """
         entries = [
             ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
             for key, value in config.items()
@@ -199,13 +203,26 @@ class Admin:
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
         futures = self._live().incremental_alter_configs([resource], request_timeout=self._timeout)
         self._wait(futures[resource], f"configuring topic {name}")
+        self._await_known(lambda: self.configs([name])[name].items() >= config.items())
 
     def grow(self, name: str, partitions: int) -> None:
-        """Raise a topic's number of partitions to `partitions`."""
+        """Raise a topic's number of partitions to `partitions`; return as `configure` does."""
         futures = self._live().create_partitions(
             [NewPartitions(name, partitions)], request_timeout=self._timeout
         )
         self._wait(futures[name], f"adding partitions to topic {name}")
+
+        def has_grown() -> bool:
+            topic = self.describe_one(name)
+            return topic is not None and topic.partitions >= partitions
+
+        self._await_known(has_grown)
+
+    def _await_known(self, is_known: Callable[[], bool]) -> None:
+        """Wait until brokers know what was changed, but not for long: the change is made."""
+        deadline = time.monotonic() + _KNOWN_AFTER
+        while not is_known() and time.monotonic() < deadline:
+            time.sleep(_POLL_INTERVAL)
 
     def delete(self, name: str) -> None:
         """Delete a topic with its events; none of that name is fine."""
