@@ -61,6 +61,7 @@ class EventBus:
         if settings is not None and overrides:
             raise UsageError("give EventBus either settings or single values, not both")
         self.settings = settings or Settings(**overrides)
+        """The settings in force."""
         self._starting = threading.Lock()
         self._forked = False
         self._closed = threading.Event()

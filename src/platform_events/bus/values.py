@@ -60,7 +60,9 @@ class PublishResult:
     """The outcome of publishing one event. Not frozen, for speed; treat it as a value."""
 
     status: PublishStatus
+    """What became of it."""
     event_id: str
+    """The one that it was published with."""
     replay_id: ReplayId | None = None
     """Where it is, when PERSISTED. In a stream of several partitions it is a time. Rarely it is
     None: when the broker had it already from an attempt before and does not say where, or when
@@ -78,6 +80,7 @@ class EventMessage:
     event_id: str | None = None
     """At most 36 characters; None: a new UUID."""
     headers: UserHeaders | None = None
+    """Of the publisher's own: names to text, bytes or None."""
 
 
 class VectorPosition(NamedTuple):
@@ -112,6 +115,7 @@ class Event(Generic[Payload]):
         self.stream = stream
         """Path of the stream it was read from, such as `/event/Order_Placed__e`."""
         self.payload = payload
+        """Its fields: a dict, or an instance of the subscription's `model`."""
         self.schema_id = schema_id
         """The schema that it was written with."""
         self._origin = origin
