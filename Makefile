@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+FAULTS ?= tests/faults
 BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -19,7 +20,7 @@ test: $(VENV)/java.cache
 	$(BIN)/pytest -n 6 --dist worksteal
 
 faults: $(VENV)/java.cache
-	$(BIN)/pytest tests/faults
+	$(BIN)/pytest $(FAULTS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
