@@ -32,7 +32,8 @@ Everything here is imported from `platform_events`. [Publishing](../publishing.m
 [settings](settings.md), exceptions in [errors](errors.md). This page is made from the docstrings.
 """
 _INTERNAL = {
-    "EventBus.abandon", "EventBus.admin", "EventBus.publishing", "Origin.definition",
+    "EventBus.abandon", "EventBus.admin", "EventBus.publishing", "EventBus.while_usable",
+    "Origin.definition",
     "Origin.offset", "Origin.parse", "Origin.partition", "Subscription.abandon",
 }  # fmt: skip
 """What other parts of the package use."""

@@ -351,6 +351,6 @@ class LocalBrokerError(PlatformEventsError):
 
 
 class ServiceError(PlatformEventsError):
-    """A server of this process cannot start: its port or a package is missing."""
+    """A server of this process cannot start: its port is taken or a package is missing."""
 
     code = "SERVICE"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -98,12 +99,41 @@ def test_a_mistake_of_the_call_raises_before_a_payload_is_taken(
     assert len(list(source)) == 1
 
 
-def test_a_closed_bus(bus: EventBus) -> None:
-    results = bus.publish_iter(EVENT, messages(2))
+def test_a_bus_that_is_closed_meanwhile_ends_it_after_the_results(bus: EventBus) -> None:
+    """Also with payloads without end."""
+    results = bus.publish_iter(EVENT, ({"order_id": str(n)} for n in itertools.count()))
+    first = next(results)
     bus.close()
-    assert {type(result.error) for result in results} == {ClosedError}
+    given = [first]
+    with pytest.raises(ClosedError):
+        given.extend(results)
+    assert {result.status for result in given} == {PERSISTED}
     with pytest.raises(ClosedError):
         bus.publish_iter(EVENT, messages(1))
+
+
+def test_refused_payloads_that_wait_for_the_first_event_are_bounded(
+    bus: EventBus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have their results, and no room in a buffer, while the first has none."""
+    taken = 0
+
+    def payloads() -> Iterator[dict[str, Any]]:
+        nonlocal taken
+        yield {"order_id": "A"}
+        while True:
+            taken += 1
+            yield {"order_id": 5}
+
+    small = settings.model_copy(update={"publish_buffer": 600 * 1_000})
+    with EventBus(small) as own:
+        own.publish(EVENT, {"order_id": "first"})
+        producer = own.publishing()._producer
+        monkeypatch.setattr(producer, "serve", lambda: None)
+        results = own.publish_iter(EVENT, payloads())
+        assert next(results).status is PERSISTED
+        assert taken < 2_000
+        results.close()
 
 
 def test_asyncio(bus: EventBus, settings: Settings) -> None:
@@ -121,3 +151,24 @@ def test_asyncio(bus: EventBus, settings: Settings) -> None:
 
     assert asyncio.run(run()) == [str(number) for number in range(700)]
     assert len(list(bus.subscribe(EVENT, follow=False))) == 700
+
+
+def test_asyncio_stops_when_it_is_cancelled(settings: Settings, bus: EventBus) -> None:
+    taken = 0
+
+    def payloads() -> Iterator[dict[str, Any]]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield {"order_id": str(taken)}
+
+    async def run() -> None:
+        async with AsyncEventBus(settings) as events:
+            async for _ in events.publish_iter(EVENT, payloads()):
+                raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(run())
+    stopped_at = taken
+    time.sleep(0.2)
+    assert taken == stopped_at

@@ -54,6 +54,26 @@ def test_what_is_wrong_there_is_said_as_of_any_variable(
     assert "did you mean PLATFORM_EVENTS_TENANT?" in errors
 
 
+def test_values_are_taken_as_they_are(spawn: Any, variables: dict[str, str]) -> None:
+    Path(".env").write_text("X=1\nPLATFORM_EVENTS_TENANT=a${X}b\n")
+    assert "'a${X}b'" in run(spawn, variables, "streams")[2]
+
+
+@pytest.mark.parametrize("line", ["PLATFORM_EVENTS_TENANT='shop", "PLATFORM_EVENTS_TENANT=a\0b"])
+def test_a_line_that_is_none_is_named(spawn: Any, variables: dict[str, str], line: str) -> None:
+    Path(".env").write_text(f"OTHER='also bad\n{line}\n")
+    status, _, errors = run(spawn, variables, "check", "none")
+    assert status == 1
+    assert errors.startswith("error: CONFIGURATION: .env:")
+    assert len(errors.splitlines()) == 1
+    completing = variables | {
+        "_PLATFORM_EVENTS_COMPLETE": "bash_complete",
+        "COMP_WORDS": "",
+        "COMP_CWORD": "0",
+    }
+    assert run(spawn, completing)[2] == ""
+
+
 def test_a_file_that_cannot_be_read_is_one_line(spawn: Any, variables: dict[str, str]) -> None:
     Path(".env").write_bytes(b"PLATFORM_EVENTS_TENANT=\xff\n")
     status, _, errors = run(spawn, variables, "check", "none")

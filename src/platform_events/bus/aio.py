@@ -20,7 +20,7 @@ from platform_events.bus.values import Event, EventMessage, Payload, PublishResu
 from platform_events.errors import ClosedError, PublishError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from types import UnionType
 
     from platform_events.bus.models import ModelArgument
@@ -171,13 +171,24 @@ class AsyncEventBus:
         """Publish events in order, yield results in order; see `EventBus.publish_iter`.
 
         A thread reads `payloads`. What is wrong with the call is raised when the first result is
-        asked for.
+        asked for. If that is cancelled, the thread takes one payload more at most.
         """
+        wanted = True
+
+        def taken() -> Iterator[Any]:
+            for payload in self._bus.while_usable(payloads):
+                if not wanted:
+                    return
+                yield payload
+
         start = self._bus.publishing().publish_chunks
-        chunks = await asyncio.to_thread(start, event, payloads, headers)
-        while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
-            for result in chunk:
-                yield result
+        chunks = await asyncio.to_thread(start, event, taken(), headers)
+        try:
+            while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+                for result in chunk:
+                    yield result
+        finally:
+            wanted = False
 
     async def submit(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import threading
@@ -13,7 +12,13 @@ from platform_events.bus import lifetime
 from platform_events.bus.decoding import EventDecoder
 from platform_events.bus.models import Models
 from platform_events.bus.publisher import Publisher, message_of
-from platform_events.bus.starts import OnExpired, StartPoint, find_stream, resolve_start
+from platform_events.bus.starts import (
+    OnExpired,
+    StartPoint,
+    find_stream,
+    resolve_end,
+    resolve_start,
+)
 from platform_events.bus.subscription import OnUndecodable, Subscription
 from platform_events.bus.values import PublishResult, PublishStatus, Start
 from platform_events.catalog.follower import Follower
@@ -146,10 +151,17 @@ class EventBus:
         Raises:
             UnknownStreamError, UsageError, BrokerError, ClosedError, ForkedError: from the call
                 itself, before anything is sent, as for `publish`.
+            ClosedError: the bus was closed meanwhile; after the results of what was sent.
             Exception: what `payloads` itself raises, after the results of the events before.
         """
-        chunks = self.publishing().publish_chunks(event, payloads, headers)
-        return itertools.chain.from_iterable(chunks)
+        publish = self.publishing().publish_chunks
+        return _each(publish(event, self.while_usable(payloads), headers))
+
+    def while_usable(self, payloads: Iterable[Any]) -> Iterator[Any]:
+        """Yield payloads; raise `ClosedError` or `ForkedError` before the next one if need be."""
+        for payload in payloads:
+            self._check_usable()
+            yield payload
 
     def submit(
         self,
@@ -232,7 +244,8 @@ class EventBus:
             on_undecodable: `fail` raises for a record that cannot be decoded, `skip` logs it.
             until: stop where a subscription with this as its start would begin: after a replay
                 ID's event, before the first event stored at or after a time. It does not follow
-                then: what is published after the call is not waited for.
+                then: what is published after the call is not waited for. In a stream of several
+                partitions a replay ID must be that of an event that was read.
             model: a dataclass or pydantic model for payloads, a union of some, or a mapping of
                 event names to models; None gives dicts.
 
@@ -261,10 +274,7 @@ class EventBus:
         found = find_stream(entry, self.settings.namespace.topic(name), admin)
         if start is None:
             start = Start.LATEST if follow else Start.EARLIEST
-        ends = None
-        if not follow:
-            end = Start.LATEST if until is None else until
-            ends, _ = resolve_start(end, found, admin, on_expired="earliest")
+        ends = None if follow else resolve_end(until, found, admin)
         offsets, time_ms = resolve_start(start, found, admin, on_expired)
         subscription: Subscription[Any] = Subscription(
             self.settings,
@@ -359,3 +369,8 @@ class EventBus:
                     self._follower.after_look = self._publisher.learn
                     self._follower.refresh = TRUSTED_FOR / 2
         return self._publisher
+
+
+def _each(chunks: Iterable[list[PublishResult]]) -> Iterator[PublishResult]:
+    for chunk in chunks:
+        yield from chunk

@@ -214,6 +214,7 @@ class Publisher:
         revision = -1
         gone: PlatformEventsError | None = None
         served_at = time.monotonic()
+        most = max(self._settings.publish_buffer // PendingEvent.OVERHEAD, _SERVE_EVERY)
         for number, payload in enumerate(payloads, 1):
             if (target.is_outdated or catalog.revision != revision) and gone is None:
                 revision = catalog.revision
@@ -234,6 +235,10 @@ class Publisher:
                 producer.serve()
                 served_at = time.monotonic()
                 if pending[0].settled:
+                    yield _take_settled(pending)
+                elif len(pending) > most:
+                    # Settled events that wait for the first one are in no buffer.
+                    producer.wait_for(pending[0])
                     yield _take_settled(pending)
 
     def _finish(

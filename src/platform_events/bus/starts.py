@@ -67,6 +67,29 @@ def find_stream(entry: Entry, topic_name: str, admin: Admin) -> Stream:
     return identify(entry, topic, admin.cluster_id())
 
 
+def resolve_end(until: StartPoint, stream: Stream, admin: Admin) -> list[int]:
+    """Return the offset of each partition at which to stop, as it is now; None is the end.
+
+    Raises:
+        ReplayError: the verdict on a replay ID, but for EXPIRED.
+        UsageError: `until` is none of the forms, or a replay ID that is a time: seconds before its
+            event, so that a subscriber misses nothing.
+        BrokerError: the cluster cannot be asked.
+    """
+    if until is None:
+        until = Start.LATEST
+    if isinstance(until, (str, bytes)) and not (isinstance(until, str) and Start.named(until)):
+        replay_id = ReplayId.parse(until, stream.path)
+        if isinstance(locate(replay_id, stream.path, stream.identity), TimePosition):
+            raise UsageError(
+                f"{replay_id} is no end: in a stream of several partitions the replay ID of a "
+                "publish result, or one that was cut, is a time; give that of an event that was "
+                "read"
+            )
+    offsets, _ = resolve_start(until, stream, admin, on_expired="earliest")
+    return offsets
+
+
 def resolve_start(
     start: StartPoint, stream: Stream, admin: Admin, on_expired: OnExpired
 ) -> tuple[list[int], int]:
@@ -87,12 +110,12 @@ def resolve_start(
         return [first for first, _ in marks], 0
     if isinstance(start, datetime):
         if start.tzinfo is None:
-            raise UsageError("a start time needs a time zone, such as datetime.now(UTC)")
+            raise UsageError("a time needs a time zone, such as datetime.now(UTC)")
         # The next whole millisecond: appended at or after it is appended at or after `start`.
         time_ms = max(-((EPOCH - start) // timedelta(milliseconds=1)), 0)
         return admin.offsets_since(topic.name, marks, time_ms), 0
     if not isinstance(start, (str, bytes)):
-        raise UsageError(f"start {start!r} is neither latest, earliest, a replay ID nor a datetime")
+        raise UsageError(f"{start!r} is neither latest, earliest, a replay ID nor a datetime")
     replay_id = ReplayId.parse(start, stream.path)
     position = locate(replay_id, stream.path, stream.identity)
     if isinstance(position, TimePosition):

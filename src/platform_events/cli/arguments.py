@@ -28,7 +28,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SCHEMA_ID_LENGTH = 22
 _ID = re.compile(r"[A-Za-z0-9_-]+=*")
 _OPTIONS_NEVER_HAVE = re.compile(r"[A-Z0-9_]")
-_FORMS = "latest, earliest, an age such as 15m, a time such as 2024-01-31T12:00:00Z or a replay ID"
+_FORMS = "an age such as 15m, a time such as 2024-01-31T12:00:00Z or a replay ID"
 
 
 class Command(click.Command):
@@ -110,11 +110,18 @@ def parse_start(text: str) -> Start | datetime | ReplayId:
         click.BadParameter: a time without zone, or an option where the value should be.
     """
     from platform_events.bus.values import Start
+
+    return Start.named(text) or _parse_place(text, "--from", f"latest, earliest, {_FORMS}")
+
+
+def parse_until(text: str) -> datetime | ReplayId:
+    """Read where to stop: a start that is no word. Raises as `parse_start` does."""
+    return _parse_place(text, "--until", _FORMS)
+
+
+def _parse_place(text: str, option: str, forms: str) -> datetime | ReplayId:
     from platform_events.replay import ReplayCorruptedError, ReplayId
 
-    named = Start.named(text)
-    if named is not None:
-        return named
     if _AGE.fullmatch(text):
         now_ms = int(time.time() * 1000)
         return _EPOCH + timedelta(milliseconds=max(now_ms - parse_duration(text), 0))
@@ -122,27 +129,13 @@ def parse_start(text: str) -> Start | datetime | ReplayId:
         return _parse_time(text)
     context = click.get_current_context(silent=True)
     if context is not None and text in _option_names(context.command):
-        raise click.BadParameter(f"a value is missing before {text}: {_FORMS}")
+        raise click.BadParameter(f"a value is missing before {text}: {forms}")
     try:
         return ReplayId.parse(text)
     except ReplayCorruptedError as error:
         raise ReplayCorruptedError(
-            "", None, f"--from {text[:60]!r} is none of {_FORMS} ({error})"
+            "", None, f"{option} {text[:60]!r} is none of {forms} ({error})"
         ) from None
-
-
-def parse_until(text: str) -> datetime | ReplayId:
-    """Read where to stop: a start that is no word.
-
-    Raises:
-        ReplayCorruptedError, click.BadParameter: as `parse_start`; the latter also for a word.
-    """
-    from platform_events.bus.values import Start
-
-    until = parse_start(text)
-    if isinstance(until, Start):
-        raise click.BadParameter(f"{text!r} is no end: give a time, an age or a replay ID")
-    return until
 
 
 def parse_seconds(text: str) -> float:

@@ -6,7 +6,9 @@ import difflib
 import importlib
 import keyword
 import logging
+import os
 import sys
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -17,6 +19,7 @@ from platform_events.cli.environment import read_env_file
 from platform_events.cli.terminal.failures import is_debugging, report_failure
 from platform_events.cli.terminal.interruption import exit_status, signals
 from platform_events.cli.terminal.output import note
+from platform_events.errors import PlatformEventsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,7 +95,9 @@ class Program(click.Group):
     def _run(
         self, name: str, args: Sequence[str] | None, complete_var: str | None, extra: dict[str, Any]
     ) -> int:
-        read_env_file()
+        is_completing = "_PLATFORM_EVENTS_COMPLETE" in os.environ
+        with suppress(PlatformEventsError) if is_completing else nullcontext():
+            read_env_file()
         self._main_shell_completion(extra, name, complete_var)
         arguments = list(sys.argv[1:] if args is None else args)
         try:

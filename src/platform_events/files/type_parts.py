@@ -182,13 +182,25 @@ def _spell(word: str) -> str:
         if generic is None:
             return ""
         outer, inner = generic["outer"].lower(), generic["inner"]
-    of = _spell(inner) or OTHER_WORDS.get(inner.lower(), inner)
+    of = _spell(inner) or _spell_word(inner)
+    if not of:
+        return ""
     if outer in ("optional", "nullable"):
         return f'["null", {of}]'
     example = COMPLEX_EXAMPLES.get(outer) or OTHER_WORDS.get(outer, "")
     if example in (COMPLEX_EXAMPLES["array"], COMPLEX_EXAMPLES["map"]):
         return example.replace(": string}", f": {of}}}")
     return ""
+
+
+def _spell_word(word: str) -> str:
+    """Return how Avro writes the name of a type; empty if it can be no type's name."""
+    lower = word.lower()
+    if lower in LOGICAL_TYPES:
+        return logical_example(lower)
+    spelling = COMPLEX_EXAMPLES.get(word) or OTHER_WORDS.get(lower, word)
+    is_one_type = spelling.startswith("{") and " or " not in spelling
+    return spelling if is_one_type or re.fullmatch(NAME, spelling) else ""
 
 
 def _find_definition(node: Node, name: str) -> Node | None:

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from concurrent.futures import wait
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -193,8 +194,8 @@ class Admin:
     def configure(self, name: str, config: Mapping[str, str]) -> None:
         """Set these config values of a topic and leave its others.
 
-        It returns when a broker tells them too, which is some milliseconds after the controller
-        has taken them.
+        It returns when a broker tells them too, some milliseconds after the controller has taken
+        them, or a second later.
         """
         entries = [
             ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
@@ -221,8 +222,9 @@ class Admin:
     def _await_known(self, is_known: Callable[[], bool]) -> None:
         """Wait until brokers know what was changed, but not for long: the change is made."""
         deadline = time.monotonic() + _KNOWN_AFTER
-        while not is_known() and time.monotonic() < deadline:
-            time.sleep(_POLL_INTERVAL)
+        with suppress(BrokerError):
+            while not is_known() and time.monotonic() < deadline:
+                time.sleep(_POLL_INTERVAL)
 
     def delete(self, name: str) -> None:
         """Delete a topic with its events; none of that name is fine."""

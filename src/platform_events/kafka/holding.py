@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platform_events.errors import AuthorizationError
-from platform_events.kafka.reader import read_range
+from platform_events.errors import AuthorizationError, BrokerError
+from platform_events.kafka.reader import REMOVED, read_range
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 COUNTED = 10_000
 """Offsets up to which a topic's records are counted one by one."""
+COUNTED_BYTES = 32 * 1024 * 1024
+"""Bytes of bodies after which counting ends."""
 _LOOKED_AT = 100
 """Offsets of each partition in which the oldest and the newest record of others is looked for."""
 
@@ -36,27 +39,37 @@ def read_holding(settings: Settings, topic: str, watermarks: Sequence[tuple[int,
     """Look into a topic.
 
     Offsets are an upper bound of its records: markers of transactions and what was aborted have
-    some too. Whoever may not read the topic learns that bound.
+    some too. Whoever may not read the topic learns that bound, and so does who is overtaken by
+    retention.
 
     Raises:
         BrokerError: the topic cannot be read.
     """
     offsets = sum(end - first for first, end in watermarks)
-    exact = offsets <= COUNTED
-    ranges = [watermarks]
-    if not exact:
+    try:
+        if offsets <= COUNTED:
+            times = _times(settings, topic, watermarks, COUNTED_BYTES)
+            if times is not None:
+                return Holding(len(times), True, min(times, default=None), max(times, default=None))
         firsts = [(first, min(first + _LOOKED_AT, end)) for first, end in watermarks]
         lasts = [(max(end - _LOOKED_AT, first), end) for first, end in watermarks]
-        ranges = [firsts, lasts]
-    try:
-        times = [
-            record.timestamp()[1] for one in ranges for record in read_range(settings, topic, one)
-        ]
-    except AuthorizationError:
-        return Holding(offsets, exact=not offsets, oldest_ms=None, newest_ms=None)
-    return Holding(
-        len(times) if exact else offsets,
-        exact,
-        min(times, default=None),
-        max(times, default=None),
-    )
+        oldest = _times(settings, topic, firsts) or ()
+        newest = _times(settings, topic, lasts) or ()
+    except BrokerError as error:
+        if not isinstance(error, AuthorizationError) and error.kafka_code != REMOVED:
+            raise
+        return Holding(offsets, not offsets, None, None)
+    return Holding(offsets, False, min(oldest, default=None), max(newest, default=None))
+
+
+def _times(
+    settings: Settings, topic: str, ranges: Sequence[tuple[int, int]], limit: float = math.inf
+) -> list[int] | None:
+    """Return when records were stored, in ms; None if they have more than `limit` bytes."""
+    times = []
+    for record in read_range(settings, topic, ranges):
+        times.append(record.timestamp()[1])
+        limit -= len(record.value() or b"")
+        if limit < 0:
+            return None
+    return times

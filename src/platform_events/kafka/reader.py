@@ -36,6 +36,7 @@ _PREFETCH = {
 them; and a full queue is looked at again soon, not after librdkafka's second."""
 OUT_OF_RANGE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 """What a consumer reports when its position is not, or no longer, in the log."""
+REMOVED = "OFFSET_OUT_OF_RANGE"
 TOPIC_MISSING = (
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._UNKNOWN_TOPIC,
@@ -252,7 +253,8 @@ def read_range(
         check: is called between batches; what it raises ends the reading.
 
     Raises:
-        BrokerError: the topic cannot be read.
+        BrokerError: the topic cannot be read; its `kafka_code` is `REMOVED` if records within the
+            watermarks are gone.
     """
     starts = {part: first for part, (first, end) in enumerate(watermarks) if first < end}
     left = {partition: watermarks[partition][1] for partition in starts}
@@ -264,9 +266,9 @@ def read_range(
         while left:
             check()
             batch = reader.read(MAX_BATCH, END_SLICE)
-            if batch.out_of_range or batch.topic_missing:
+            if batch.out_of_range:
                 raise BrokerTimeoutError(
-                    f"reading topic {topic}: records were removed meanwhile; try again"
+                    f"reading topic {topic}: records were removed meanwhile; try again", REMOVED
                 )
             for record in batch.records:
                 if record.offset() < left.get(record.partition(), 0):

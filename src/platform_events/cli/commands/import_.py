@@ -54,7 +54,8 @@ def salesforce(paths: Sequence[Path], directory: Path) -> None:
 
     PATH is a folder or file of metadata, in source format or metadata format. Events become event
     definitions, custom channels and their members become channels with filters. What has no
-    counterpart is listed. Nothing that is there already is overwritten.
+    counterpart is listed. Nothing is overwritten: an event or channel that has a file in DIR ends
+    it, before anything is written.
     """
     from platform_events.files.salesforce import import_metadata
     from platform_events.files.starting_files import definition_file, starting_files
@@ -73,7 +74,8 @@ def salesforce(paths: Sequence[Path], directory: Path) -> None:
                 )
             ]
         )
-    files = starting_files(directory.resolve().parent.name)
+    begun = starting_files(directory.resolve().parent.name).items()
+    files = {name: text for name, text in begun if not (directory / name).exists()}
     files |= dict(map(definition_file, documents))
     write_new_files(directory, dict(sorted(files.items())))
     note(

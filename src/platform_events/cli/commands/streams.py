@@ -9,7 +9,7 @@ import click
 from platform_events.cli.arguments import Command, json_option
 from platform_events.cli.terminal.interruption import stop_event
 from platform_events.cli.terminal.output import begin_screen, note, print_json, reader_is_gone
-from platform_events.errors import UsageError
+from platform_events.errors import BrokerError, UsageError
 
 if TYPE_CHECKING:
     from platform_events.bus.bus import EventBus
@@ -64,7 +64,12 @@ def _watch(bus: EventBus) -> None:
     stop = stop_event(insistently=True)
     seen: Seen = {}
     while not reader_is_gone():
-        _show(bus, seen, whole_screen=True)
+        try:
+            _show(bus, seen, whole_screen=True)
+        except BrokerError as error:
+            if not error.retriable:
+                raise
+            note(f"looking again: {error}")
         if stop.wait(_EVERY):
             return
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     type=parse_start,
     metavar="START",
     help="latest, earliest, a replay ID (the event after it comes first), a time (ISO 8601 with "
-    "zone) or an age (90s, 15m, 2h, 3d). Default: latest; with --no-follow earliest.",
+    "zone) or an age (90s, 15m, 2h, 3d). Default: latest; earliest if it does not follow.",
 )
 @click.option(
     "--last",
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     "--timeout",
     type=parse_seconds,
     metavar="SECONDS",
-    help="Stop when no event came for that long.",
+    help="Stop when no event was printed for that long.",
 )
 @click.option(
     "--on-expired",
@@ -115,12 +115,12 @@ def subscribe(
         raise UsageError("--last begins at the end of the stream: give no --from and no --until")
     from platform_events.cli.events.printer import EventPrinter, Reading
 
-    try:
-        with signals.translated(), connection.bus() as bus:
-            printer = EventPrinter(bus.catalog, stream, expression, limit, pretty=pretty)
-            reading = Reading(bus, stream, printer, timeout, on_expired, on_undecodable)
+    with signals.translated(), connection.bus() as bus:
+        printer = EventPrinter(bus.catalog, stream, expression, limit, pretty=pretty)
+        reading = Reading(bus, stream, printer, timeout, on_expired, on_undecodable)
+        try:
             reading.run(start, last, until, follow=follow)
-    except KeyboardInterrupt:
-        if not follow:
-            raise
+        except KeyboardInterrupt:
+            if not reading.is_following:
+                raise
     return 0

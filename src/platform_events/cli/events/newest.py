@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from platform_events.bus.starts import find_stream
+from platform_events.names import stream_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,8 +28,9 @@ def read_newest(
     Raises:
         PlatformEventsError: as `EventBus.subscribe` and its subscriptions.
     """
-    topic = bus.settings.namespace.topic(name)
-    stream = find_stream(bus.catalog.entry(name), topic, bus.admin)
+    entry = bus.catalog.entry(stream_name(name))
+    topic = bus.settings.namespace.topic(entry.name)
+    stream = find_stream(entry, topic, bus.admin)
     marks = bus.admin.watermarks({topic: stream.topic.partitions})[topic]
     offsets = count
     while True:

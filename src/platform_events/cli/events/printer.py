@@ -54,8 +54,8 @@ class EventPrinter:
         self.left = limit
         """How many more may be printed; None: any number."""
 
-    def print(self, events: Iterable[Event[dict[str, Any]]]) -> None:
-        """Print the events that pass; raises as `print_lines` does."""
+    def print(self, events: Iterable[Event[dict[str, Any]]]) -> int:
+        """Print the events that pass and return how many; raises as `print_lines` does."""
         if self._selection is not None:
             events = filter(self._selection.passes, events)
         chosen = list(events)[: self.left]
@@ -65,6 +65,7 @@ class EventPrinter:
             print_lines(map(self._writer.line, chosen))
         if self.left is not None:
             self.left -= len(chosen)
+        return len(chosen)
 
 
 class Reading:
@@ -86,6 +87,8 @@ class Reading:
         self._on_expired = on_expired
         self._on_undecodable = on_undecodable
         self._gave_up = False
+        self.is_following = False
+        """Whether it is waiting for what comes, so that a signal ends it as it should."""
 
     def run(
         self,
@@ -105,7 +108,8 @@ class Reading:
         try:
             if last is not None:
                 newest, begin = read_newest(self._bus, self._stream, last, self._on_undecodable)
-                self._printer.print(newest)
+                with signals.deferred():
+                    self._printer.print(newest)
             if follow and isinstance(until, datetime) and until > datetime.now(UTC):
                 begin = self._read(begin, None, follow=True, before=until)
             if not self._has_enough:
@@ -122,6 +126,7 @@ class Reading:
         with self._bus.subscribe(
             self._stream, start, follow, self._on_expired, self._on_undecodable, until=until
         ) as subscription:
+            self.is_following = follow and until is None
             position = subscription.position
             heard = time.monotonic()
             while not (subscription.ended or self._has_enough):
@@ -132,15 +137,15 @@ class Reading:
                     if before is not None:
                         due = list(takewhile(partial(_was_before, before), events))
                     # Within the block too, so that a signal cuts no line.
-                    self._printer.print(due)
+                    printed = self._printer.print(due)
                 if due:
                     position = due[-1].replay_id
                 if len(due) < len(events):
                     break
-                if events:
+                if printed:
                     heard = time.monotonic()
                 else:
-                    self._look_up(heard)
+                    self._consider(heard)
             return position
 
     @property
@@ -148,13 +153,13 @@ class Reading:
         return self._gave_up or self._printer.left == 0
 
     def _patience(self, heard: float) -> float:
-        """Return for how long to wait now, when the last event came at `heard`."""
+        """Return for how long to wait now, when something was printed last at `heard`."""
         if self._timeout is None:
             return _SLICE
         return max(min(_SLICE, heard + self._timeout - time.monotonic()), 0)
 
-    def _look_up(self, heard: float) -> None:
-        """Give up if nothing came for too long or nobody reads what is printed."""
+    def _consider(self, heard: float) -> None:
+        """Give up if nothing was printed for too long or nobody reads it."""
         if self._timeout is not None and time.monotonic() - heard >= self._timeout:
             note(f"no event for {self._timeout:g} seconds")
             self._gave_up = True

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class Selection:
     """Which events pass an expression; it is bound to the schema that wrote each.
 
-    Types that lack a field that it names do not pass. In older events of a type that has it now,
-    the field is null.
+    Types that lack a field that it names, or have another kind of it, do not pass. In older events
+    of a type that has it now, the field is null.
 
     Raises:
         WrongFilterError: the expression is no filter, or none for any type of the stream.
@@ -42,7 +42,7 @@ class Selection:
         self._bound: dict[tuple[str, str], Expression | None] = {}
         try:
             self._parsed = parse_filter(text)
-            self._types = self._types_with_fields(stream)
+            self._types = self._types_that_fit(stream)
         except FilterError as error:
             raise WrongFilterError(error, text) from error
 
@@ -54,25 +54,25 @@ class Selection:
         expression = self._bound[key]
         return expression is not None and evaluate(expression, event.payload) is True
 
-    def _types_with_fields(self, stream: str) -> dict[str, bool]:
-        """Return of each type of the stream whether it has all fields that the filter names."""
+    def _types_that_fit(self, stream: str) -> dict[str, bool]:
+        """Return of each type of the stream whether the filter is one for it."""
         active = self._catalog.entry(stream_name(stream)).active
         if isinstance(active, ChannelDefinition):
             names = [member.event for member in active.members]
         else:
             names = [stream_name(stream)]
         found: dict[str, bool] = {}
-        unknown: UnknownFieldError | None = None
+        misfit: FilterError | None = None
         for name in names:
             try:
                 check_filter(self._text, self._catalog.event(name).schema)
-            except UnknownFieldError as error:
-                unknown = unknown or error
+            except FilterError as error:
+                misfit = misfit or error
                 found[name] = False
             else:
                 found[name] = True
-        if unknown is not None and not any(found.values()):
-            raise unknown
+        if misfit is not None and not any(found.values()):
+            raise misfit
         return found
 
     def _bind(self, name: str, schema_id: str, writer: Schema) -> Expression | None:

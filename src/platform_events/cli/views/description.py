@@ -10,6 +10,8 @@ from platform_events.cli.terminal.output import print_line, print_lines, print_t
 from platform_events.cli.views.streams import describe_streams, print_channels
 from platform_events.definitions.compatibility import describe_type
 from platform_events.definitions.model import ChannelDefinition, EventDefinition
+from platform_events.errors import UnknownStreamError
+from platform_events.names import stream_path
 from platform_events.payloads.types import parse_record
 
 if TYPE_CHECKING:
@@ -32,8 +34,10 @@ def describe_stream(bus: EventBus, name: str) -> dict[str, Any]:
     entry = bus.catalog.entry(name)
     definition = entry.active
     assert definition is not None
-    (held,) = describe_streams(bus, only=name)
-    document = held | {
+    held = describe_streams(bus, only=name)
+    if not held:
+        raise UnknownStreamError(stream_path(name), f"{name} was deleted just now")
+    document = held[0] | {
         "label": definition.label,
         "description": definition.description,
         "owner": definition.owner,

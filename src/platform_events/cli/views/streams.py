@@ -45,10 +45,10 @@ _ROUTER_COLUMNS = ["CHANNEL", "PARTITION", "STATE", "ROUTER", "HOST", "DETAIL"]
 _ROUTER_NUMBERS = (1,)
 _NOTHING = "-"
 _SECOND = 1000
-Marks: TypeAlias = "list[tuple[int, int]]"
+Watermarks: TypeAlias = "list[tuple[int, int]]"
 """First offset and end of each partition."""
-Seen: TypeAlias = "dict[str, tuple[Marks, Holding]]"
-"""By topic: its watermarks and what was between them."""
+Seen: TypeAlias = "dict[str, tuple[tuple[str, Watermarks], Holding]]"
+"""By topic: its UUID and watermarks, and what was between them."""
 
 
 def describe_streams(
@@ -75,7 +75,7 @@ def describe_streams(
     partitions = {topic.name: topic.partitions for topic in topics.values()}
     marks = bus.admin.watermarks(partitions)
     rates = bus.admin.counts_since(marks, now_ms - _RATE_MS)
-    holdings = read_holdings(bus, marks, {} if seen is None else seen)
+    holdings = read_holdings(bus, topics, marks, {} if seen is None else seen)
     statuses = channel_statuses(bus.settings, bus.admin, entries, partitions)
     return [
         _describe_stream(entry)
@@ -108,13 +108,16 @@ def print_channels(channels: Sequence[dict[str, Any]]) -> None:
     print_table(_ROUTER_COLUMNS, routers, _ROUTER_NUMBERS)
 
 
-def read_holdings(bus: EventBus, marks: Mapping[str, Marks], seen: Seen) -> dict[str, Holding]:
+def read_holdings(
+    bus: EventBus, topics: Mapping[str, Topic], marks: Mapping[str, Watermarks], seen: Seen
+) -> dict[str, Holding]:
     """Look into topics, several at a time; `marks` are their watermarks."""
-    changed = [topic for topic in marks if seen.get(topic, (None,))[0] != marks[topic]]
+    now = {name: (topic.topic_id, marks[name]) for name, topic in topics.items()}
+    changed = [name for name in now if name not in seen or seen[name][0] != now[name]]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = pool.map(lambda topic: read_holding(bus.settings, topic, marks[topic]), changed)
-        seen |= {topic: (marks[topic], one) for topic, one in zip(changed, found, strict=True)}
-    return {topic: seen[topic][1] for topic in marks}
+        found = pool.map(lambda name: read_holding(bus.settings, name, marks[name]), changed)
+        seen |= {name: (now[name], one) for name, one in zip(changed, found, strict=True)}
+    return {name: seen[name][1] for name in now}
 
 
 def _describe_stream(entry: Entry) -> dict[str, Any]:
@@ -137,7 +140,7 @@ def _describe_stream(entry: Entry) -> dict[str, Any]:
 
 
 def _describe_topic(
-    bus: EventBus, entry: Entry, topic: Topic, marks: Marks, now_ms: int
+    bus: EventBus, entry: Entry, topic: Topic, marks: Watermarks, now_ms: int
 ) -> dict[str, Any]:
     identity = identify(entry, topic, bus.admin.cluster_id()).identity
     latest_ms = now_ms - LowWaterMark.MARGIN_MS
@@ -153,7 +156,7 @@ def _describe_holding(holding: Holding, rate: int) -> dict[str, Any]:
     return {
         "events": holding.records,
         "events_exact": holding.exact,
-        "events_last_minute": rate,
+        "events_last_minute": min(rate, holding.records),
         "oldest_at": None if holding.oldest_ms is None else _time(holding.oldest_ms),
         "newest_at": None if holding.newest_ms is None else _time(holding.newest_ms),
     }
