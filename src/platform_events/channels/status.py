@@ -15,7 +15,7 @@ from platform_events.catalog.positions import (
     read_positions,
 )
 from platform_events.channels.states import FeedState
-from platform_events.kafka.offsets import read_committed
+from platform_events.kafka.offsets import GroupOffsets, read_committed
 from platform_events.kafka.reader import TopicReader
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ _AT_ONCE = 8
 """Channels that are asked about at the same time; each takes a client for a moment."""
 _LOOK_SECONDS = 2.0
 _POLL_INTERVAL = 0.2
+_FILL_INTERVAL = 0.05
+"""Seconds between two looks at positions of a channel that is about to be complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,50 @@ def await_definition(
         if time.monotonic() >= deadline:
             return None
         sleep(_POLL_INTERVAL)
+
+
+def await_filled(
+    settings: Settings,
+    admin: Admin,
+    entry: Entry,
+    seconds: float,
+    sleep: Callable[[float], None] = time.sleep,
+) -> bool:
+    """Wait until a channel has what its members hold now.
+
+    Args:
+        settings: which cluster and tenant.
+        admin: to ask with.
+        entry: the channel's.
+        seconds: to wait at most.
+        sleep: waits between two looks.
+
+    Returns:
+        Whether it has, in time.
+
+    Raises:
+        BrokerError: the cluster cannot be asked.
+    """
+    assert entry.feeding is not None
+    described = admin.describe(settings.namespace.topic(feed.event) for feed in entry.feeding.feeds)
+    marks = admin.watermarks({name: one.partitions for name, one in described.items() if one})
+    missing = {
+        (topic, partition): end
+        for topic, found in marks.items()
+        for partition, (first, end) in enumerate(found)
+        if first < end
+    }
+    deadline = time.monotonic() + seconds
+    with GroupOffsets(settings, settings.namespace.positions(entry.name)) as positions:
+        while missing:
+            for place, one in positions.read(list(missing)).items():
+                if one.offset >= missing[place]:
+                    del missing[place]
+            if missing:
+                if time.monotonic() >= deadline:
+                    return False
+                sleep(_FILL_INTERVAL)
+    return True
 
 
 class _Routing:

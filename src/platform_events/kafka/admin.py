@@ -234,6 +234,12 @@ class Admin:
         if before is not None:
             self._deleted.add(before.topic_id)
 
+    def delete_all(self, names: Iterable[str]) -> None:
+        """Delete topics in one request, whatever they hold; those that are not there are fine."""
+        futures = self._live().delete_topics(list(names), request_timeout=self._timeout)
+        for name, future in futures.items():
+            self._wait_or_none(future, f"deleting topic {name}", _ABSENT)
+
     def delete_records(self, name: str, offsets: Sequence[int]) -> None:
         """Remove what lies below these offsets, one for each partition, as retention does."""
         futures = self._live().delete_records(

@@ -1,0 +1,168 @@
+"""A tenant for the length of one test: definitions applied, and a router when a channel is read."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+
+from platform_events.bus.bus import EventBus
+from platform_events.bus.starts import find_stream, resolve_start
+from platform_events.catalog.apply import apply, plan_options, read_catalog
+from platform_events.channels.router import Router
+from platform_events.channels.status import await_filled
+from platform_events.channels.thread import RouterThread
+from platform_events.definitions.model import ChannelDefinition
+from platform_events.errors import BrokerTimeoutError, UsageError
+from platform_events.kafka.admin import Admin
+from platform_events.names import is_channel_name, stream_name
+from platform_events.replay import ReplayId
+from platform_events.settings import PREFIX, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from platform_events.catalog.state import Entry
+    from platform_events.definitions.model import Definitions
+    from platform_events.testing import KafkaBroker
+
+_FILL_SECONDS = 30.0
+"""How long a router may take to put what was published into a channel."""
+_OF_ANOTHER_CLUSTER = ("KAFKA", "REPLICATION_FACTOR", "MIN_INSYNC_REPLICAS")
+"""Settings, or beginnings of them, that say nothing about the broker of tests."""
+
+
+class Tenancy:
+    """What one test has on the broker, for the length of a `with`.
+
+    Within it, `EventBus()` means this tenant, and reading one of its channels starts a router.
+    At the end the topics are deleted, in one request: the files and memory of a broker that kept
+    those of thousands of tests would run out.
+
+    Args:
+        broker: where.
+        tenant: a name that nobody else uses.
+        definitions: what to apply.
+        variables: more settings for the buses of the test, as environment variables without
+            `PLATFORM_EVENTS_`.
+
+    Raises:
+        PlatformEventsError: the definitions cannot be applied.
+    """
+
+    def __init__(
+        self,
+        broker: KafkaBroker,
+        tenant: str,
+        definitions: Definitions,
+        variables: Mapping[str, str],
+    ) -> None:
+        self._broker = broker
+        self._definitions = definitions
+        self._variables = {
+            "BOOTSTRAP_SERVERS": broker.bootstrap_servers,
+            "TENANT": tenant,
+            **variables,
+        }
+        self._exits = ExitStack()
+        self._starting = threading.Lock()
+        self._router: RouterThread | None = None
+
+    def __enter__(self) -> Self:
+        with ExitStack() as exits:
+            patch = exits.enter_context(pytest.MonkeyPatch.context())
+            _set_variables(patch, self._variables)
+            self.settings = Settings()
+            """Of the test's buses."""
+            self._direct = self.settings.model_copy(
+                update={"bootstrap_servers": self._broker.bootstrap_servers, "kafka": {}}
+            )
+            self._admin = exits.enter_context(Admin(self._direct))
+            exits.callback(self._delete_topics)
+            apply(self._direct, self._definitions, plan_options(self._direct))
+            self._route_what_is_read(patch)
+            self._exits = exits.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._exits.close()
+
+    def expire(self, replay_id: ReplayId | bytes | str) -> None:
+        """Delete the events that a subscriber at this replay ID has read; see the fixture.
+
+        Raises:
+            UsageError: it is of no stream of this tenant, as it is now.
+            ReplayError: it is no replay ID.
+            BrokerError: the cluster does not do it.
+        """
+        wanted = ReplayId.parse(replay_id)
+        for entry in read_catalog(self._direct, self._admin, expected=True).entries.values():
+            if entry.active is None:
+                continue
+            topic = self._direct.namespace.topic(entry.name)
+            stream = find_stream(entry, topic, self._admin)
+            if wanted.tag in stream.identity.tags:
+                offsets, _ = resolve_start(wanted, stream, self._admin, on_expired="earliest")
+                self._admin.delete_records(topic, offsets)
+                return
+        raise UsageError(
+            f"the replay ID {wanted} is of no stream of this test's tenant: give one of an event "
+            "that this test published or received, whole"
+        )
+
+    def _route_what_is_read(self, patch: pytest.MonkeyPatch) -> None:
+        """Have buses of this tenant, whoever makes them, find channels that are filled."""
+        subscribe = EventBus.subscribe
+
+        @functools.wraps(subscribe)
+        def subscribe_routed(bus: EventBus, stream: str, *args: Any, **options: Any) -> Any:
+            name = stream_name(stream)
+            if is_channel_name(name) and bus.settings.namespace == self._direct.namespace:
+                self._fill(name)
+            return subscribe(bus, stream, *args, **options)
+
+        patch.setattr(EventBus, "subscribe", subscribe_routed)
+
+    def _fill(self, channel: str) -> None:
+        """Return when the channel has what was published so far; a router starts if need be."""
+        catalog = read_catalog(self._direct, self._admin, expected=True)
+        entry = catalog.entries.get(channel)
+        if entry is None or not isinstance(entry.active, ChannelDefinition):
+            return  # subscribing says so
+        with self._starting:
+            if self._router is None:
+                self._router = self._exits.enter_context(RouterThread(Router(self._direct)))
+        self._await_filled(self._router, entry)
+
+    def _await_filled(self, router: RouterThread, entry: Entry) -> None:
+        def pause(seconds: float) -> None:
+            router.check()
+            time.sleep(seconds)
+
+        if not await_filled(self._direct, self._admin, entry, _FILL_SECONDS, pause):
+            raise BrokerTimeoutError(
+                f"the router of this test has not put everything into {entry.name} within "
+                f"{_FILL_SECONDS:.0f} s: its warnings, by the logger platform_events, say why"
+            )
+
+    def _delete_topics(self) -> None:
+        namespace = self._direct.namespace
+        names = [*self._definitions.events, *self._definitions.channels]
+        topics = [topic for name in names for topic in namespace.topics(name)]
+        self._admin.delete_all([*topics, namespace.catalog])
+
+
+def _set_variables(patch: pytest.MonkeyPatch, variables: Mapping[str, str]) -> None:
+    """Have `Settings()` say this, and nothing about another cluster."""
+    for name in list(os.environ):
+        bare = name.upper().removeprefix(PREFIX)
+        is_ours = name.upper().startswith(PREFIX)
+        if is_ours and (bare in variables or bare.startswith(_OF_ANOTHER_CLUSTER)):
+            patch.delenv(name)
+    for bare, value in variables.items():
+        patch.setenv(PREFIX + bare, value)
