@@ -15,19 +15,20 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from platform_events.errors import ConfigurationError, LocalBrokerError
-from platform_events.kafka.local import LocalKafka
 from platform_events.names import Namespace
+from platform_events.testing import KafkaBroker
 from platform_events.testing.desk import ask_for_broker
+from platform_events.testing.embedded import ProxiedKafka
 from platform_events.testing.sharing import RunBroker, make_broker
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from platform_events.testing import KafkaBroker
-
 
 class Fake:
     """Counts instead of starting anything."""
+
+    proxy = None
 
     def __init__(self) -> None:
         self.started = 0
@@ -52,8 +53,8 @@ def test_all_who_ask_get_one_broker() -> None:
     invitation = broker.invitation()
     assert fake.started == 0
     with ThreadPoolExecutor(4) as pool:
-        assert set(pool.map(ask_for_broker, [invitation] * 12)) == {"broker-1"}
-    assert broker.address() == "broker-1"
+        assert set(pool.map(ask_for_broker, [invitation] * 12)) == {KafkaBroker("broker-1")}
+    assert broker.get() == KafkaBroker("broker-1")
     assert broker.invitation() == invitation
     broker.stop()
     assert (fake.started, fake.running) == (1, 0)
@@ -76,7 +77,7 @@ def test_a_failed_start_is_not_shared() -> None:
     with pytest.raises(LocalBrokerError, match="no room"):
         ask_for_broker(broker.invitation())
     fake.fails = False
-    assert ask_for_broker(broker.invitation()) == "broker-1"
+    assert ask_for_broker(broker.invitation()) == KafkaBroker("broker-1")
     broker.stop()
     assert fake.running == 0
 
@@ -87,13 +88,13 @@ def test_who_asks_and_goes_or_is_a_stranger_disturbs_nobody() -> None:
     socket.create_connection(("127.0.0.1", int(port))).close()
     with pytest.raises(AuthenticationError):
         ask_for_broker([port, "00"])
-    assert ask_for_broker(invitation) == "broker-1"
+    assert ask_for_broker(invitation) == KafkaBroker("broker-1")
     broker.stop()
 
 
 def test_the_environment_chooses_the_kind_of_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PLATFORM_EVENTS_TEST_BROKER", raising=False)
-    assert isinstance(make_broker(), LocalKafka)
+    assert isinstance(make_broker(), ProxiedKafka)
     monkeypatch.setenv("PLATFORM_EVENTS_TEST_BROKER", "cloud")
     with pytest.raises(ConfigurationError, match="PLATFORM_EVENTS_TEST_BROKER='cloud'"):
         make_broker()

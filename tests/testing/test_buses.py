@@ -143,7 +143,7 @@ def test_a_tenancy_leaves_no_topic_and_no_variable(
     monkeypatch.setenv("PLATFORM_EVENTS_LINGER", "1")
     before = dict(os.environ)
     subscribe = EventBus.subscribe
-    with Tenancy(kafka_broker, tenant, load_definitions(SCHEMAS), {}):
+    with Tenancy(kafka_broker, tenant, load_definitions(SCHEMAS)):
         settings = Settings()
         with EventBus() as bus:
             list(bus.subscribe(CHANNEL, follow=False))

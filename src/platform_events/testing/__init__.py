@@ -5,6 +5,10 @@ They are there as soon as the package is installed with its extra `local`, in ev
 - `kafka_broker` (session): a real Kafka, started when the first test asks for it, and shared by
   all pytest-xdist workers. Its `bootstrap_servers` is what `EventBus` takes.
 - `tenant` (function): a tenant name that no other test uses, which isolates tests on that broker.
+- `event_bus`, `async_event_bus` (function): a bus of that tenant, with the definitions of the
+  project's `schemas/` applied. What reads a channel of it finds a router.
+- `expire` (function): deletes events as retention does.
+- `break_broker` (function): cuts the test's buses off from the broker.
 
 `PLATFORM_EVENTS_TEST_BROKER` chooses what `kafka_broker` is: `local` (the default), the embedded
 Kafka, or `container`, the image apache/kafka through testcontainers.
@@ -21,9 +25,19 @@ with LocalKafka(brokers=3) as kafka:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-__all__ = ["KafkaBroker"]
+__all__ = ["BrokerAccess", "KafkaBroker"]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAccess:
+    """How a test that breaks its broker gets there."""
+
+    address: str
+    """`host:port` of the proxy in the process that keeps the broker."""
+    invitation: tuple[str, ...]
+    """With which that process is asked to cut somebody off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +46,5 @@ class KafkaBroker:
 
     bootstrap_servers: str
     """`host:port`, reachable from this machine without authentication."""
+    access: BrokerAccess | None = field(default=None, repr=False)
+    """For `break_broker`; None for a broker that has no proxy."""

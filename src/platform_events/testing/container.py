@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from platform_events.errors import LocalBrokerError
 from platform_events.kafka.local.network import BrokerProbe, reserve_port
+
+if TYPE_CHECKING:
+    from platform_events.testing.proxy import BrokerProxy
 
 IMAGE = "apache/kafka:4.2.0"
 _START_SECONDS = 120.0
@@ -22,6 +25,7 @@ class ContainerKafka:
     """
 
     bootstrap_servers: str
+    proxy: BrokerProxy | None = None
 
     def __init__(self, image: str = IMAGE) -> None:
         self._image = image

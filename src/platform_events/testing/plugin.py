@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from platform_events.testing import KafkaBroker
 from platform_events.testing.sharing import RunBroker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from platform_events.bus.aio import AsyncEventBus
     from platform_events.bus.bus import EventBus
     from platform_events.definitions.model import Definitions
     from platform_events.replay import ReplayId
+    from platform_events.testing import KafkaBroker
+    from platform_events.testing.proxy import Cut
     from platform_events.testing.tenancy import Tenancy
 
 SCHEMAS_OPTION = "platform_events_schemas"
@@ -34,8 +36,8 @@ def kafka_broker(pytestconfig: pytest.Config) -> KafkaBroker:
     if invitation is not None:
         from platform_events.testing.desk import ask_for_broker  # not in every test run
 
-        return KafkaBroker(ask_for_broker(invitation))
-    return KafkaBroker(pytestconfig.stash[_BROKER].address())
+        return ask_for_broker(invitation)
+    return pytestconfig.stash[_BROKER].get()
 
 
 @pytest.fixture
@@ -82,12 +84,26 @@ def expire(_tenancy: Tenancy) -> Callable[[ReplayId | bytes | str], None]:
 
 
 @pytest.fixture
+def break_broker(_tenancy: Tenancy) -> Callable[[Cut], AbstractContextManager[None]]:
+    """Cut this test's buses off from the broker, for the length of a `with`.
+
+    `with break_broker("refuse"):` closes their connections and every new one; `"hang"` leaves them
+    open and lets nothing through, and what was held goes on at the end. Nobody else's buses notice.
+    """
+    return _tenancy.break_broker
+
+
+@pytest.fixture
 def _tenancy(
-    _definitions: Definitions, kafka_broker: KafkaBroker, tenant: str
+    request: pytest.FixtureRequest,
+    _definitions: Definitions,
+    kafka_broker: KafkaBroker,
+    tenant: str,
 ) -> Iterator[Tenancy]:
     from platform_events.testing.tenancy import Tenancy
 
-    with Tenancy(kafka_broker, tenant, _definitions, {}) as tenancy:
+    is_breakable = "break_broker" in request.fixturenames
+    with Tenancy(kafka_broker, tenant, _definitions, is_breakable=is_breakable) as tenancy:
         yield tenancy
 
 

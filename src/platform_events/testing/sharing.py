@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from platform_events.errors import ConfigurationError
+from platform_events.testing import BrokerAccess, KafkaBroker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from platform_events.testing.desk import BrokerDesk
+    from platform_events.testing.proxy import BrokerProxy, Cut
 
 BROKER_VARIABLE = "PLATFORM_EVENTS_TEST_BROKER"
 
 
 class Broker(Protocol):
-    """What runs a broker: `LocalKafka` or `ContainerKafka`."""
+    """What runs a broker: `ProxiedKafka` or `ContainerKafka`."""
 
     bootstrap_servers: str
+    proxy: BrokerProxy | None
+    """Before the broker, when it runs; None if there is none."""
 
     def start(self) -> None:
         """Start it and return when it serves clients."""
@@ -36,9 +40,9 @@ def make_broker() -> Broker:
     """
     kind = os.environ.get(BROKER_VARIABLE) or "local"
     if kind == "local":
-        from platform_events.kafka.local import LocalKafka
+        from platform_events.testing.embedded import ProxiedKafka
 
-        return LocalKafka()
+        return ProxiedKafka()
     if kind == "container":
         from platform_events.testing.container import ContainerKafka
 
@@ -59,25 +63,22 @@ class RunBroker:
         self._starting = threading.Lock()
         self._desk: BrokerDesk | None = None
 
-    def address(self) -> str:
-        """Return the broker's address; the broker is started if need be.
+    def get(self) -> KafkaBroker:
+        """Return the broker, which is started if need be.
 
         Raises:
             PlatformEventsError: it cannot be started.
         """
-        with self._starting:
-            if self._broker is None:
-                broker = self._make()
-                broker.start()
-                self._broker = broker
-            return self._broker.bootstrap_servers
+        broker = self._started()
+        access = BrokerAccess(broker.proxy.address, self.invitation()) if broker.proxy else None
+        return KafkaBroker(broker.bootstrap_servers, access)
 
-    def invitation(self) -> list[str]:
+    def invitation(self) -> tuple[str, ...]:
         """Return what another process needs for `ask_for_broker`."""
         if self._desk is None:
             from platform_events.testing.desk import BrokerDesk  # not in every test run
 
-            self._desk = BrokerDesk(self.address)
+            self._desk = BrokerDesk(self._answer)
         return self._desk.invitation
 
     def stop(self) -> None:
@@ -88,3 +89,24 @@ class RunBroker:
         if self._broker is not None:
             self._broker.stop()
             self._broker = None
+
+    def _started(self) -> Broker:
+        with self._starting:
+            if self._broker is None:
+                broker = self._make()
+                broker.start()
+                self._broker = broker
+            return self._broker
+
+    def _answer(self, question: str, arguments: Sequence[str]) -> Any:
+        """Return what another process asks for, in a thread of the desk's."""
+        broker = self._started()
+        if question == "broker":
+            return broker.bootstrap_servers, broker.proxy and broker.proxy.address
+        assert broker.proxy is not None, "who asks was told of none"
+        client_id, *how = arguments
+        if question == "cut":
+            broker.proxy.cut(client_id, cast("Cut", how[0]))
+        else:
+            broker.proxy.mend(client_id)
+        return None

@@ -6,7 +6,7 @@ import functools
 import os
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -23,16 +23,20 @@ from platform_events.kafka.admin import Admin
 from platform_events.names import is_channel_name, stream_name
 from platform_events.replay import ReplayId
 from platform_events.settings import PREFIX, Settings
+from platform_events.testing.desk import cut_off, mend
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from platform_events.catalog.state import Entry
     from platform_events.definitions.model import Definitions
     from platform_events.testing import KafkaBroker
+    from platform_events.testing.proxy import Cut
 
 _FILL_SECONDS = 30.0
 """How long a router may take to put what was published into a channel."""
+_RECONNECT_MS = "200"
+"""The longest pause before a bus tries again after the broker was broken."""
 _OF_ANOTHER_CLUSTER = ("KAFKA", "REPLICATION_FACTOR", "MIN_INSYNC_REPLICAS")
 """Settings, or beginnings of them, that say nothing about the broker of tests."""
 
@@ -48,10 +52,10 @@ class Tenancy:
         broker: where.
         tenant: a name that nobody else uses.
         definitions: what to apply.
-        variables: more settings for the buses of the test, as environment variables without
-            `PLATFORM_EVENTS_`.
+        is_breakable: whether the buses go through the broker's proxy, which can cut them off.
 
     Raises:
+        UsageError: the broker has no proxy.
         PlatformEventsError: the definitions cannot be applied.
     """
 
@@ -60,15 +64,13 @@ class Tenancy:
         broker: KafkaBroker,
         tenant: str,
         definitions: Definitions,
-        variables: Mapping[str, str],
+        *,
+        is_breakable: bool = False,
     ) -> None:
         self._broker = broker
+        self._tenant = tenant
         self._definitions = definitions
-        self._variables = {
-            "BOOTSTRAP_SERVERS": broker.bootstrap_servers,
-            "TENANT": tenant,
-            **variables,
-        }
+        self._is_breakable = is_breakable
         self._exits = ExitStack()
         self._starting = threading.Lock()
         self._router: RouterThread | None = None
@@ -76,7 +78,7 @@ class Tenancy:
     def __enter__(self) -> Self:
         with ExitStack() as exits:
             patch = exits.enter_context(pytest.MonkeyPatch.context())
-            _set_variables(patch, self._variables)
+            _set_variables(patch, self._variables())
             self.settings = Settings()
             """Of the test's buses."""
             self._direct = self.settings.model_copy(
@@ -91,6 +93,23 @@ class Tenancy:
 
     def __exit__(self, *_: object) -> None:
         self._exits.close()
+
+    @contextmanager
+    def break_broker(self, how: Cut) -> Iterator[None]:
+        """Cut the test's buses off for the length of a `with`; see the fixture.
+
+        Raises:
+            UsageError: they are cut off already or do not go through the proxy, or `how` is no way
+                to do it.
+        """
+        access = self._broker.access
+        if access is None or not self._is_breakable:
+            raise UsageError("name break_broker among the test's arguments, beside its bus")
+        cut_off(access.invitation, self._tenant, how)
+        try:
+            yield
+        finally:
+            mend(access.invitation, self._tenant)
 
     def expire(self, replay_id: ReplayId | bytes | str) -> None:
         """Delete the events that a subscriber at this replay ID has read; see the fixture.
@@ -114,6 +133,22 @@ class Tenancy:
             f"the replay ID {wanted} is of no stream of this test's tenant: give one of an event "
             "that this test published or received, whole"
         )
+
+    def _variables(self) -> dict[str, str]:
+        """Return the settings of the test's buses, as variables without `PLATFORM_EVENTS_`."""
+        variables = {"BOOTSTRAP_SERVERS": self._broker.bootstrap_servers, "TENANT": self._tenant}
+        if not self._is_breakable:
+            return variables
+        if self._broker.access is None:
+            raise UsageError(
+                "break_broker needs the embedded Kafka with its proxy: leave the variable "
+                "PLATFORM_EVENTS_TEST_BROKER and the fixture kafka_broker as they are"
+            )
+        return variables | {
+            "BOOTSTRAP_SERVERS": self._broker.access.address,
+            "KAFKA__CLIENT_ID": self._tenant,  # by which the proxy knows whose connection it is
+            "KAFKA__RECONNECT_BACKOFF_MAX_MS": _RECONNECT_MS,
+        }
 
     def _route_what_is_read(self, patch: pytest.MonkeyPatch) -> None:
         """Have buses of this tenant, whoever makes them, find channels that are filled."""

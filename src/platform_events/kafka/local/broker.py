@@ -40,6 +40,7 @@ class LocalKafka:
     - `bootstrap_servers`: `host:port` of every broker, comma-separated.
     - `sasl_bootstrap_servers`: the same for the listeners that ask for a password; None without
       `users`.
+    - `proxied_server`: host and port at which a proxy finds the broker; None without `proxy_port`.
     - `data_dir`, `cluster_id`, `log_files` (one per broker).
     - `pids`: broker number to Java's process id, of the brokers that run.
 
@@ -49,6 +50,7 @@ class LocalKafka:
 
     bootstrap_servers: str
     sasl_bootstrap_servers: str | None
+    proxied_server: tuple[str, int] | None
     data_dir: Path
     cluster_id: str
 
@@ -60,6 +62,7 @@ class LocalKafka:
         port: int | None = None,
         kafka_home: Path | None = None,
         users: Mapping[str, str] | None = None,
+        proxy_port: int | None = None,
         properties: Mapping[str, str] | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -74,22 +77,27 @@ class LocalKafka:
             users: name to password. When given, there is a second listener with SASL/PLAIN, at
                 `sasl_bootstrap_servers`, whose users may do only what ACLs allow. Clients of
                 `bootstrap_servers` may do everything, such as creating these ACLs.
+            proxy_port: where a proxy of the caller's listens on 127.0.0.1, before a listener of the
+                only broker. Clients that reach the broker there stay with the proxy.
             properties: broker settings that win over this class's own.
             progress: called during the first download with the bytes done and the bytes to do,
                 from one thread at a time.
 
         Raises:
-            UsageError: another number of brokers, or no such port.
+            UsageError: another number of brokers, no such port, or a proxy for three brokers.
         """
         if brokers not in (1, 3):
             raise UsageError(f"brokers must be 1 or 3, not {brokers}")
         if port is not None and not 1 <= port <= 65_536 - brokers:
             raise UsageError(f"port must be between 1 and {65_536 - brokers}, not {port}")
+        if proxy_port is not None and brokers != 1:
+            raise UsageError("a proxy goes with one broker, not with three")
         self._brokers = brokers
         self._wanted_dir = data_dir
         self._wanted_port = port
         self._kafka_home = kafka_home
         self._users = dict(users or {})
+        self._proxy_port = proxy_port
         self._properties = dict(properties or {})
         self._progress = progress
         self._owner = os.getpid()
@@ -245,6 +253,8 @@ class LocalKafka:
         self.sasl_bootstrap_servers = (
             _join(ports.sasl for ports in self._ports if ports.sasl) if self._users else None
         )
+        proxied = self._ports[0].proxied
+        self.proxied_server = None if proxied is None else (HOST, proxied)
 
     def _choose_ports(self) -> list[NodePorts]:
         with ExitStack() as reserved:
@@ -259,6 +269,8 @@ class LocalKafka:
                     client=client,
                     controller=reserve_port(reserved),
                     sasl=reserve_port(reserved) if self._users else None,
+                    proxied=None if self._proxy_port is None else reserve_port(reserved),
+                    proxy=self._proxy_port,
                 )
                 for client in clients
             ]

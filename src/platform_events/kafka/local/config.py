@@ -79,6 +79,10 @@ class NodePorts:
     """Where the quorum connects."""
     sasl: int | None = None
     """Where clients connect with SASL/PLAIN; None without `users`."""
+    proxied: int | None = None
+    """Where a proxy connects, without authentication; None without `proxy`."""
+    proxy: int | None = None
+    """Where that proxy listens: clients that come through it are told to come there again."""
 
 
 def build_properties(
@@ -114,7 +118,7 @@ def build_properties(
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
         "listener.security.protocol.map": (
-            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT"
+            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT,PROXIED:PLAINTEXT"
         ),
         "log.dirs": log_dir,
         "default.replication.factor": replicas,
@@ -127,10 +131,16 @@ def build_properties(
     if own.sasl is not None:
         listeners["SASL"] = own.sasl
         properties |= _access_control(users)
-    addresses = [f"{name}://{HOST}:{port}" for name, port in listeners.items()]
-    properties["advertised.listeners"] = ",".join(addresses)
-    properties["listeners"] = ",".join([*addresses, f"CONTROLLER://{HOST}:{own.controller}"])
+    advertised = dict(listeners)
+    if own.proxied is not None and own.proxy is not None:
+        listeners["PROXIED"], advertised["PROXIED"] = own.proxied, own.proxy
+    properties["advertised.listeners"] = _addresses(advertised)
+    properties["listeners"] = _addresses({**listeners, "CONTROLLER": own.controller})
     return properties | _TUNING | dict(overrides)
+
+
+def _addresses(listeners: Mapping[str, int]) -> str:
+    return ",".join(f"{name}://{HOST}:{port}" for name, port in listeners.items())
 
 
 def _access_control(users: Mapping[str, str]) -> dict[str, str]:
