@@ -21,7 +21,9 @@ from platform_events.catalog.apply import apply, plan_options
 from platform_events.files.loader import load_definitions
 from platform_events.service.http.application import make_application
 from platform_events.settings import Settings
+from platform_events.testing import KafkaBroker
 from tests.docs.pages import Block
+from tests.nested import share_broker
 from tests.service.serving import served
 
 SECONDS = 60
@@ -30,15 +32,6 @@ _WILDCARD = "..."
 _MARK = "\x1e"
 _USUAL_URL = "http://127.0.0.1:7080"
 """Where pages say that `up` serves HTTP."""
-_CONFTEST = """
-import os, pytest
-from platform_events.testing import KafkaBroker
-
-@pytest.fixture(scope="session")
-def kafka_broker():
-    return KafkaBroker(os.environ["PLATFORM_EVENTS_BOOTSTRAP_SERVERS"])
-"""
-"""For tests that a page shows: the broker of this run instead of one of their own."""
 
 
 @dataclass
@@ -47,6 +40,7 @@ class PageRun:
 
     directory: Path
     settings: Settings
+    broker: KafkaBroker
     ran: list[str] = field(default_factory=list)
     """Languages of the blocks that were run or checked."""
     _names: dict[str, Any] = field(default_factory=lambda: {"__name__": "__docs__"})
@@ -74,6 +68,9 @@ class PageRun:
     def finish(self) -> None:
         """Check what no block used, and how what still runs ends."""
         if self._router is not None:
+            # From its first line on it ends in order; a short page may be faster than that.
+            assert self._router.stdout is not None
+            assert self._router.stdout.readline()
             self._router.terminate()
             output, _ = self._router.communicate(timeout=SECONDS)
             assert self._router.returncode == 0, output
@@ -100,7 +97,7 @@ class PageRun:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text)
         if path.name.startswith("test_"):
-            (path.parent / "conftest.py").write_text(_CONFTEST)
+            share_broker(self.broker, path.parent)
         self._unapplied = self._unapplied or block.language in ("yaml", "json")
 
     def _stand_in(self, block: Block) -> None:

@@ -125,8 +125,11 @@ CONTAINER = {
     "TESTCONTAINERS_RYUK_DISABLED": "true",  # one image less to pull; the fixture cleans up
 }
 HEAD = """
-import os, pathlib, time
+import logging, os, pathlib, time
+import pytest
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from platform_events.testing.desk import cut_off, mend
 
 HERE = pathlib.Path(__file__).parent
 
@@ -142,9 +145,18 @@ def test_one(kafka_broker, tenant, worker_id):
 def test_two(kafka_broker, tenant, worker_id):
     see(kafka_broker, f"{worker_id}-{tenant}")
 """
+CUTTING_TEST = """
+def test_cutting(kafka_broker, tenant):
+    access = kafka_broker.access
+    servers = {"bootstrap.servers": access.address, "logger": logging.getLogger("client")}
+    cut_off(access.invitation, tenant, "refuse")
+    with pytest.raises(KafkaException):
+        AdminClient(servers | {"client.id": tenant}).list_topics(timeout=0.5)
+    AdminClient(servers | {"client.id": "another"}).list_topics(timeout=20)
+    mend(access.invitation, tenant)
+    AdminClient(servers | {"client.id": tenant}).list_topics(timeout=20)
+"""
 CRASHING_TESTS = """
-import pytest
-
 def test_crash(kafka_broker):
     see(kafka_broker, "crashed")
     os._exit(3)
@@ -201,7 +213,7 @@ def serves(address: str, cluster: str) -> bool:
 
 def test_workers_share_one_broker(tmp_path: Path) -> None:
     pytest.importorskip("xdist")
-    seen = run_pytest(tmp_path, TESTS, "-n", "2", "--dist", "each")
+    seen = run_pytest(tmp_path, TESTS + CUTTING_TEST, "-n", "2", "--dist", "each")
     assert sorted(name.partition("-")[0] for name in seen) == ["gw0", "gw0", "gw1", "gw1"]
     assert len({name.partition("-")[2] for name in seen}) == 4
     assert len(set(seen.values())) == 1

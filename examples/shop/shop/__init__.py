@@ -1,0 +1,1 @@
+"""A shop that publishes its orders and makes invoices of them."""
