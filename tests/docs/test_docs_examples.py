@@ -70,6 +70,7 @@ def test_there_are_examples_to_run() -> None:
         "docs/operations.md": 5,
         "docs/local.md": 1,
         "docs/testing.md": 1,
+        "docs/recipes.md": 6,
         "docs/salesforce.md": 3,
         "docs/kafka-tools.md": 2,
         "docs/reference/cli.md": 9,
