@@ -30,6 +30,14 @@ def listed(words: Sequence[str]) -> str:
     return ", ".join(words[:LISTED]) + (", ..." if len(words) > LISTED else "")
 
 
+def missing_package(user: str, package: str | None, extra: str) -> str:
+    """Say that something needs a package that is not installed, and which extra brings it."""
+    return (
+        f"{user} needs the package {package}: install platform-events again with the extra "
+        f"{extra!r}, as in: pip install '/path/to/platform-events[{extra}]'"
+    )
+
+
 def closest(word: str, options: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the option closest to a misspelt word, None if none is close."""
     if len(word) > _LONGEST_GUESS:

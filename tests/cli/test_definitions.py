@@ -11,6 +11,7 @@ import pytest
 
 from platform_events.files.loader import load_definitions
 
+REPOSITORY = Path(__file__).parents[2]
 EVENT = """
 event: {name}
 fields:
@@ -50,9 +51,35 @@ def test_init_writes_an_example_that_is_valid(cli: Any) -> None:
     written = result.stdout.splitlines()
     assert "schemas/project.yaml" in written
     assert all(Path(name).is_file() for name in written)
-    assert "platform-events apply" in result.stderr
-    assert len(load_definitions(Path("schemas")).events) == 1
+    definitions = load_definitions(Path("schemas"))
+    assert (list(definitions.events), list(definitions.channels)) == (
+        ["Order_Placed__e"],
+        ["Large_Orders__chn"],
+    )
     assert cli("check").exit_code == 0
+
+
+def test_the_repository_has_what_init_writes(cli: Any) -> None:
+    for name in cli("init", "default/schemas").stdout.splitlines():
+        path = Path(name).relative_to("default/schemas")
+        text = Path(name).read_text().replace("project: my-project", "project: default")
+        assert text == (REPOSITORY / "schemas" / path).read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "up", "apply"),
+    [
+        ([], "platform-events up", "platform-events apply"),
+        (["my shop"], "platform-events up --schemas 'my shop'", "platform-events apply 'my shop'"),
+    ],
+)
+def test_init_says_what_to_type_next(cli: Any, arguments: list[str], up: str, apply: str) -> None:
+    said = [line.partition("#")[0].strip() for line in cli("init", *arguments).stderr.splitlines()]
+    commands = [line for line in said if "platform-events" in line]
+    assert commands[0] == up
+    assert commands[-1] == apply
+    assert "publish Order_Placed__e" in commands[1]
+    assert "subscribe Large_Orders__chn" in commands[2]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +100,9 @@ def test_init_names_the_project_after_the_folder_above(cli: Any, folder: str, pr
 
 def test_init_brings_the_editors_schemas_where_the_files_look_for_them(cli: Any) -> None:
     cli("init", "shop")
-    for path in Path("shop").glob("*.yaml"):
+    paths = list(Path("shop").rglob("*.yaml"))
+    assert len(paths) == 3
+    for path in paths:
         schema = path.read_text().splitlines()[0].split("$schema=")[1]
         assert json.loads((path.parent / schema).read_text())["type"] == "object"
 

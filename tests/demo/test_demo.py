@@ -90,7 +90,10 @@ def test_a_missing_extra_is_one_line(
     run = start(command, PYTHONPATH=search)
     assert run.end() == (1, ""), run.stderr
     lines = run.stderr.splitlines()
-    assert lines[-1] == f"error: {error}: pip install 'platform-events[local]'"
+    assert lines[-1] == (
+        f"error: {error}: install platform-events again with the extra 'local', as in: "
+        "pip install '/path/to/platform-events[local]'"
+    )
     assert sum(line.startswith("error: ") for line in lines) == 1
     assert "Traceback" not in run.stderr
 

@@ -12,6 +12,7 @@ import platform_events.files
 from platform_events.files.channel_file import KnownEvents, read_channel
 from platform_events.files.document import Report
 from platform_events.files.editor_schema import (
+    CHANNEL_SCHEMA,
     DIRECTORY,
     EVENT_SCHEMA,
     PROJECT_SCHEMA,
@@ -50,6 +51,8 @@ def test_the_examples_name_their_schema() -> None:
     example = PACKAGE / "example"
     for name, schema in (("project.yaml", PROJECT_SCHEMA), ("Order_Placed__e.yaml", EVENT_SCHEMA)):
         assert (example / name).read_text().startswith(header(schema) + "\n")
+    channel = (example / "channels" / "Large_Orders__chn.yaml").read_text()
+    assert channel.splitlines()[0].endswith(f"$schema=../{DIRECTORY}/{CHANNEL_SCHEMA}")
     assert (REPOSITORY / "schemas" / DIRECTORY / EVENT_SCHEMA).is_file()
 
 
@@ -60,6 +63,7 @@ def plain(text: str) -> Any:
 def test_the_examples_are_valid() -> None:
     example = PACKAGE / "example"
     EVENT.validate(plain((example / "Order_Placed__e.yaml").read_text()))
+    CHANNEL.validate(plain((example / "channels" / "Large_Orders__chn.yaml").read_text()))
     PROJECT.validate(plain((example / "project.yaml").read_text()))
 
 

