@@ -31,10 +31,12 @@ class Block:
     @property
     def title(self) -> str | None:
         """The file that the block shows."""
-        for word in self.words:
-            if word.startswith("title="):
-                return word.removeprefix("title=")
-        return None
+        return self._value("title=")
+
+    @property
+    def addition(self) -> str | None:
+        """The file whose end the block shows, which is there without it."""
+        return self._value("append=")
 
     @property
     def place(self) -> str:
@@ -44,6 +46,10 @@ class Block:
     def is_exempt(self) -> bool:
         """Whether the block says that it cannot be run by a test."""
         return "no-test" in self.words
+
+    def _value(self, key: str) -> str | None:
+        found = (word.removeprefix(key) for word in self.words if word.startswith(key))
+        return next(found, None)
 
 
 @dataclass(frozen=True)

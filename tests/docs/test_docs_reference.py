@@ -128,15 +128,6 @@ class TestSettings:
             )
             assert names_in(row[2]) == ([] if default in (None, {}) else [str(default)]), row
 
-    def test_the_readme_shows_the_same_defaults(self) -> None:
-        rows = page("README.md").table("Settings")
-        settings = [row for row in rows if "KAFKA__" not in row[0]]
-        assert len(settings) >= 4
-        for row in settings:
-            field = names_in(row[0])[0].removeprefix("PLATFORM_EVENTS_").lower()
-            default = Settings.model_fields[field].default
-            assert type(default)(names_in(row[1])[0]) == default
-
     def test_choices(self) -> None:
         meaning = next(row[4] for row in self.ROWS if names_in(row[0]) == ["compression"])
         for choice in get_args(Settings.model_fields["compression"].annotation):
