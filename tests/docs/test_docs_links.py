@@ -36,6 +36,21 @@ def test_the_index_has_every_page() -> None:
     assert not missing
 
 
+def test_the_index_has_each_page_once_under_one_of_four_headings() -> None:
+    index = read_page(INDEX)
+    kinds = list(index.sections)[1:]
+    assert kinds == ["Tutorial", "How-to", "Reference", "Explanation"]
+    entries = [
+        re.fullmatch(r"- \[[^]]+\]\(([^)]+)\): .+", line)
+        for kind in kinds
+        for line in index.sections[kind].splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert all(entries), "each line is a page and what it is"
+    targets = [(INDEX.parent / entry[1]).resolve() for entry in entries if entry]
+    assert sorted(targets) == sorted(page.path for page in PAGES if page.path != INDEX)
+
+
 def test_headings_are_unique_within_a_page() -> None:
     for page in PAGES:
         headings = re.findall(r"^#+ +(.*)", page.prose, re.MULTILINE)
