@@ -148,11 +148,11 @@ def compare(
     findings = Findings(found=sum(map(len, channel)))
     stays = list(stays)
     routed = _sort_out(channel, stays, members, findings, changes or {})
-    aside = _sort_out([dead_letters], stays, members, findings, {}, is_channel=False)
+    dead_lettered = _sort_out([dead_letters], stays, members, findings, {}, is_channel=False)
     for number, stay in enumerate(stays):
         for partition, rows in enumerate(members[stay.event]):
             found = routed.get((number, partition), [])
-            buried = aside.get((number, partition), [])
+            buried = dead_lettered.get((number, partition), [])
             _check_order(found, findings)
             _check_presence(stay, partition, rows, found, buried, findings)
             if len(channel) > 1:
@@ -245,12 +245,12 @@ def _check_presence(
     to be one: so each record is judged by each period that may have begun.
     """
     there = {origin.offset: origin.definition for origin, _ in found}
-    aside = {origin.offset: origin.definition for origin, _ in buried}
-    if len(aside) < len(buried):
+    dead = {origin.offset: origin.definition for origin, _ in buried}
+    if len(dead) < len(buried):
         findings.doubled.append(f"{stay.event}[{partition}] has records dead-lettered twice")
     present = {row.offset for row in rows}
     findings.foreign += [
-        f"{stay.event}[{partition}]@{offset} is no record" for offset in {*there, *aside} - present
+        f"{stay.event}[{partition}]@{offset} is no record" for offset in {*there, *dead} - present
     ]
     bounds = [*(period.definition for period in stay.periods[1:]), stay.dropped]
     periods = [*zip(stay.periods, bounds, strict=True)]
@@ -261,16 +261,16 @@ def _check_presence(
         findings.checked += 1
         where = f"{stay.event}[{partition}]@{row.offset}"
         if row.offset < stay.start(partition):
-            if row.offset in there or row.offset in aside:
+            if row.offset in there or row.offset in dead:
                 findings.foreign.append(f"{where} is from before the member was added")
             continue
         for number in range(reached, len(periods)):
             (period, until), verdict = periods[number], periods[number][0].verdict(row)
-            place = there if verdict else aside if verdict is None else None
+            place = there if verdict else dead if verdict is None else None
             if place is None:
-                fits = row.offset not in there and row.offset not in aside
+                fits = row.offset not in there and row.offset not in dead
             else:
-                other = aside if place is there else there
+                other = dead if place is there else there
                 fits = row.offset not in other and (
                     period.definition <= place.get(row.offset, -1) < until
                 )
@@ -278,7 +278,7 @@ def _check_presence(
                 reached = number
                 break
         else:
-            if row.offset in there or row.offset in aside:
+            if row.offset in there or row.offset in dead:
                 findings.foreign.append(f"{where} should not be where it is")
             else:
                 findings.missing.append(where)

@@ -52,7 +52,7 @@ def is_led(settings: Settings) -> bool:
     return any((topic_of(settings, NAME), 0) in member.partitions for member in members)
 
 
-def aside(settings: Settings) -> int:
+def dead_letters(settings: Settings) -> int:
     return len(read_topic(settings, settings.namespace.dead_letters(NAME))[0])
 
 
@@ -62,7 +62,7 @@ def assert_whole(settings: Settings) -> None:
     both = everything("A__e", "B__e")
     check_channel(settings, NAME, both).assert_none()
     check_channel(settings, OTHER, both[:1]).assert_none()
-    assert aside(settings) == 0
+    assert dead_letters(settings) == 0
 
 
 def test_an_event_whose_schema_cannot_be_looked_up_waits(
@@ -87,7 +87,7 @@ def test_an_event_whose_schema_cannot_be_looked_up_waits(
     tries = tries_of(router)
     wait_until(lambda: tries_of(router) > tries)
     # Those of A may have come first.
-    assert (rows_of(settings, NAME) <= 8, aside(settings)) == (True, 0)
+    assert (rows_of(settings, NAME) <= 8, dead_letters(settings)) == (True, 0)
     define(*DOCUMENTS)
     assert_whole(settings)
     wait_until(lambda: router.leads(NAME))
@@ -134,7 +134,7 @@ def test_an_event_waits_while_the_definitions_are_about_to_be_applied_again(
     def confirm(_: Plan) -> bool:
         publish(bus, "B__e", range(3))
         wait_until(lambda: tries_of(router) > 0 or not is_led(settings))
-        assert (rows_of(settings, NAME), aside(settings)) == (ends, 0)
+        assert (rows_of(settings, NAME), dead_letters(settings)) == (ends, 0)
         return True
 
     definitions = load(tmp_path / "again", *DOCUMENTS)

@@ -189,7 +189,7 @@ def use_streams(cluster: Cluster, _: Path) -> None:
 
 
 def use_router(cluster: Cluster, _: Path) -> None:
-    """Find lost positions, route an event, and set a record aside."""
+    """Find lost positions, route an event, and dead-letter a record."""
     cluster.forget_positions()
     before = cluster.channel_ends()
     cluster.publish(100.0)

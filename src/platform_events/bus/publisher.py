@@ -147,7 +147,7 @@ class Publisher:
 
     def _is_current(self, target: Target) -> bool:
         """Whether events still go here, by what the catalog says and the topic is."""
-        return self._catalog.standing(target.entry) is target.entry and not target.has_moved
+        return self._catalog.current(target.entry) is target.entry and not target.has_moved
 
     def _follow(self, name: str, old: Target | None) -> Target:
         if old is not None and not self._catalog.is_read:

@@ -125,7 +125,7 @@ class Voucher:
     def _judge(self, topic: Topic | None) -> PlatformEventsError | None:
         name = self._entry.name
         path = stream_path(name)
-        entry = self._catalog.standing(self._entry)
+        entry = self._catalog.current(self._entry)
         if entry is None or entry.active is None:
             return UnknownStreamError(path, f"{name} was deleted while it was published to")
         if topic is None:

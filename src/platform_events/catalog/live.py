@@ -141,7 +141,7 @@ class Catalog:
         """Return what was last read of an event or channel, without asking."""
         return self._state.entries.get(name)
 
-    def standing(self, entry: Entry) -> Entry | None:
+    def current(self, entry: Entry) -> Entry | None:
         """Return what was last read of the event or channel of an entry read before.
 
         A catalog that was lost, or in which nothing is yet, takes nothing back.

@@ -1,6 +1,6 @@
 """LIKE: whether a text is like a pattern, in time that grows with the text alone.
 
-Between two `%` stands a part of fixed length, since `_` is one character. The leftmost place for
+Between two `%` is a part of fixed length, since `_` is one character. The leftmost place for
 each part is as good as any other, so none is ever given back. A part without `_` is searched for
 in linear time, whatever it is; one with `_` may be tried again at each place, so its length is
 bounded.

@@ -294,7 +294,7 @@ class _Parser:
     def _array(self, schema: Mapping[str, Any], namespace: str) -> Array:
         items = self.parse(_part(schema, "items"), namespace)
         if smallest_size(items) == 0:
-            # A count with no bytes behind it: 2**60 items would hide in nine bytes.
+            # A count with no bytes after it: 2**60 items would hide in nine bytes.
             raise ValueError("the items of an array take no bytes: they cannot hold a value")
         return Array(items)
 
