@@ -137,6 +137,18 @@ def test_what_is_only_shown_holds_no_command() -> None:
             assert not is_command, f"{block.place}: {line}"
 
 
+_FROM_AN_INDEX = (
+    r"""(pip install|dependencies:)[^\n]*[\s'"\[]platform-events(\[\w+\])?(?! @)[\s'"\]]"""
+)
+
+
+def test_the_package_is_not_installed_from_an_index_which_does_not_have_it() -> None:
+    assert re.search(_FROM_AN_INDEX, "pip install 'platform-events[local]'")
+    assert not re.search(_FROM_AN_INDEX, "pip install '../platform-events[local]' pytest")
+    texts = [*ROOT.glob("docs/**/*.md"), *ROOT.glob("src/**/*.py"), ROOT / "README.md"]
+    assert [path for path in texts if re.search(_FROM_AN_INDEX, path.read_text())] == []
+
+
 class TestTheTestItself:
     def run_of(self, directory: Path) -> PageRun:
         return PageRun(
