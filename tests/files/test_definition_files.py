@@ -213,7 +213,9 @@ def test_windows_line_ends_are_accepted(tmp_path: Path) -> None:
 
 def test_the_example_is_valid_and_the_same_in_the_repository() -> None:
     package = Path(platform_events.files.__file__).parent / "example"
-    assert list(load_definitions(package).events) == ["Order_Placed__e"]
+    definitions = load_definitions(package)
+    assert list(definitions.events) == ["Order_Placed__e"]
+    assert list(definitions.channels) == ["Large_Orders__chn"]
     repository = Path(__file__).parents[2] / "schemas"
-    for path in package.iterdir():
-        assert (repository / path.name).read_text() == path.read_text()
+    for path in (found for found in package.rglob("*") if found.is_file()):
+        assert (repository / path.relative_to(package)).read_text() == path.read_text()
