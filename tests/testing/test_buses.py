@@ -63,6 +63,14 @@ def test_asyncio_needs_no_loop_before_the_test(
     assert [e.payload["order_id"] for e in event_bus.subscribe(ORDERS, follow=False)] == ["A-1"]
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_plugin_may_have_the_loop(async_event_bus: AsyncEventBus) -> None:
+    result = await async_event_bus.publish(ORDERS, {"order_id": "A-1"})
+    subscription = await async_event_bus.subscribe(ORDERS, follow=False)
+    assert [event.event_id async for event in subscription] == [result.event_id]
+
+
 def test_a_channel_has_what_was_published_before_it_is_read(event_bus: EventBus) -> None:
     for amount in (50.0, 100.0, 150.0, 20.0):
         event_bus.publish(ORDERS, {"order_id": f"A-{amount:g}", "amount": amount})
