@@ -17,7 +17,7 @@ demo: $(VENV)/.local
 test faults: export JDK_JAVA_OPTIONS := -XX:AOTCache="$(CURDIR)/$(VENV)/java.cache" -Xlog:disable
 
 test: $(VENV)/java.cache
-	$(BIN)/pytest -n 6 --dist worksteal
+	$(BIN)/pytest -n 8 --dist worksteal
 
 faults: $(VENV)/java.cache
 	$(BIN)/pytest $(FAULTS)

@@ -288,5 +288,5 @@ def test_an_unpacked_kafka_runs_too(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     libs.mkdir(parents=True)
     for jar in find_runtime().class_path.split(os.pathsep):
         (libs / Path(jar).name).symlink_to(jar)
-    with LocalKafka(kafka_home=tmp_path / "kafka", data_dir=tmp_path / "data") as kafka:
+    with LocalKafka(kafka_home=tmp_path / "kafka") as kafka:
         assert admin(kafka).list_topics(timeout=20).cluster_id == kafka.cluster_id
