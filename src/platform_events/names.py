@@ -40,8 +40,14 @@ def stream_name(stream: str) -> str:
     """
     name = stream.removeprefix(_STREAM_PREFIX)
     if not (is_event_name(name) or is_channel_name(name)):
-        raise UsageError(f"{stream!r} does not name a stream: {NAME_RULE}")
+        meant = [f"{name}{end}" for end in ("__e", "__chn") if _could_be(f"{name}{end}")]
+        guess = f"; did you mean {' or '.join(meant)}?" if meant else f": {NAME_RULE}"
+        raise UsageError(f"{stream!r} does not name a stream{guess}")
     return name
+
+
+def _could_be(name: str) -> bool:
+    return is_event_name(name) or is_channel_name(name)
 
 
 def stream_path(name: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from platform_events.bus.bus import EventBus
 from platform_events.settings import Settings
+from tests.channels.routing import route_once
 from tests.support import apply_texts
 
 ORDER = """
@@ -76,6 +77,21 @@ def test_a_channel(live: Any, settings: Settings, tmp_path: Path) -> None:
     output = live("describe", "Large_Orders__chn").stdout
     assert "amount >= 100" in output
     assert "no router" in output
+
+
+def test_how_a_channel_is_fed_is_what_streams_says(
+    live: Any, settings: Settings, tmp_path: Path
+) -> None:
+    apply_texts(settings, tmp_path / "applied", MORE, CHANNEL)
+    with EventBus(settings) as bus:
+        bus.publish("Order_Placed__e", {"order_id": "A-1", "amount": 200.0})
+    route_once(settings, "Large_Orders__chn")
+    described = json.loads(live("describe", "Large_Orders__chn", "--json").stdout)
+    (listed,) = [
+        one for one in json.loads(live("streams", "--json").stdout) if one["kind"] == "channel"
+    ]
+    assert described["members"] == listed["members"]
+    assert described["members"][0]["passed"] == 1
 
 
 def test_what_is_not_there(bus_cli: Any) -> None:

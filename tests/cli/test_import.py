@@ -44,7 +44,8 @@ def test_a_project_becomes_definitions_that_are_valid(cli: Any) -> None:
         "schemas/channels/C__chn.yaml",
         "schemas/project.yaml",
     ]
-    note, summary = result.stderr.splitlines()
+    note, summary, advice = result.stderr.splitlines()
+    assert advice == "Next: platform-events check, then platform-events plan"
     assert note.startswith("note: force-app/main/default/objects/Order_Placed__e/")
     assert summary == "events: 1, channels: 1, notes on what has no counterpart: 1"
     for name in (name for name in written if name.endswith(".yaml")):

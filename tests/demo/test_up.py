@@ -71,7 +71,8 @@ def test_events_outlive_ctrl_c_and_sigterm_and_a_refused_change_stops_kafka(
     define(directory, ORDER.replace("type: double", "type: string").replace("0.0", "''"))
     refused = start("up", "--kafka-port", port)
     assert refused.end() == (1, ""), refused.stderr
-    lines = refused.stderr.splitlines()
+    starting, *lines = refused.stderr.splitlines()
+    assert starting == "starting Kafka, which takes some seconds"
     assert all(line.startswith("error: PLAN_REFUSED: ") for line in lines), lines
     assert "Order_Placed__e: amount" in lines[0]
     assert not accepts(port)
@@ -171,7 +172,7 @@ def test_a_busy_port_is_one_line(
         given = [] if variable else [option, busy]
         run = start("up", *given, "--schemas", "none", **({variable: busy} if variable else {}))
         assert run.end() == (1, ""), run.stderr
-    note, error = run.stderr.splitlines()
+    note, *_, error = run.stderr.splitlines()
     assert "there is no none" in note
     assert error.startswith(f"error: {code}: port {busy} on 127.0.0.1 cannot be used")
     assert error.endswith(option)

@@ -7,18 +7,24 @@ where ending is up to the user: `subscribe` that follows a stream then ends with
 
 from __future__ import annotations
 
+import sys
 from typing import NoReturn
 
 __all__ = ["main"]
+_INTERRUPTED = 130
 
 
 def main() -> NoReturn:
     """Run the command line of this process."""
-    from platform_events.cli.program import program
-    from platform_events.cli.terminal import standard_streams
-    from platform_events.cli.terminal.interruption import signals
+    try:
+        from platform_events.cli.program import program
+        from platform_events.cli.terminal import standard_streams
+        from platform_events.cli.terminal.interruption import signals
 
-    standard_streams.install()
-    signals.install()
+        standard_streams.install()
+        signals.install()
+    except KeyboardInterrupt:
+        # Nothing was begun yet.
+        sys.exit(_INTERRUPTED)
     program.main(prog_name="platform-events")
     raise AssertionError("the program exits by itself")

@@ -144,7 +144,7 @@ def _show_warnings() -> None:
     logger.addHandler(_Warnings())
     if not is_debugging():
         # What librdkafka says about connections is in our errors, once and in words.
-        logging.getLogger("platform_events.kafka").setLevel(logging.CRITICAL)
+        logging.getLogger("platform_events.kafka").setLevel(logging.CRITICAL + 1)
 
 
 @click.group(cls=Program, context_settings=CONTEXT_SETTINGS)

@@ -22,7 +22,7 @@ _PLAIN_WIDTH = 100
 _INDENT = 3
 
 NEXT = """\
-Next, in a directory of your own:
+Next, with the package in an environment of your own (README says how), in a directory of your own:
   platform-events init      # an example: schemas/ with an event and a channel
   platform-events up        # Kafka with both, until Ctrl-C
 and meanwhile in another terminal:

@@ -82,6 +82,8 @@ def salesforce(paths: Sequence[Path], directory: Path) -> None:
         f"events: {len(found.events)}, channels: {len(found.channels)}, "
         f"notes on what has no counterpart: {len(found.remarks)}"
     )
+    argument = "" if directory == Path(DEFAULT_PATH) else f" {directory}"
+    note(f"Next: platform-events check{argument}, then platform-events plan{argument}")
 
 
 def _read_files(paths: Sequence[Path]) -> Iterator[MetadataFile]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import click
 
 from platform_events.cli.arguments import Command, json_option
 from platform_events.cli.terminal.interruption import stop_event
-from platform_events.cli.terminal.output import begin_screen, note, print_json, reader_is_gone
+from platform_events.cli.terminal.output import (
+    begin_screen,
+    note,
+    print_json,
+    print_line,
+    reader_is_gone,
+)
 from platform_events.errors import BrokerError, UsageError
 
 if TYPE_CHECKING:
@@ -80,6 +87,7 @@ def _show(bus: EventBus, seen: Seen, *, whole_screen: bool = False) -> None:
     documents = describe_streams(bus, seen)
     if whole_screen:
         begin_screen()
+        print_line(f"{time.strftime('%H:%M:%S')}, again every {_EVERY:g} seconds; Ctrl-C ends")
     if documents:
         print_streams(documents)
     else:

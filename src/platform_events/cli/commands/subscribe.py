@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     "--last",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Begin with the last N events that are there, instead of START.",
+    help="Begin with the last N events that are there, instead of START; then follow, unless "
+    "--no-follow.",
 )
 @click.option(
     "--until",

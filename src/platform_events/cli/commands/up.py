@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from platform_events.channels.thread import RouterThread
     from platform_events.cli.connection import Connection
     from platform_events.definitions import Definitions
+    from platform_events.kafka.local import LocalKafka
     from platform_events.service.http.thread import HttpThread
     from platform_events.settings import Settings
 
@@ -114,7 +115,7 @@ def up(
         kafka_ports = range(kafka_port, kafka_port + brokers)
         with (
             _listen(http_plain_port, kafka_ports) as listener,
-            running_kafka(
+            _starting_kafka(
                 brokers=brokers, data_dir=data_dir, port=kafka_port, kafka_home=kafka_home
             ) as kafka,
         ):
@@ -135,6 +136,11 @@ def up(
                     router.check()
                     http.check()
     note(f"stopped; {data_dir} keeps the events" if data_dir.exists() else "stopped")
+
+
+def _starting_kafka(**options: Any) -> contextlib.AbstractContextManager[LocalKafka]:
+    note("starting Kafka, which takes some seconds")
+    return running_kafka(**options)
 
 
 @contextlib.contextmanager

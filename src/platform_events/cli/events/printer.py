@@ -53,6 +53,8 @@ class EventPrinter:
         self._pretty = pretty
         self.left = limit
         """How many more may be printed; None: any number."""
+        self.printed = 0
+        """How many were printed."""
 
     def print(self, events: Iterable[Event[dict[str, Any]]]) -> int:
         """Print the events that pass and return how many; raises as `print_lines` does."""
@@ -65,6 +67,7 @@ class EventPrinter:
             print_lines(map(self._writer.line, chosen))
         if self.left is not None:
             self.left -= len(chosen)
+        self.printed += len(chosen)
         return len(chosen)
 
 
@@ -114,6 +117,8 @@ class Reading:
                 begin = self._read(begin, None, follow=True, before=until)
             if not self._has_enough:
                 self._read(begin, until, follow=follow)
+            if until is not None and self._printer.printed == 0:
+                note("no event was there to print up to this end")
         except UndecodableRecordError as error:
             raise UndecodableError(
                 f"{error}; --on-undecodable skip passes such records over"

@@ -64,16 +64,19 @@ def describe_streams(
     Raises:
         BrokerError: the cluster cannot be asked.
     """
-    entries = [entry for entry in bus.catalog.entries() if only in (None, entry.name)]
-    topic_of = {entry.name: bus.settings.namespace.topic(entry.name) for entry in entries}
+    known = bus.catalog.entries()
+    topic_of = {entry.name: bus.settings.namespace.topic(entry.name) for entry in known}
+    # All of them, since a channel's members are told of too.
     described = bus.admin.describe(
-        topic_of.values(), expected=[topic_of[entry.name] for entry in entries if entry.active]
+        topic_of.values(), expected=[topic_of[entry.name] for entry in known if entry.active]
     )
-    topics = {name: topic for name, topic in described.items() if topic is not None}
+    entries = [entry for entry in known if only in (None, entry.name)]
+    shown = {topic_of[entry.name] for entry in entries}
+    partitions = {name: topic.partitions for name, topic in described.items() if topic is not None}
+    topics = {name: topic for name, topic in described.items() if topic and name in shown}
     # Before the offsets are asked for, so that it is no later than what comes after them.
     now_ms = int(time.time() * 1000)
-    partitions = {topic.name: topic.partitions for topic in topics.values()}
-    marks = bus.admin.watermarks(partitions)
+    marks = bus.admin.watermarks({name: topic.partitions for name, topic in topics.items()})
     rates = bus.admin.counts_since(marks, now_ms - _RATE_MS)
     holdings = read_holdings(bus, topics, marks, {} if seen is None else seen)
     statuses = channel_statuses(bus.settings, bus.admin, entries, partitions)

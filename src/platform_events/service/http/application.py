@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from platform_events.bus.bus import EventBus
 
+_NOT_FOUND = 404
 _logger = logging.getLogger("platform_events")
 
 
@@ -38,6 +39,8 @@ def make_application(bus: EventBus) -> Starlette:
 async def _refuse_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     what = f"{error.detail}: {request.method} {request.url.path}"
+    if error.status_code == _NOT_FOUND:
+        what += "; schemas are served at /schemas/guids/GUID"
     return refuse(error.status_code, what, headers=error.headers)
 
 
