@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException
 
 from platform_events.errors import BrokerError, BrokerTimeoutError
-from platform_events.kafka import admin as admin_module
+from platform_events.kafka import asking
 from platform_events.kafka.admin import Admin
 from platform_events.settings import Settings
 
@@ -63,7 +63,7 @@ def test_offsets_are_asked_for_until_there_is_a_leader(settings: Settings) -> No
 def test_it_ends_with_an_error_when_there_is_none(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin_module, "_POLL_INTERVAL", 0.01)
+    monkeypatch.setattr(asking, "POLL_INTERVAL", 0.01)
     soon = settings.model_copy(update={"request_timeout": 0.5})
     with Admin(soon) as admin:
         moving(admin, *[OFFSET_INVALID] * 1_000)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
-from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import (
     OFFSET_INVALID,
     IsolationLevel,
     KafkaError,
-    KafkaException,
     TopicCollection,
 )
 from confluent_kafka import TopicPartition as Partition
 from confluent_kafka.admin import (
-    AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
@@ -29,47 +24,16 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from platform_events.errors import BrokerError, BrokerTimeoutError, ClosedError
-from platform_events.kafka.connection import make_client
-from platform_events.kafka.faults import kafka_error
-from platform_events.kafka.forks import protect
+from platform_events.errors import BrokerError, BrokerTimeoutError
+from platform_events.kafka.asking import KNOWN_AFTER, POLL_INTERVAL, AdminConnection
 from platform_events.kafka.groups import GroupMember
-from platform_events.kafka.health import Health, translate, unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from concurrent.futures import Future
 
     from platform_events.settings import Settings
 
-_logger = logging.getLogger("platform_events")
-_Result = TypeVar("_Result")
-_POLL_INTERVAL = 0.1
-_UNREACHABLE_AFTER = 2.0
-"""Seconds of no broker accepting a connection after which waiting on is pointless."""
-_LOOK_AGAIN_AFTER = 1.0
-"""Seconds without an answer after which the client may be waiting for what it could ask for."""
-_GRACE = 5.0
-"""Seconds beyond the request time-out after which the client itself is not trusted any more."""
-_MOVING = (
-    "COORDINATOR_LOAD_IN_PROGRESS",
-    "COORDINATOR_NOT_AVAILABLE",
-    "NOT_COORDINATOR",
-    "FENCED_LEADER_EPOCH",
-    "LEADER_NOT_AVAILABLE",
-    "NOT_LEADER_FOR_PARTITION",
-    "OFFSET_NOT_AVAILABLE",
-    "UNKNOWN_LEADER_EPOCH",
-    "_NOENT",
-)
-"""What is answered while a group's coordinator or a partition's leader moves; the last one by the
-client itself when there is no leader."""
 _ABSENT = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
-_UNKNOWN = ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_NOENT")
-"""What is answered of a topic that is gone, or that another broker has just made; the client may
-keep such an answer."""
-_KNOWN_AFTER = 1.0
-"""Seconds after which every broker that serves knows what another has made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,32 +47,13 @@ class Topic:
     replication_factor: int
 
 
-class Admin:
+class Admin(AdminConnection):
     """Administration of one cluster. Thread-safe. Every method raises a `BrokerError`."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._timeout = settings.request_timeout
-        self._health = Health(settings.bootstrap_servers)
-        self._changing = threading.Lock()
-        self._client: AdminClient | None = make_client(AdminClient, settings, self._health, {})
-        self._cluster_id = ""
+        super().__init__(settings)
         self._deleted: set[str] = set()
         """UUIDs of topics that this deleted; a broker that has yet to hear of it still has them."""
-        protect(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def cluster_id(self) -> str:
-        """Return the cluster's ID. It is asked for once."""
-        if not self._cluster_id:
-            future = self._live().describe_cluster(request_timeout=self._timeout)
-            self._cluster_id = str(self._wait(future, "asking for the cluster's ID").cluster_id)
-        return self._cluster_id
 
     def describe(
         self, names: Iterable[str], *, expected: Iterable[str] = ()
@@ -121,11 +66,11 @@ class Admin:
                 while: not every broker knows at once what another has made.
         """
         topics = self._describe(names)
-        deadline = time.monotonic() + _KNOWN_AFTER
+        deadline = time.monotonic() + KNOWN_AFTER
         while missing := [name for name in expected if topics[name] is None]:
             if time.monotonic() > deadline:
                 break
-            time.sleep(_POLL_INTERVAL)
+            time.sleep(POLL_INTERVAL)
             topics |= self._describe(missing)
         return topics
 
@@ -221,10 +166,10 @@ class Admin:
 
     def _await_known(self, is_known: Callable[[], bool]) -> None:
         """Wait until brokers know what was changed, but not for long: the change is made."""
-        deadline = time.monotonic() + _KNOWN_AFTER
+        deadline = time.monotonic() + KNOWN_AFTER
         with suppress(BrokerError):
             while not is_known() and time.monotonic() < deadline:
-                time.sleep(_POLL_INTERVAL)
+                time.sleep(POLL_INTERVAL)
 
     def delete(self, name: str) -> None:
         """Delete a topic with its events; none of that name is fine."""
@@ -314,22 +259,6 @@ class Admin:
         absent = (KafkaError.GROUP_ID_NOT_FOUND,)
         return self._wait_or_none(futures[group], f"describing group {group}", absent)
 
-    def _ask_until_settled(self, ask: Callable[[], _Result]) -> _Result:
-        """Ask again while who has to answer moves, or may not know a topic yet."""
-        started = time.monotonic()
-        while True:
-            try:
-                return ask()
-            except BrokerError as error:
-                code, spent = error.kafka_code, time.monotonic() - started
-                is_moving = code in _MOVING and spent <= self._timeout
-                is_unknown = code in _UNKNOWN and spent <= _KNOWN_AFTER
-                if not is_moving and not is_unknown:
-                    raise
-                time.sleep(_POLL_INTERVAL)
-                if code in _UNKNOWN:
-                    self._look_again()
-
     def _offsets(
         self,
         topics: Mapping[str, int],
@@ -360,79 +289,6 @@ class Admin:
             return found
 
         return self._ask_until_settled(ask)
-
-    def close(self) -> None:
-        """End the client; it cannot be used any more."""
-        with self._changing:
-            self._client = None
-
-    def _renew(self) -> None:
-        """Ask with a new client from now on.
-
-        One whose broker was killed may get no answer for minutes after that is back (tried).
-        """
-        with self._changing:
-            if self._client is not None:
-                self._client = make_client(AdminClient, self._settings, self._health, {})
-
-    def _live(self) -> AdminClient:
-        if self._client is None:
-            raise ClosedError("the bus is closed; make a new EventBus")
-        return self._client
-
-    def serve(self) -> None:
-        """Let the client deliver what it has to say; call it now and then."""
-        self._live().poll(0)
-
-    def _wait_or_none(
-        self, future: Future[_Result], doing: str, absent: Sequence[int]
-    ) -> _Result | None:
-        """Wait; None where the cluster answers with one of the codes in `absent`."""
-        try:
-            return self._wait(future, doing)
-        except BrokerError as error:
-            if error.__cause__ and kafka_error(error.__cause__).code() in absent:
-                return None
-            raise
-
-    def _look_again(self) -> None:
-        """Have the client ask who the controller is, and which topics there are.
-
-        It asks once, and a cluster that has just started may not have had a controller then, nor
-        every broker known a topic; the client would wait for its next regular look, minutes later.
-        """
-        try:
-            self._live().list_topics(timeout=_LOOK_AGAIN_AFTER)
-        except KafkaException as exception:
-            _logger.info("the cluster was asked for its controller and topics: %s", exception)
-
-    def _wait(self, future: Future[_Result], doing: str) -> _Result:
-        started = looked = time.monotonic()
-        down_since: float | None = None
-        while not wait([future], timeout=_POLL_INTERVAL).done:
-            self._live().poll(0)
-            now = time.monotonic()
-            if now - started > self._timeout + _GRACE:
-                self._renew()
-                raise BrokerTimeoutError(f"{doing}: no answer in {self._timeout:g} s; try again")
-            if not self._health.brokers_down:
-                if now - looked > _LOOK_AGAIN_AFTER:
-                    looked = now
-                    self._look_again()
-                continue
-            down_since = down_since or now
-            if now - down_since > _UNREACHABLE_AFTER:
-                raise unreachable(doing, self._health)
-        try:
-            result = future.result()
-        except KafkaException as exception:
-            self._live().poll(0)
-            error = kafka_error(exception)
-            if error.code() == KafkaError._TIMED_OUT:
-                self._renew()
-            raise translate(error, doing, self._health) from exception
-        self._health.recover()
-        return result
 
 
 def _as_topic(name: str, described: Any) -> Topic:
