@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ import pytest
 
 from platform_events.bus.bus import EventBus
 from platform_events.bus.values import Start
+from platform_events.cli.terminal.output import pretty_json
 from platform_events.settings import Settings
 from tests.channels.routing import route_once
 from tests.support import ORDER, apply_texts, produce_raw
@@ -256,3 +258,13 @@ def test_pretty_is_for_people(bus_cli: Any, settings: Settings) -> None:
     assert output.count("\n") > 20
     assert '\n    "order_id": "O-1",\n' in output
     assert "\x1b" not in output
+
+
+def test_pretty_has_colours_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    document = {"order_id": "O-1", "amount": 1.5, "note": None, "text": "x" * 300}
+    text = pretty_json(document)
+    assert "\x1b[" in text
+    assert json.loads(re.sub(r"\x1b\[[0-9;]*m", "", text)) == document

@@ -72,7 +72,7 @@ def print_description(document: dict[str, Any]) -> None:
 
 def _describe_event(definition: EventDefinition, entry: Entry) -> dict[str, Any]:
     record = parse_record(definition.schema.parsed)
-    docs = {field["name"]: field.get("doc", "") for field in _fields_of(definition)}
+    docs = {field["name"]: field.get("doc", "") for field in definition.schema.parsed["fields"]}
     return {
         "partition_key": definition.partition_key,
         "compatibility": definition.compatibility,
@@ -83,11 +83,6 @@ def _describe_event(definition: EventDefinition, entry: Entry) -> dict[str, Any]
         ],
         "schemas": list(entry.schema_ids),
     }
-
-
-def _fields_of(definition: EventDefinition) -> list[dict[str, Any]]:
-    fields: list[dict[str, Any]] = json.loads(definition.schema.text)["fields"]
-    return fields
 
 
 def _channels_with(bus: EventBus, event: str) -> list[dict[str, Any]]:
