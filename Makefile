@@ -16,7 +16,8 @@ demo: $(VENV)/.local
 # Dozens of brokers start in the tests, each in half the time with Java's cache.
 test faults: export JDK_JAVA_OPTIONS := -XX:AOTCache="$(CURDIR)/$(VENV)/java.cache" -Xlog:disable
 
-test: $(VENV)/java.cache
+test: $(VENV)/.dev
+	@$(MAKE) --no-print-directory -j 2 $(VENV)/java.cache $(VENV)/.compiled
 	$(BIN)/pytest -n 8 --dist worksteal
 
 faults: $(VENV)/java.cache
@@ -49,6 +50,11 @@ $(VENV)/.dev: $(VENV)/.local
 
 $(VENV)/java.cache: $(VENV)/.dev tools/java_cache.py
 	-$(BIN)/python -m tools.java_cache $@
+
+# What is imported is compiled here, once, and not by each of the eight that test.
+$(VENV)/.compiled: $(VENV)/.dev
+	$(BIN)/pytest --collect-only --quiet > $@.log
+	@touch $@
 
 $(VENV)/.race: $(VENV)/.dev benchmarks/requirements.txt
 	PIP_CONSTRAINT= $(BIN)/pip install --quiet --requirement benchmarks/requirements.txt

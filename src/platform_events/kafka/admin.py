@@ -171,19 +171,22 @@ class Admin(AdminConnection):
             while not is_known() and time.monotonic() < deadline:
                 time.sleep(POLL_INTERVAL)
 
-    def delete(self, name: str) -> None:
-        """Delete a topic with its events; none of that name is fine."""
-        before = self.describe_one(name)
-        futures = self._live().delete_topics([name], request_timeout=self._timeout)
-        self._wait_or_none(futures[name], f"deleting topic {name}", _ABSENT)
-        if before is not None:
-            self._deleted.add(before.topic_id)
+    def delete(self, *names: str) -> None:
+        """Delete topics with their events in one request; those that are not there are fine.
 
-    def delete_all(self, names: Iterable[str]) -> None:
-        """Delete topics in one request, whatever they hold; those that are not there are fine."""
+        It returns as `configure` does.
+        """
+        gone = {topic.topic_id for topic in self._describe(names).values() if topic}
         futures = self._live().delete_topics(list(names), request_timeout=self._timeout)
         for name, future in futures.items():
             self._wait_or_none(future, f"deleting topic {name}", _ABSENT)
+
+        def are_gone() -> bool:
+            left = self._describe(names).values()
+            return gone.isdisjoint(topic.topic_id for topic in left if topic)
+
+        self._await_known(are_gone)
+        self._deleted |= gone
 
     def delete_records(self, name: str, offsets: Sequence[int]) -> None:
         """Remove what lies below these offsets, one for each partition, as retention does."""

@@ -189,7 +189,7 @@ class Tenancy:
         namespace = self._direct.namespace
         names = [*self._definitions.events, *self._definitions.channels]
         topics = [topic for name in names for topic in namespace.topics(name)]
-        self._admin.delete_all([*topics, namespace.catalog])
+        self._admin.delete(*topics, namespace.catalog)
 
 
 def _set_variables(patch: pytest.MonkeyPatch, variables: Mapping[str, str]) -> None:
