@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from functools import cache
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -56,6 +56,8 @@ def _check_servers(servers: str) -> str:
     return _check_text(servers)
 
 
+LogFormat: TypeAlias = Literal["text", "json"]
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 _Text = Annotated[str, AfterValidator(_check_text)]
 
 
@@ -104,6 +106,18 @@ class Settings(BaseSettings):
     """Milliseconds a batch waits for more events. `publish()` alone does not wait for it."""
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "lz4"
     """Compression of published batches."""
+    health_port: int | None = Field(default=None, ge=1, le=_LAST_PORT)
+    """TCP port at which long-running commands serve `/livez`, `/readyz` and `/metrics`. None: they
+    do not."""
+    health_host: _Text = "0.0.0.0"  # noqa: S104 - probes come from outside
+    """Address at which they do."""
+    metrics: bool = False
+    """Whether this process keeps metrics for Prometheus, in the registry of `prometheus_client`."""
+    log_format: LogFormat | None = None
+    """`text` or `json`: each message of a command is a line of a log. None: only those of
+    long-running commands are, as text."""
+    log_level: LogLevel = "info"
+    """The least level that is logged: `debug`, `info`, `warning` or `error`."""
     kafka: dict[str, Any] = Field(default_factory=dict)
     """Properties of librdkafka, such as `security.protocol`; in the environment
     `PLATFORM_EVENTS_KAFKA__SECURITY_PROTOCOL` (underscores become dots)."""

@@ -18,6 +18,7 @@ class Stub:
 
     def __init__(self) -> None:
         self.fails = False
+        self.is_read = True
         self.looks = 0
         self.refreshes = 0
         self.takes = 0.0

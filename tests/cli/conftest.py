@@ -22,7 +22,8 @@ Spawn = Callable[..., "subprocess.Popen[bytes]"]
 @pytest.fixture
 def logging_as_before() -> Iterator[None]:
     """Undo what the program does to logging, for the tests that come after in this process."""
-    loggers = [logging.getLogger(name) for name in ("platform_events", "platform_events.kafka")]
+    names = (None, "platform_events", "platform_events.kafka")
+    loggers = [logging.getLogger(name) for name in names]
     before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
     yield
     for logger, level, handlers in before:

@@ -190,15 +190,49 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     assert problems(tmp_path) == ["a.yaml: this is not a regular file"]
 
 
-def test_files_may_be_links_but_directories_may_not(tmp_path: Path) -> None:
-    write(tmp_path, {"real/A__e.yaml": EVENT.format("A__e")})
+def test_a_mounted_config_map_loads(tmp_path: Path) -> None:
+    record = {"type": "record", "name": "A__e", "fields": [{"name": "n", "type": "long"}]}
+    channel = "channel: Sales__chn\nmembers:\n  - {event: A__e}\n"
+    version = "..2026_01_31_12_00_00.123456789"
+    write(
+        tmp_path,
+        {
+            f"{version}/A__e.yaml": "event: A__e\navro: a.avsc\n",
+            f"{version}/a.avsc": json.dumps(record),
+            f"{version}/channels/Sales__chn.yaml": channel,
+        },
+    )
+    (tmp_path / "..data").symlink_to(version)
+    for name in ("A__e.yaml", "a.avsc", "channels"):
+        (tmp_path / name).symlink_to(f"..data/{name}")
+    loaded = load_definitions(tmp_path)
+    assert (list(loaded.events), list(loaded.channels)) == (["A__e"], ["Sales__chn"])
+
+
+def test_links_lead_nowhere_else(tmp_path: Path) -> None:
+    write(tmp_path, {"real/A__e.yaml": EVENT.format("A__e"), "schemas/b/B__e.yaml": "no"})
     root = tmp_path / "schemas"
-    root.mkdir()
     (root / "A__e.yaml").symlink_to("../real/A__e.yaml")
-    (root / "..data").symlink_to("../real")
-    assert list(load_definitions(root).events) == ["A__e"]
-    (root / "more").symlink_to("../real")
-    assert problems(root) == ["more: a link to a directory is not followed; copy it"]
+    (root / "b/B__e.yaml").unlink()
+    assert problems(root) == [f"A__e.yaml: a link that leads out of {root}; copy it"]
+    assert list(load_definitions(root / "A__e.yaml").events) == ["A__e"]
+    for name, target, problem in (
+        ("out", "../real", f"out: a link that leads out of {root}; copy it"),
+        ("b/back", "..", "b/back: a link to a directory that it is in would never end; remove it"),
+    ):
+        (root / name).symlink_to(target)
+        assert problems(root) == [problem]
+        (root / name).unlink()
+    (root / "c").mkdir()
+    (root / "b/c").symlink_to("../c")
+    (root / "c/b").symlink_to("../b")
+    assert problems(root)[0].endswith("would never end; remove it")
+
+
+def test_the_directory_itself_may_be_a_link(tmp_path: Path) -> None:
+    write(tmp_path, {"real/A__e.yaml": EVENT.format("A__e")})
+    (tmp_path / "schemas").symlink_to("real")
+    assert list(load_definitions(tmp_path / "schemas").events) == ["A__e"]
 
 
 def test_a_dangling_link_is_a_problem(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from platform_events.errors import ClosedError, ForkedError, PublishError, Usage
 from platform_events.kafka.admin import Admin
 from platform_events.kafka.connection import refuse_green_threads
 from platform_events.kafka.watch import TopicWatch
+from platform_events.metrics import expose_metrics
 from platform_events.names import stream_name
 from platform_events.settings import Settings
 
@@ -67,6 +68,8 @@ class EventBus:
             raise UsageError("give EventBus either settings or single values, not both")
         self.settings = settings or Settings(**overrides)
         """The settings in force."""
+        if self.settings.metrics:
+            expose_metrics()
         self._starting = threading.Lock()
         self._forked = False
         self._closed = threading.Event()

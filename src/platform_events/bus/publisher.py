@@ -42,12 +42,16 @@ _SERVE_WITHIN = 0.05
 class PendingEvent(Delivery):
     """One event on its way."""
 
-    __slots__ = ("event_id", "target")
+    __slots__ = ("began", "event_id", "target")
 
-    def __init__(self, producer: RecordProducer, target: Target, event_id: bytes) -> None:
+    def __init__(
+        self, producer: RecordProducer, target: Target, event_id: bytes, began: float
+    ) -> None:
         super().__init__(producer)
         self.target = target
         self.event_id = event_id
+        self.began = began
+        """When it was published, by `time.monotonic()`; of many at once, about."""
 
     def result(self) -> PublishResult:
         """Return the outcome once it is settled: the one place where a result is made."""
@@ -87,7 +91,7 @@ class SubmittedEvent(PendingEvent):
 
     def __init__(self, producer: RecordProducer, target: Target, event_id: bytes,
                  settled_events: deque[SubmittedEvent]) -> None:  # fmt: skip
-        super().__init__(producer, target, event_id)
+        super().__init__(producer, target, event_id, time.monotonic())
         self.settled_events = settled_events
         self.future: Future[PublishResult] = Future()
         self.future.set_running_or_notify_cancel()
@@ -176,10 +180,13 @@ class Publisher:
     ) -> PublishResult:
         """Publish one event and wait for its outcome."""
         target = self.find(event)
-        pending = PendingEvent(self._producer, target, self._event_id(message))
+        event_id = self._event_id(message)
+        pending = PendingEvent(self._producer, target, event_id, time.monotonic())
         self._send(pending, message.payload, user_headers(headers) + user_headers(message.headers))
         self._producer.wait_for(pending)
-        return pending.result()
+        result = pending.result()
+        _count(pending, [result])
+        return result
 
     def publish_many(
         self, event: str, payloads: Iterable[Any], headers: UserHeaders | None
@@ -223,9 +230,9 @@ class Publisher:
                 except PlatformEventsError as error:
                     gone = error
             if isinstance(payload, EventMessage):
-                one = self._begin(target, payload, common, gone)
+                one = self._begin(target, payload, common, gone, served_at)
             else:
-                one = PendingEvent(producer, target, new_id())
+                one = PendingEvent(producer, target, new_id(), served_at)
                 if gone is None:
                     self._send(one, payload, common)
                 else:
@@ -293,6 +300,7 @@ class Publisher:
         message: EventMessage,
         common: Headers,
         gone: PlatformEventsError | None,
+        began: float,
     ) -> PendingEvent:
         try:
             if gone is not None:
@@ -301,10 +309,10 @@ class Publisher:
             headers = user_headers(message.headers)
         except PlatformEventsError as error:
             given = str(message.event_id or "").encode(errors="replace")
-            refused = PendingEvent(self._producer, target, given or self._new_id())
+            refused = PendingEvent(self._producer, target, given or self._new_id(), began)
             refused.refuse(error)
             return refused
-        pending = PendingEvent(self._producer, target, event_id)
+        pending = PendingEvent(self._producer, target, event_id, began)
         self._send(pending, message.payload, common + headers if headers else common)
         return pending
 
@@ -353,7 +361,9 @@ class Publisher:
                 event = self._settled.popleft()
             except IndexError:
                 return
-            event.future.set_result(event.result())
+            result = event.result()
+            _count(event, [result])
+            event.future.set_result(result)
 
 
 def message_of(payload: Any, event_id: str | None) -> EventMessage:
@@ -371,10 +381,18 @@ def message_of(payload: Any, event_id: str | None) -> EventMessage:
 
 def _take_settled(pending: deque[PendingEvent]) -> list[PublishResult]:
     """Return the results of the first events, up to one whose outcome is not known."""
+    first = pending[0]
     results: list[PublishResult] = []
     while pending and pending[0].settled:
         results.append(pending.popleft().result())
+    _count(first, results)
     return results
+
+
+def _count(first: PendingEvent, results: list[PublishResult]) -> None:
+    """Count results that are known now, of one event; they took no longer than the first one."""
+    failed = [one.status.value for one in results if one.status is not PublishStatus.PERSISTED]
+    first.target.meter.add(len(results) - len(failed), failed, time.monotonic() - first.began)
 
 
 def _hand_over(error: Exception, results: list[PublishResult]) -> None:

@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
+from operator import length_hint
 from typing import TYPE_CHECKING, Generic, Literal, TypeAlias
 
 from platform_events.bus import lifetime
@@ -21,6 +22,7 @@ from platform_events.errors import (
     UsageError,
 )
 from platform_events.kafka.reader import END_SLICE, MAX_BATCH, Batch, TopicReader
+from platform_events.metrics.meters import METERS
 from platform_events.replay import LowWaterMark, OffsetPosition, ReplayId, encode_offset
 
 if TYPE_CHECKING:
@@ -84,6 +86,8 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         self._at_end: tuple[int, ...] = ()
         self._trouble: Batch | None = None
         self._events: Iterator[Event[Payload]] = iter(())
+        self._handed = 0
+        """Events that were decoded together, and are not counted as delivered yet."""
         self._failure: Exception | None = None
         self._last: Event[Payload] | None = None
         self._silent = 0.0
@@ -158,6 +162,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         """Stop reading. A waiting `next()` in another thread raises `ClosedError`."""
         if not self._closed and not self._forked:
             self._closed = True
+            self._count_delivered()
             self._events = iter(())
             self._release()
 
@@ -181,6 +186,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         It raises what comes next in the stream, and sets `ended` when nothing does.
         """
         self._check_open()
+        self._count_delivered()
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
@@ -219,6 +225,10 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         # What was decoded while another thread closed it is not handed out.
         self._check_open()
         return True
+
+    def _count_delivered(self) -> None:
+        handed, self._handed = self._handed, 0
+        METERS.deliver(self._stream.path, handed - length_hint(self._events))
 
     def _check_open(self) -> None:
         if self._closed:
@@ -278,6 +288,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
             self._at_end = ()
         self._delivered = tuple(delivered)
         self._events = iter(ready)
+        self._handed = len(ready)
         if not ready and self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from platform_events.definitions.model import EventDefinition
 from platform_events.envelope import ID, fixed_headers, header_bytes
+from platform_events.metrics.meters import METERS
 from platform_events.payloads.codec import PayloadEncoder
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Target:
         self.key_default = _key_default(definition)
         self.headers = fixed_headers(entry.name, source, definition.schema.id)
         self.header_bytes = header_bytes(self.headers) + len(ID)
+        self.meter = METERS.publishing(entry.name)
         self.is_outdated = False
         """Whether it was found not to be current, at the last look at catalog and topics."""
 

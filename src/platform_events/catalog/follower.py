@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from platform_events.kafka.admin import Admin
     from platform_events.kafka.watch import TopicWatch
 
+_MISSING_INTERVAL = 1.0
+"""Seconds between two looks for a catalog that is not there or cannot be read."""
 _logger = logging.getLogger("platform_events")
 
 
@@ -29,7 +31,8 @@ class Follower:
         watch: is asked to look.
         tick: seconds between two looks at the catalog.
         refresh: seconds between two refreshes of the catalog, which also notice one whose topic was
-            deleted, or made again; infinite for none. It can be changed.
+            deleted, or made again; infinite for none. It can be changed. The first one is done at
+            once, and while there is no catalog, or it cannot be read, it is looked for each second.
     """
 
     def __init__(
@@ -41,7 +44,9 @@ class Follower:
         self._tick = tick
         self.refresh = refresh
         self.after_look: Callable[[], None] = lambda: None
-        self._refreshed_at = time.monotonic()
+        self.failure: PlatformEventsError | None = None
+        """What the last refresh failed with; None if it did not."""
+        self._refresh_at = -math.inf
         self._last_warning = ""
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="platform-events", daemon=True)
@@ -55,7 +60,7 @@ class Follower:
 
     def _run(self) -> None:
         while not self._closed.wait(self._tick):
-            is_due = time.monotonic() > self._refreshed_at + self.refresh
+            is_due = self.refresh < math.inf and time.monotonic() > self._refresh_at
             try:
                 self._catalog.follow()
                 self._watch.tick()
@@ -63,10 +68,7 @@ class Follower:
                 self._admin.serve()
                 if is_due:
                     # Last, and not again at once: it may take as long as a request may.
-                    try:
-                        self._catalog.renew()
-                    finally:
-                        self._refreshed_at = time.monotonic()
+                    self._refresh()
                 if is_due or self.refresh == math.inf:
                     self._last_warning = ""
             except PlatformEventsError as error:
@@ -76,3 +78,16 @@ class Follower:
                     _logger.warning("%s", error)
             except Exception:
                 _logger.exception("following the catalog and the topics failed; it goes on")
+
+    def _refresh(self) -> None:
+        try:
+            self._catalog.renew()
+        except PlatformEventsError as error:
+            self.failure = error
+            raise
+        else:
+            self.failure = None
+        finally:
+            is_known = self.failure is None and self._catalog.is_read
+            pause = self.refresh if is_known else min(self.refresh, _MISSING_INTERVAL)
+            self._refresh_at = time.monotonic() + pause

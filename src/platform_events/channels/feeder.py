@@ -21,11 +21,13 @@ from platform_events.errors import (
 )
 from platform_events.kafka.producer import MAX_BATCH_BYTES, ORIGIN_ROOM
 from platform_events.kafka.transactions import TransactionalProducer
+from platform_events.metrics.meters import FeedReport, Lag
 
 if TYPE_CHECKING:
     from platform_events.catalog.positions import Place
     from platform_events.catalog.state import Entry, Feeding
     from platform_events.channels.context import FeederContext
+    from platform_events.channels.members import Source
     from platform_events.channels.states import State
     from platform_events.channels.transfer import Transfer
     from platform_events.kafka.tail import Attachment
@@ -76,6 +78,11 @@ class Feeder:
         self._stopping = threading.Event()
         self._attachment: Attachment | None = None
         self._nudge = threading.Event()
+        self._state: State = "taking over"
+        self._transfer: Transfer | None = None
+        """What is being fed now; None while that is not known."""
+        self._ends: dict[Place, int] = {}
+        """Of the members, when they were last asked for."""
         self._watched: list[tuple[Watched, int]] = []
         """The topics in use, and how many partitions each had."""
         self._isolation = Isolation()
@@ -103,6 +110,31 @@ class Feeder:
         """Wait for the end; return whether it came."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    def report(self) -> FeedReport:
+        """Return how feeding goes; any thread may ask."""
+        transfer, attachment = self._transfer, self._attachment
+        lags: dict[str, Lag] = {}
+        for source in transfer.sources if transfer else ():
+            lag = self._lag(source, attachment)
+            before = lags.get(source.place.event, Lag(0, 0.0))
+            lags[source.place.event] = Lag(
+                before.events + lag.events, max(before.seconds, lag.seconds)
+            )
+        return FeedReport(self._entry.name, self._partition, self._state, lags)
+
+    def _lag(self, source: Source, attachment: Attachment | None) -> Lag:
+        key = (source.topic, source.place.partition)
+        end = self._ends.get(source.place, 0)
+        oldest_ms = source.judged_ms
+        if attachment is not None:
+            end = max(end, self._context.tail.read_up_to(key))
+            if self._state == "live":
+                oldest_ms = attachment.oldest_ms(key)
+        events = max(end - source.offset, 0)
+        if not events or oldest_ms is None:
+            return Lag(events, 0.0)
+        return Lag(events, max(time.time() - oldest_ms / 1000, 0.0))
 
     def _wake(self) -> None:
         self._nudge.set()
@@ -134,6 +166,7 @@ class Feeder:
                 _logger.exception("%s: feeding failed", self._label)
                 self._fail(f"{type(error).__name__}: {error}")
             finally:
+                self._transfer = None
                 self._unwatch()
                 self._end_progress()
 
@@ -149,6 +182,7 @@ class Feeder:
         self._nudge.clear()
 
     def _declare(self, state: State, detail: str = "") -> Claim:
+        self._state = state
         statement = FeedState(self._context.name, state, int(time.time() * 1000), detail)
         return self._context.statements.put((self._topic, self._partition), statement)
 
@@ -214,10 +248,11 @@ class Feeder:
 
     def _feed(self, transfer: Transfer, entry: Entry) -> None:
         """Move records until stopped, or until there is another definition."""
+        self._transfer = transfer
         try:
             while True:
                 self._keep(transfer)
-                ends = self._ends(transfer)
+                ends = self._ask_ends(transfer)
                 lag = sum(max(ends[source.place] - source.offset, 0) for source in transfer.sources)
                 try:
                     if lag > _NEARLY_LIVE:
@@ -238,13 +273,14 @@ class Feeder:
                 transfer.abort()
             raise
 
-    def _ends(self, transfer: Transfer) -> dict[Place, int]:
+    def _ask_ends(self, transfer: Transfer) -> dict[Place, int]:
         counts = {watched.topic.name: partitions for watched, partitions in self._watched}
         marks = self._context.admin.watermarks(counts)
-        return {
+        self._ends = {
             source.place: marks[source.topic][source.place.partition][1]
             for source in transfer.sources
         }
+        return self._ends
 
     def _catch_up(self, transfer: Transfer, entry: Entry, ends: dict[Place, int]) -> None:
         if all(source.offset >= ends[source.place] for source in transfer.sources):
@@ -291,7 +327,7 @@ class Feeder:
     def _follow(self, transfer: Transfer, entry: Entry) -> None:
         """Move what arrives, until this lags too far."""
         sources = {(source.topic, source.place.partition): source for source in transfer.sources}
-        ends = self._ends(transfer)
+        ends = self._ask_ends(transfer)
         attachment = self._attachment = self._context.tail.attach(
             {key: ends[source.place] for key, source in sources.items()}
         )

@@ -69,6 +69,22 @@ class Source:
         self.expired = position.checkpoint.expired
         self.has_moved = False
         """Whether what is committed is older than this."""
+        self.judged_ms: int | None = None
+        """Append time of a record that was judged lately, ms; None if none was."""
+        self._counted = self._totals()
+
+    def committed(self) -> dict[str, int]:
+        """Note that everything so far is committed; return what is new, by result."""
+        before, self._counted = self._counted, self._totals()
+        self.has_moved = False
+        return {result: self._counted[result] - before[result] for result in before}
+
+    def _totals(self) -> dict[str, int]:
+        return {
+            "passed": self.passed,
+            "filtered": self.filtered,
+            "dead_lettered": self.dead_lettered,
+        }
 
     def advance(self, offset: int) -> None:
         """Note that everything before `offset` was judged, or is no record."""

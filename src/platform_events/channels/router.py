@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import time
@@ -13,15 +14,18 @@ from platform_events.catalog.live import Catalog
 from platform_events.channels.context import FeederContext
 from platform_events.channels.feeder import Feeder
 from platform_events.channels.semaphore import FairSemaphore
-from platform_events.channels.states import Statements
+from platform_events.channels.states import STATES, Statements
 from platform_events.definitions.model import ChannelDefinition
-from platform_events.errors import BrokerError
+from platform_events.errors import BrokerError, CatalogCorruptError
 from platform_events.kafka.admin import Admin
 from platform_events.kafka.connection import refuse_green_threads
 from platform_events.kafka.groups import Leadership
 from platform_events.kafka.tail import Tail
 from platform_events.kafka.watch import TopicWatch
+from platform_events.metrics import expose_metrics
+from platform_events.metrics.meters import METERS
 from platform_events.names import is_channel_name
+from platform_events.process_health import ProcessHealth
 
 if TYPE_CHECKING:
     import threading
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 
     from platform_events.catalog.state import Entry
     from platform_events.channels.states import Progress, State
+    from platform_events.errors import PlatformEventsError
+    from platform_events.metrics.meters import FeedReport
     from platform_events.settings import Settings
 
 _TICK = 0.1
@@ -41,6 +47,10 @@ _STOP_SECONDS = 10.0
 """How long partitions that go to another process are waited for; fencing covers the rest."""
 _GONE_SECONDS = 1.0
 """The same for those of deleted channels, which nobody takes over."""
+_JOIN_SLICE = 1.0
+_ANSWER_SECONDS = 0.2
+"""How long an answer of a cluster that is away is waited for at the end."""
+_REMEDY = "platform-events apply writes them"
 _logger = logging.getLogger("platform_events")
 
 
@@ -72,12 +82,15 @@ class Router:
         on_progress: Callable[[str, int, Progress | None], None] = _ignore,
     ) -> None:
         refuse_green_threads()
+        if settings.metrics:
+            expose_metrics()
         self._settings = settings
         self._on_state = on_state
         self.name = str(
             settings.kafka.get("client.id") or f"router@{socket.gethostname()}:{os.getpid()}"
         )
         """By which `streams` shows it."""
+        self.health = ProcessHealth()
         self._entries: dict[str, Entry] = {}
         """The channels, by their topics."""
         self._feeders: dict[tuple[str, int], Feeder] = {}
@@ -104,20 +117,30 @@ class Router:
             on_progress=on_progress,
         )
 
+        METERS.feeds.add(self)
+        METERS.loops.add(self.health)
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """All states that a channel partition can be in."""
+        return STATES
+
+    def reports(self) -> list[FeedReport]:
+        """Return how the channel partitions of this router are; any thread may ask."""
+        return [feeder.report() for feeder in list(self._feeders.values())]
+
     def run(self, stop: threading.Event) -> None:
-        """Route until `stop` is set. A cluster that is away later is waited for.
+        """Route until `stop` is set. A cluster that is away is waited for, and so are definitions.
 
         Raises:
-            BrokerError: the cluster cannot be reached at the beginning, or refuses.
-            CatalogCorruptError: the catalog cannot be read.
+            AuthenticationError, AuthorizationError: the cluster has refused for 30 s.
+            CatalogCorruptError: the catalog could not be read for 30 s.
         """
-        follower: Follower | None = None
+        follower = Follower(self._admin, self._catalog, self._watch, tick=_TICK, refresh=_REFRESH)
         try:
-            self._catalog.refresh()
-            follower = Follower(
-                self._admin, self._catalog, self._watch, tick=_TICK, refresh=_REFRESH
-            )
             while not stop.is_set():
+                self.health.beat()
+                self._look_ahead(follower.failure)
                 try:
                     self._follow_definitions()
                     self._leadership.poll(_TICK)
@@ -126,12 +149,60 @@ class Router:
                     self._warn(str(error))
                     stop.wait(_PAUSE)
         finally:
+            self.health.obstacle = "it is stopping"
             self._leadership.close()
             self._revoke(list(self._feeders))
             self._tail.close()
-            if follower is None or follower.close(_STOP_SECONDS):
+            if follower.close(_ANSWER_SECONDS):
                 self._catalog.close()
                 self._admin.close()
+
+    def _look_ahead(self, failure: PlatformEventsError | None) -> None:
+        """Say what stands in the way, once; raise it if nobody ends it.
+
+        Args:
+            failure: of reading the catalog.
+        """
+        failure = failure or self._leadership.failure
+        unreadable = self._find_unreadable()
+        news = ""
+        if self._is_routing and not unreadable:
+            obstacle = ""
+        elif failure:
+            # Logged where it happened.
+            obstacle = str(failure)
+        elif unreadable:
+            obstacle = news = str(unreadable)
+        elif self._catalog.known_at == -math.inf:
+            obstacle = "it is reading the catalog"
+        elif not self._catalog.is_read:
+            tenant = self._settings.tenant
+            obstacle = news = f"tenant {tenant!r} has no definitions yet; {_REMEDY}"
+        else:
+            obstacle = "it is joining the routers"
+        if obstacle != self.health.obstacle:
+            self.health.obstacle = obstacle
+            if not obstacle:
+                _logger.info("ready")
+            elif news:
+                _logger.warning("waiting: %s", news)
+        self.health.meet(failure or unreadable)
+
+    @property
+    def _is_routing(self) -> bool:
+        """Whether the definitions are known, and this process has its part in the channels."""
+        is_following = self._catalog.is_read and self._revision >= 0
+        return is_following and (not self._entries or self._leadership.is_member)
+
+    def _find_unreadable(self) -> CatalogCorruptError | None:
+        """Return why nothing that is defined can be read, if that is so.
+
+        A newer version wrote it; a single entry condemns only itself.
+        """
+        entries = self._catalog.known()
+        if entries and all(entry.unreadable for entry in entries):
+            return CatalogCorruptError(f"{entries[0].name}: {entries[0].unreadable}")
+        return None
 
     def _follow_definitions(self) -> None:
         revision, entries = self._catalog.revision, self._catalog.known()
@@ -170,8 +241,15 @@ class Router:
         begin = time.monotonic()
         for (topic, partition), feeder in going.items():
             patience = _STOP_SECONDS if topic in self._entries else _GONE_SECONDS
-            if not feeder.join(max(begin + patience - time.monotonic(), 0)):
+            if not self._await_end(feeder, begin + patience):
                 _logger.warning("%s[%s]: left to be fenced by the next router", topic, partition)
+
+    def _await_end(self, feeder: Feeder, deadline: float) -> bool:
+        while not feeder.join(min(_JOIN_SLICE, max(deadline - time.monotonic(), 0))):
+            if time.monotonic() >= deadline:
+                return False
+            self.health.beat()
+        return True
 
     def _publish_statements(self) -> None:
         claims = self._statements.take()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import asdict, dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 State: TypeAlias = Literal["taking over", "catching up", "live", "fenced", "broken"]
+STATES: tuple[State, ...] = get_args(State)
 Key: TypeAlias = "tuple[str, int]"
 """A channel's topic and a partition of it."""
 _LONGEST_DETAIL = 1_000

@@ -22,6 +22,7 @@ from platform_events.channels.topics import ChannelTopics
 from platform_events.channels.transfer import Destination, Transfer
 from platform_events.envelope import Stamp
 from platform_events.kafka.offsets import GroupOffsets
+from platform_events.metrics.meters import METERS
 from platform_events.names import stream_path
 from platform_events.replay import StreamIdentity
 
@@ -98,7 +99,7 @@ class Takeover:
         positions = dict(resumption.positions)
         if resumption.missing:
             positions |= self._recover(resumption.missing, check)
-        self._pass_over_expired(positions)
+        expired = self._pass_over_expired(positions)
         end = self._context.admin.log_ends(channel.name, channel.partitions)[partition]
         checkpoints = [own] if own else [position.checkpoint for position in positions.values()]
         known = [one.at for one in checkpoints if one.definition == number]
@@ -106,12 +107,20 @@ class Takeover:
         at = min(max(known, default=end), end)
         transfer = Transfer(
             producer,
-            Destination(channel.name, partition, namespace.dead_letters(self._entry.name), token),
+            Destination(
+                self._entry.name,
+                channel.name,
+                partition,
+                namespace.dead_letters(self._entry.name),
+                token,
+            ),
             Checkpoint(number, at),
             self._sources([(place, positions[place]) for _, place in places]),
             isolation,
         )
         transfer.commit(everything=True)
+        for event, lost in expired:
+            METERS.route(self._entry.name, event, {"expired": lost})
         return transfer
 
     def _recover(
@@ -125,7 +134,9 @@ class Takeover:
             )
         return {place: beginning(feed, place, highest.get(place)) for feed, place in missing}
 
-    def _pass_over_expired(self, positions: dict[Place, Position]) -> None:
+    def _pass_over_expired(self, positions: dict[Place, Position]) -> list[tuple[str, int]]:
+        """Move positions that retention overtook; return the events' names and what is lost."""
+        expired = []
         used = [self.topics.topic_of(place) for place in positions]
         marks = self._context.admin.watermarks({topic.name: topic.partitions for topic in used})
         for place, position in positions.items():
@@ -142,6 +153,7 @@ class Takeover:
                 continue
             positions[place], lost = skip_expired(position, first)
             if lost:
+                expired.append((place.event, lost))
                 _logger.warning(
                     "%s: EXPIRED: up to %s events of %s were removed by retention before they "
                     "were routed",
@@ -149,6 +161,7 @@ class Takeover:
                     f"{lost:,}",
                     stream_path(place.event),
                 )
+        return expired
 
     def _sources(self, positions: list[tuple[Place, Position]]) -> list[Source]:
         cluster_id = self._context.admin.cluster_id()

@@ -18,6 +18,7 @@ from platform_events.envelope import (
 )
 from platform_events.errors import RecordRejectedError
 from platform_events.kafka.offsets import Committed
+from platform_events.metrics.meters import METERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +44,8 @@ _PIECE = 500
 class Destination:
     """Where the records of one channel partition go."""
 
+    channel: str
+    """Its name."""
     topic: str
     """The channel's."""
     partition: int
@@ -112,6 +115,7 @@ class Transfer:
                     self._forward_isolated(source, piece)
                 else:
                     self._forward(source, piece)
+                source.judged_ms = piece[-1].timestamp()[1]
                 self.commit_if_full()
         except RecordRejectedError as error:
             self._learn(error)
@@ -213,7 +217,7 @@ class Transfer:
             self._learn(error)
             raise
         for source in moved:
-            source.has_moved = False
+            METERS.route(self._destination.channel, source.place.event, source.committed())
         self._is_open = False
         self._single = None
         self._records = self._bytes = self._judged = 0

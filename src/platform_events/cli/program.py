@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import importlib
 import keyword
-import logging
 import os
 import sys
 from contextlib import nullcontext, suppress
@@ -16,9 +15,9 @@ import click
 from platform_events.cli.arguments import CONTEXT_SETTINGS
 from platform_events.cli.connection import Connection
 from platform_events.cli.environment import read_env_file
-from platform_events.cli.terminal.failures import is_debugging, report_failure
+from platform_events.cli.terminal.failures import report_failure
 from platform_events.cli.terminal.interruption import exit_status, signals
-from platform_events.cli.terminal.output import note
+from platform_events.cli.terminal.messages import begin_messages
 from platform_events.errors import PlatformEventsError
 
 if TYPE_CHECKING:
@@ -124,29 +123,6 @@ def _end(run: Callable[[], int]) -> int:
         return exit_status(interrupt)
 
 
-class _Warnings(logging.Handler):
-    """Shows the library's warnings on stderr; one that repeats itself only once."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self._last = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        message = record.getMessage()
-        if message != self._last:
-            self._last = message
-            note(f"{record.levelname.lower()}: {message}")
-
-
-def _show_warnings() -> None:
-    logger = logging.getLogger("platform_events")
-    logger.handlers = [entry for entry in logger.handlers if not isinstance(entry, _Warnings)]
-    logger.addHandler(_Warnings())
-    if not is_debugging():
-        # What librdkafka says about connections is in our errors, once and in words.
-        logging.getLogger("platform_events.kafka").setLevel(logging.CRITICAL + 1)
-
-
 @click.group(cls=Program, context_settings=CONTEXT_SETTINGS)
 @click.version_option(package_name="platform-events", message="%(prog)s %(version)s")
 @click.option(
@@ -169,5 +145,5 @@ def program(context: click.Context, bootstrap_servers: str | None, tenant: str |
     a file .env in the working directory; with PLATFORM_EVENTS_DEBUG=1 failures show where they came
     from.
     """
-    _show_warnings()
+    begin_messages()
     context.obj = Connection(bootstrap_servers, tenant)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import posixpath
 from contextlib import suppress
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from platform_events.definitions.model import DEFAULT_PROJECT, Definitions
@@ -26,12 +26,18 @@ from platform_events.files.channel_file import KnownEvents, read_channel
 from platform_events.files.document import Node, Report, TooManyProblemsError, decode_text, in_order
 from platform_events.files.event_file import read_event, read_project
 from platform_events.files.json_document import read_json
-from platform_events.files.sources import PROJECT_FILE, Directory, FileError, FileTree, open_tree
+from platform_events.files.sources import (
+    PROJECT_FILE,
+    Directory,
+    FileError,
+    FileTree,
+    hint_at_example,
+    open_tree,
+)
 from platform_events.files.yaml_document import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from platform_events.definitions.model import ChannelDefinition, Definition, EventDefinition
 
@@ -97,10 +103,10 @@ def read_definitions(tree: FileTree, *, allow_empty: bool = False) -> Definition
     definitions, problems = read_readable(tree)
     names = tree.names()
     if not names or (names == [PROJECT_FILE] and not allow_empty):
-        hint = "`platform-events init` writes an example"
+        hint = hint_at_example(Path(tree.place))
         if names:
-            hint += ", and if all were removed, plan and apply delete them with --prune"
-        problems.append(Problem(tree.place, f"no event is defined here; {hint}"))
+            hint += "; if all were removed, plan and apply delete them with --prune"
+        problems.append(Problem(tree.place, f"no event is defined here{hint}"))
     if problems:
         raise DefinitionsError(in_order(problems))
     return definitions

@@ -40,7 +40,10 @@ class FileTree(Protocol):
 
 
 class Directory:
-    """A directory on disk. With `only`, no definition but that file is read."""
+    """A directory on disk. With `only`, no definition but that file is read.
+
+    Links are followed while they stay inside, as those of a mounted ConfigMap do.
+    """
 
     def __init__(self, root: Path, only: str | None = None) -> None:
         self._root = root
@@ -55,20 +58,18 @@ class Directory:
         """As the protocol says.
 
         Raises:
-            DefinitionsError: a directory cannot be read or is a link.
+            DefinitionsError: a directory cannot be read, or is a link that leads out or back.
         """
         if self._only:
             project = [PROJECT_FILE] if (self._root / PROJECT_FILE).exists() else []
             return sorted({self._only, *project})
         found: list[str] = []
-        for folder, folders, files in os.walk(self._root, onerror=_refuse_folder):
+        for folder, folders, files in os.walk(self._root, onerror=_refuse_folder, followlinks=True):
             folders[:] = [name for name in folders if not name.startswith(".")]
             below = Path(folder)
             for name in folders:
-                if (below / name).is_symlink():
-                    raise _unreadable(
-                        _printable(below / name), "a link to a directory is not followed; copy it"
-                    )
+                if reason := self._distrust_folder(below / name):
+                    raise _unreadable(_printable(below / name), reason)
             found += [(below / name).relative_to(self._root).as_posix() for name in files]
         return select_names(found)
 
@@ -83,12 +84,29 @@ class Directory:
             # Asked before opening: opening a pipe would wait for a writer.
             if not stat.S_ISREG(path.stat().st_mode):
                 raise FileError("this is not a regular file")
+            if name != self._only and not self._is_inside(path):
+                raise FileError(f"a link that leads out of {_printable(self._root)}; copy it")
             with path.open("rb") as file:
                 return file.read(MAX_BYTES + 1)
         except FileNotFoundError:
             raise FileError("there is no such file") from None
         except OSError as error:
             raise FileError(f"the file cannot be read: {error.strerror}") from None
+
+    def _is_inside(self, path: Path) -> bool:
+        return path.resolve().is_relative_to(self._root.resolve())
+
+    def _distrust_folder(self, path: Path) -> str:
+        """Return why a directory is not read, if it is a link that is not to be followed."""
+        if not path.is_symlink():
+            return ""
+        if not self._is_inside(path):
+            return f"a link that leads out of {_printable(self._root)}; copy it"
+        above = [path.parent, *path.parent.parents]
+        way = above[: above.index(self._root) + 1]
+        if path.resolve() in {one.resolve() for one in way}:
+            return "a link to a directory that it is in would never end; remove it"
+        return ""
 
 
 def open_tree(path: Path) -> Directory:
@@ -100,16 +118,19 @@ def open_tree(path: Path) -> Directory:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise _unreadable(
-            str(path),
-            "there is no such file or directory; `platform-events init` writes an example",
-        ) from None
+        message = f"there is no such file or directory{hint_at_example(path.parent)}"
+        raise _unreadable(str(path), message) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise _unreadable(str(path), f"cannot be read: {reason}") from None
     if stat.S_ISDIR(mode):
         return Directory(path)
     return Directory(path.parent, path.name)
+
+
+def hint_at_example(folder: Path) -> str:
+    """Return what to add where nothing is defined; nothing where no file can be written."""
+    return "; `platform-events init` writes an example" if os.access(folder, os.W_OK) else ""
 
 
 def select_names(names: list[str]) -> list[str]:

@@ -16,6 +16,7 @@ from platform_events.kafka.connection import make_client
 from platform_events.kafka.faults import kafka_error
 from platform_events.kafka.forks import protect
 from platform_events.kafka.health import Health, translate, unreachable
+from platform_events.metrics.meters import METERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,6 +64,7 @@ class AdminConnection:
         self._changing = threading.Lock()
         self._client: AdminClient | None = make_client(AdminClient, settings, self._health, {})
         self._cluster_id = ""
+        METERS.clusters.add(self)
         protect(self)
 
     def __enter__(self) -> Self:
@@ -77,6 +79,13 @@ class AdminConnection:
             future = self._live().describe_cluster(request_timeout=self._timeout)
             self._cluster_id = str(self._wait(future, "asking for the cluster's ID").cluster_id)
         return self._cluster_id
+
+    @property
+    def is_up(self) -> bool | None:
+        """Whether a broker answers, by the last that is known; None if this is closed."""
+        if self._client is None:
+            return None
+        return not (self._health.brokers_down or self._health.refusal)
 
     def serve(self) -> None:
         """Let the client deliver what it has to say; call it now and then."""

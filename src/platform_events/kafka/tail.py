@@ -68,6 +68,14 @@ class Attachment:
             ends, self._ends = self._ends, {}
         return runs, ends
 
+    def oldest_ms(self, key: Partition) -> int | None:
+        """Return the append time of the first record of a partition that waits, if one does."""
+        with self._arrived:
+            for place, records in self._runs:
+                if place == key:
+                    return records[0].timestamp()[1]
+        return None
+
     def wake(self) -> None:
         """Let a waiting `take` return, or the next one."""
         with self._arrived:
@@ -137,6 +145,14 @@ class Tail:
                 self._readers.setdefault(key, set()).add(attachment)
             self._wanted.set()
         return attachment
+
+    def read_up_to(self, key: Partition) -> int:
+        """Return the offset after the last record of a partition that came here, 0 if none did.
+
+        It is not asked of the client: `get_watermark_offsets` never came back beside `consume`
+        (tried, with its cached values too).
+        """
+        return self._next.get(key, 0)
 
     def detach(self, attachment: Attachment) -> None:
         """Stop reading for a reader. Doing it again does nothing."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import click
 
 from platform_events.cli.arguments import Command, change_options, definitions_path, json_option
 from platform_events.cli.terminal.failures import FAILED
-from platform_events.cli.terminal.output import note, print_json, print_line, print_lines
+from platform_events.cli.terminal.messages import note
+from platform_events.cli.terminal.output import print_json, print_line, print_lines
 from platform_events.errors import BrokerError, UsageError
 
 if TYPE_CHECKING:
@@ -22,17 +24,29 @@ if TYPE_CHECKING:
     from platform_events.settings import Settings
 
 
+_LOOK_EVERY = 0.5
+"""Seconds between two looks for a Kafka that is waited for."""
+
+
 @click.command(
     cls=Command,
     examples=(
         "platform-events apply",
         "platform-events apply schemas --prune --yes",
         "platform-events apply --replace Order_Placed__e",
+        "platform-events apply /schemas --wait 120",
     ),
 )
 @definitions_path
 @change_options
 @click.option("--yes", is_flag=True, help="Confirm what would be asked.")
+@click.option(
+    "--wait",
+    metavar="SECONDS",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Wait so long for Kafka. Without it, a Kafka that cannot be reached is a failure at once.",
+)
 @json_option
 @click.pass_obj
 def apply(
@@ -42,6 +56,7 @@ def apply(
     replace: tuple[str, ...],
     allow_partition_growth: bool,
     yes: bool,
+    wait: float,
     as_json: bool,
 ) -> int:
     """Make topics and catalog what the definitions say.
@@ -49,8 +64,8 @@ def apply(
     PATH has the definitions (default: schemas). It shows the plan, asks before events go or change
     hands, and says what was done. One refusal, and nothing is changed. Applying again finishes
     what was interrupted. For a channel whose members or filters change it waits up to 10 seconds
-    for a router, and says after which replay ID of the channel the change holds, or that it is
-    pending.
+    for the routers that run, and says after which replay ID of the channel the change holds, or
+    that it is pending.
     """
     from platform_events.catalog import apply as catalog
     from platform_events.cli.views.plan import done_line, plan_document, plan_lines
@@ -58,6 +73,7 @@ def apply(
 
     desired = load_project(path) if prune else load_definitions(path)
     settings = connection.settings()
+    _await_kafka(settings, wait)
     options = catalog.plan_options(
         settings, allow_growth=allow_partition_growth, prune=prune, replace=replace
     )
@@ -93,6 +109,29 @@ def apply(
         note("nothing was changed")
         return FAILED
     return 0
+
+
+def _await_kafka(settings: Settings, seconds: float) -> None:
+    """Return as soon as a broker answers; raise why none does when the time is over."""
+    if not seconds:
+        return
+    from platform_events.kafka.admin import Admin
+
+    deadline = time.monotonic() + seconds
+    has_told = False
+    with Admin(settings) as admin:
+        while True:
+            try:
+                admin.cluster_id()
+            except BrokerError as error:
+                if not error.retriable or time.monotonic() >= deadline:
+                    raise
+                if not has_told:
+                    note(f"waiting up to {seconds:g} s: {error}")
+                    has_told = True
+                time.sleep(_LOOK_EVERY)
+            else:
+                return
 
 
 def _await_routers(

@@ -13,7 +13,8 @@ from platform_events.cli.arguments import CONTEXT_SETTINGS, Command, input_file
 from platform_events.cli.stream_names import complete_events, complete_streams
 from platform_events.cli.terminal.failures import FAILED
 from platform_events.cli.terminal.input import open_input
-from platform_events.cli.terminal.output import json_line, note, print_line
+from platform_events.cli.terminal.messages import note
+from platform_events.cli.terminal.output import json_line, print_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ import click
 
 from platform_events.cli.arguments import CONTEXT_SETTINGS, DEFAULT_PATH, Command
 from platform_events.cli.new_files import write_new_files
-from platform_events.cli.terminal.output import note
+from platform_events.cli.terminal.messages import note
 from platform_events.errors import DefinitionsError, Problem
 from platform_events.files.document import MAX_BYTES
 

@@ -9,7 +9,7 @@ import click
 
 from platform_events.cli.arguments import DEFAULT_PATH, Command
 from platform_events.cli.new_files import write_new_files
-from platform_events.cli.terminal.output import note
+from platform_events.cli.terminal.messages import note
 
 _NEXT = (
     "Next, in another terminal, Kafka with these definitions, until Ctrl-C:",

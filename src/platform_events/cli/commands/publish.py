@@ -13,7 +13,7 @@ from platform_events.cli.stream_names import complete_events
 from platform_events.cli.terminal.failures import FAILED, InterruptedPublishError, report_failure
 from platform_events.cli.terminal.input import open_input
 from platform_events.cli.terminal.interruption import exit_status
-from platform_events.cli.terminal.output import note
+from platform_events.cli.terminal.messages import note
 from platform_events.errors import PlatformEventsError
 
 if TYPE_CHECKING:

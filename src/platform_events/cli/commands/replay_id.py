@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from platform_events.cli.arguments import CONTEXT_SETTINGS, IdCommand, json_option
-from platform_events.cli.terminal.output import note, print_json, print_lines
+from platform_events.cli.terminal.messages import note
+from platform_events.cli.terminal.output import print_json, print_lines
 
 if TYPE_CHECKING:
     from platform_events.cli.connection import Connection

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from platform_events.cli.arguments import Command
-from platform_events.cli.terminal.interruption import stop_event
-from platform_events.cli.terminal.output import note
+from platform_events.cli.long_running import answering_probes, begin_long_run
+from platform_events.cli.terminal.messages import note
 from platform_events.cli.views.router import shown_router
 
 if TYPE_CHECKING:
@@ -33,8 +33,13 @@ def route(connection: Connection) -> None:
     Any number of routers share the channels of a tenant, and take over within seconds from one
     that dies. New and changed channels are noticed while it runs. What each channel does is said
     on stderr, and shown anywhere by platform-events streams.
+
+    What is not there yet is waited for: Kafka, definitions, topics. What only a person can end,
+    such as a missing ACL, ends it with status 1 once it has lasted 30 seconds. With
+    PLATFORM_EVENTS_HEALTH_PORT it answers /livez, /readyz and /metrics.
     """
-    stop = stop_event(insistently=True)
-    with shown_router(connection.settings()) as router:
+    stop = begin_long_run()
+    settings = connection.settings()
+    with shown_router(settings) as router, answering_probes(settings, router.health, stop):
         router.run(stop)
     note("stopped")

@@ -9,13 +9,8 @@ import click
 
 from platform_events.cli.arguments import Command, json_option
 from platform_events.cli.terminal.interruption import stop_event
-from platform_events.cli.terminal.output import (
-    begin_screen,
-    note,
-    print_json,
-    print_line,
-    reader_is_gone,
-)
+from platform_events.cli.terminal.messages import note
+from platform_events.cli.terminal.output import begin_screen, print_json, print_line, reader_is_gone
 from platform_events.errors import BrokerError, UsageError
 
 if TYPE_CHECKING:

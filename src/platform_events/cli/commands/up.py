@@ -14,7 +14,8 @@ from click.core import ParameterSource
 from platform_events.cli.arguments import Command
 from platform_events.cli.connection import running_kafka
 from platform_events.cli.terminal.interruption import stop_event
-from platform_events.cli.terminal.output import note, print_line
+from platform_events.cli.terminal.messages import note
+from platform_events.cli.terminal.output import print_line
 from platform_events.cli.views.router import shown_router
 from platform_events.errors import ServiceError
 from platform_events.wording import missing_package

@@ -13,7 +13,8 @@ from platform_events.cli.events.selection import Selection
 from platform_events.cli.events.writer import EventWriter
 from platform_events.cli.terminal.failures import UndecodableError
 from platform_events.cli.terminal.interruption import signals
-from platform_events.cli.terminal.output import note, pretty_json, print_lines, reader_is_gone
+from platform_events.cli.terminal.messages import note
+from platform_events.cli.terminal.output import pretty_json, print_lines, reader_is_gone
 from platform_events.errors import UndecodableRecordError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from platform_events.cli.terminal.failures import WrongFilterError
-from platform_events.cli.terminal.output import note
+from platform_events.cli.terminal.messages import note
 from platform_events.definitions.model import ChannelDefinition
 from platform_events.filters import (
     FilterError,

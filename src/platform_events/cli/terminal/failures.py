@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from typing import TYPE_CHECKING
 
 import click
 
+from platform_events.cli.terminal.messages import DEBUG_VARIABLE, is_debugging, report
 from platform_events.errors import (
     DefinitionsError,
     EventTooLargeError,
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 FAILED = 1
 WRONG_USAGE = 2
-DEBUG_VARIABLE = "PLATFORM_EVENTS_DEBUG"
-"""Set to anything: tracebacks, and what the Kafka clients log."""
 
 
 class InvalidJsonError(PlatformEventsError):
@@ -74,62 +72,42 @@ class InputOutputError(PlatformEventsError):
     code = "IO"
 
 
-def is_debugging() -> bool:
-    """Whether the user asked for details of failures."""
-    return bool(os.environ.get(DEBUG_VARIABLE))
-
-
 def report_failure(error: Exception) -> int:
     """Tell the user what went wrong, one line for each thing, and return the exit status."""
     if is_debugging():
         traceback.print_exception(error, file=sys.stderr)
-    status = FAILED
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return WRONG_USAGE
+    for code, text, excerpt in _findings(error):
+        report(code, one_line(text), excerpt)
+    return WRONG_USAGE if isinstance(error, UsageError | click.ClickException) else FAILED
+
+
+def _findings(error: Exception) -> list[tuple[str, str, str]]:
+    """Return a code, a text, and the place in what the user wrote, if there is one, of each."""
     match error:
-        case click.exceptions.NoArgsIsHelpError():
-            _tell([error.format_message()])
-            return WRONG_USAGE
         case click.ClickException():
-            lines = [("USAGE", _explain_usage(error))]
-            status = WRONG_USAGE
+            return [("USAGE", _explain_usage(error), "")]
         case click.Abort():
-            lines = [("INTERRUPTED", "ended at the question; nothing was changed")]
+            return [("INTERRUPTED", "ended at the question; nothing was changed", "")]
         case DefinitionsError():
-            _tell_problems(error)
-            return FAILED
+            return [(error.code, str(problem), problem.excerpt) for problem in error.problems]
         case PlanRefusedError():
-            lines = [(error.code, refusal) for refusal in error.refusals]
-            lines.append((error.code, "nothing was applied"))
+            texts = (*error.refusals, "nothing was applied")
+            return [(error.code, text, "") for text in texts]
         case PlatformEventsError():
-            lines = [(error.code, str(error))]
-            status = WRONG_USAGE if isinstance(error, UsageError) else FAILED
+            return [(error.code, str(error), getattr(error, "excerpt", ""))]
         case OSError():
             place = f"{error.filename}: " if error.filename else ""
-            lines = [(InputOutputError.code, f"{place}{error.strerror or error}")]
+            return [(InputOutputError.code, f"{place}{error.strerror or error}", "")]
         case _:
-            lines = [("INTERNAL", _explain_defect(error))]
-    _tell(f"error: {code}: {one_line(text)}" for code, text in lines)
-    _tell_excerpt(getattr(error, "excerpt", ""))
-    return status
+            return [("INTERNAL", _explain_defect(error), "")]
 
 
 def one_line(text: str) -> str:
     """Return `text` with its line breaks as spaces."""
     return " ".join(text.splitlines())
-
-
-def _tell_problems(error: DefinitionsError) -> None:
-    for problem in error.problems:
-        _tell([f"error: {error.code}: {one_line(str(problem))}"])
-        _tell_excerpt(problem.excerpt)
-
-
-def _tell_excerpt(excerpt: str) -> None:
-    _tell(f"    {line}" for line in excerpt.splitlines())
-
-
-def _tell(lines: Iterable[str]) -> None:
-    for line in lines:
-        click.echo(line, err=True)
 
 
 def _explain_defect(error: Exception) -> str:

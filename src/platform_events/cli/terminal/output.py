@@ -8,8 +8,6 @@ import select
 import sys
 from typing import TYPE_CHECKING, Any
 
-import click
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
@@ -97,11 +95,6 @@ def print_table(columns: list[str], rows: list[list[str]], numbers: Iterable[int
 def begin_screen() -> None:
     """Clear a terminal for the next table; in a pipe, leave a blank line between tables."""
     print_lines([""] if not sys.stdout.isatty() else ["\x1b[H\x1b[2J"])
-
-
-def note(message: str) -> None:
-    """Tell the user something on stderr."""
-    click.echo(message, err=True)
 
 
 def reader_is_gone() -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Self
 
-from platform_events.cli.terminal.output import note
+from platform_events.cli.terminal.messages import note
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from platform_events.settings import Settings
 
 _SECONDS = 10.0
-"""How long routers are waited for, all channels together."""
+"""How long routers that run are waited for, all channels together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,9 @@ def find_activations(settings: Settings, plan: Plan) -> Iterator[Activation]:
     names = [change.name for change in plan.effective if change.renumbers]
     if not names:
         return
-    deadline = time.monotonic() + _SECONDS
     with Admin(settings) as admin:
+        seconds = _SECONDS if admin.members(settings.namespace.routers) else 0.0
+        deadline = time.monotonic() + seconds
         entries = read_catalog(settings, admin).entries
         for name in names:
             entry = entries[name]

@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
-from platform_events.cli.terminal.output import note
+from platform_events.cli.terminal.messages import note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,20 +11,29 @@ from platform_events.errors import ServiceError
 if TYPE_CHECKING:
     from collections.abc import Container
 
-HOST = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 _LAST_PORT = 65_535
 _ATTEMPTS = 100
 """Ports that are tried where any will do."""
 
 
-def listen(port: int, *, exactly: bool, brokers: Container[int] = ()) -> socket.socket:
-    """Return a socket that listens on 127.0.0.1, so that nobody else gets its port.
+def listen(
+    port: int,
+    host: str = LOOPBACK,
+    *,
+    exactly: bool,
+    setting: str = "--http-plain-port",
+    brokers: Container[int] = (),
+) -> socket.socket:
+    """Return a socket that listens, so that nobody else gets its port.
 
     Connections wait until a server takes them.
 
     Args:
         port: where to listen.
+        host: a name or address of this machine.
         exactly: whether no other port will do; else it may be one of the next 99.
+        setting: the option or variable that says where.
         brokers: ports that Kafka gets later.
 
     Raises:
@@ -37,11 +46,17 @@ def listen(port: int, *, exactly: bool, brokers: Container[int] = ()) -> socket.
             reason = "a broker gets it"
             continue
         try:
-            return socket.create_server((HOST, candidate))
+            return socket.create_server((host, candidate), family=_family(host))
+        except socket.gaierror as error:
+            reason = str(error.strerror)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
     tried = f"port {port}" if port == last else f"each of the ports {port} to {last}"
     raise ServiceError(
-        f"{tried} on {HOST} cannot be used ({reason}): stop the program that has it, or choose "
-        "another with --http-plain-port"
+        f"{tried} on {host} cannot be used ({reason}): stop the program that has it, or choose "
+        f"another with {setting}"
     )
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -1,0 +1,75 @@
+"""What long-running commands have in common: a log, an end by signal, answers to probes."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from platform_events.cli.terminal.interruption import stop_event
+from platform_events.cli.terminal.messages import begin_log, note
+from platform_events.errors import ServiceError
+from platform_events.wording import missing_package
+
+if TYPE_CHECKING:
+    import socket
+    import threading
+    from collections.abc import Iterator
+
+    from platform_events.process_health import ProcessHealth
+    from platform_events.settings import Settings
+
+_RETRY_SECONDS = 1.0
+_logger = logging.getLogger("platform_events")
+
+
+def begin_long_run() -> threading.Event:
+    """Log from now on, and return what SIGTERM and Ctrl-C set; a second one interrupts."""
+    begin_log()
+    return stop_event(insistently=True)
+
+
+@contextmanager
+def answering_probes(
+    settings: Settings, health: ProcessHealth, stop: threading.Event
+) -> Iterator[None]:
+    """Answer probes for the length of a `with`, if the settings have a port for that.
+
+    Raises:
+        ServiceError: the port was in use for 30 s, or packages are missing.
+    """
+    with ExitStack() as exits:
+        if settings.health_port is not None:
+            try:
+                from platform_events.service.http.probes import make_probes
+                from platform_events.service.http.thread import HttpThread
+            except ImportError as error:
+                raise ServiceError(
+                    missing_package("the setting health_port", error.name, "service")
+                ) from None
+            listener = _listen(settings.health_host, settings.health_port, health, stop)
+            if listener is not None:
+                probes = make_probes(health, has_metrics=settings.metrics)
+                exits.enter_context(HttpThread(probes, listener))
+                host, port = listener.getsockname()[:2]
+                note(f"answering probes at {host}:{port}")
+        yield
+
+
+def _listen(
+    host: str, port: int, health: ProcessHealth, stop: threading.Event
+) -> socket.socket | None:
+    """Return the socket, as soon as nobody else has the port; None if stopped meanwhile."""
+    from platform_events.service.http.listener import listen
+
+    has_told = False
+    while not stop.is_set():
+        try:
+            return listen(port, host, exactly=True, setting="PLATFORM_EVENTS_HEALTH_PORT")
+        except ServiceError as error:
+            health.meet(error)
+            if not has_told:
+                _logger.warning("waiting: %s", error)
+                has_told = True
+            stop.wait(_RETRY_SECONDS)
+    return None

@@ -1,0 +1,135 @@
+"""The numbers as Prometheus collects them. Needs the extra `metrics`."""
+
+from __future__ import annotations
+
+import threading
+from importlib.metadata import version
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from prometheus_client import REGISTRY, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from platform_events.metrics.meters import BUCKETS, METERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client import Metric
+
+    from platform_events.metrics.meters import Meters
+
+MEDIA_TYPE = "text/plain; version=0.0.4"
+_PREFIX = "platform_events_"
+_registering = threading.Lock()
+_registered: list[Exposition] = []
+
+
+def register() -> None:
+    """Add this process's numbers to the registry that prometheus-client serves, once."""
+    with _registering:
+        if not _registered:
+            exposition = Exposition(METERS)
+            REGISTRY.register(exposition)
+            _registered.append(exposition)
+
+
+def metrics_text() -> bytes:
+    """Return all metrics of the process in the Prometheus text format 0.0.4."""
+    return generate_latest(REGISTRY)
+
+
+class Exposition(Collector):
+    """What Prometheus gets to see of the meters."""
+
+    def __init__(self, meters: Meters) -> None:
+        self._meters = meters
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family of metrics; one without samples as well."""
+        yield from self._of_process()
+        yield from self._of_bus()
+        yield from self._of_router()
+
+    def _of_process(self) -> Iterator[Metric]:
+        build = _gauge("build_info", "Version of platform-events, as a label.", "version")
+        build.add_metric([version("platform-events")], 1)
+        yield build
+        up = _gauge("kafka_up", "1 if a broker answers, by the last that is known; else 0.")
+        answers = [one.is_up for one in self._meters.clusters.all()]
+        known = [answer for answer in answers if answer is not None]
+        if known:
+            up.add_metric([], all(known))
+        yield up
+        age = _gauge("loop_age_seconds", "Seconds since the process's loop last came round.")
+        ages = [loop.loop_age for loop in self._meters.loops.all()]
+        if ages:
+            age.add_metric([], max(ages))
+        yield age
+
+    def _of_bus(self) -> Iterator[Metric]:
+        published = _counter("published", "Events by the outcome of publishing.", "event outcome")
+        took = HistogramMetricFamily(
+            f"{_PREFIX}publish_seconds",
+            "Time from publishing an event to its outcome; several that are settled together count "
+            "with that of the slowest.",
+            labels=["event"],
+        )
+        bounds = [str(bound) for bound in BUCKETS] + ["+Inf"]
+        for event, meter in list(self._meters.published.items()):
+            outcomes, buckets, seconds = meter.read()
+            for outcome, number in outcomes.items():
+                published.add_metric([event, outcome], number)
+            cumulated = list(zip(bounds, accumulate(buckets), strict=True))
+            took.add_metric([event], cumulated, seconds)
+        yield published
+        yield took
+        delivered = _counter("delivered", "Events handed to subscribers.", "stream")
+        for stream, number in list(self._meters.delivered.items()):
+            delivered.add_metric([stream], number)
+        yield delivered
+
+    def _of_router(self) -> Iterator[Metric]:
+        routed = _counter(
+            "routed", "Member records that this process judged, by result.", "channel member result"
+        )
+        for labels, number in list(self._meters.routed.items()):
+            routed.add_metric(list(labels), number)
+        yield routed
+        state = _gauge(
+            "router_state",
+            "1 for the state that a channel partition of this process is in, 0 for the others.",
+            "channel partition state",
+        )
+        lag = _gauge("router_lag_events", "Member records that are not judged.", "channel member")
+        age = _gauge("router_lag_seconds", "Age of the oldest of them.", "channel member")
+        events: dict[tuple[str, str], int] = {}
+        seconds: dict[tuple[str, str], float] = {}
+        for feeds in self._meters.feeds.all():
+            for report in feeds.reports():
+                for one in feeds.states:
+                    is_in = float(one == report.state)
+                    state.add_metric([report.channel, str(report.partition), one], is_in)
+                for member, lagging in report.lags.items():
+                    key = (report.channel, member)
+                    events[key] = events.get(key, 0) + lagging.events
+                    seconds[key] = max(seconds.get(key, 0.0), lagging.seconds)
+        for key in events:
+            lag.add_metric(list(key), events[key])
+            age.add_metric(list(key), seconds[key])
+        yield state
+        yield lag
+        yield age
+
+
+def _gauge(name: str, text: str, labels: str = "") -> GaugeMetricFamily:
+    return GaugeMetricFamily(_PREFIX + name, text, labels=labels.split())
+
+
+def _counter(name: str, text: str, labels: str) -> CounterMetricFamily:
+    return CounterMetricFamily(_PREFIX + name, text, labels=labels.split())

@@ -1,0 +1,158 @@
+"""The numbers of one process: what it published, delivered and routed, and whether it is well.
+
+Hot paths add for many events at once; what changes by itself is asked for when somebody looks.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Thing = TypeVar("Thing")
+BUCKETS = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+)  # fmt: skip
+"""Upper bounds of the seconds that publishing takes."""
+_PERSISTED = "PERSISTED"
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a channel is behind one member, in this process's partitions."""
+
+    events: int
+    """Records that are not judged yet, an upper bound."""
+    seconds: float
+    """Age of the oldest of them, about."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedReport:
+    """How feeding one partition of a channel goes."""
+
+    channel: str
+    partition: int
+    state: str
+    lags: Mapping[str, Lag]
+    """By member, where they are known."""
+
+
+class Loop(Protocol):
+    """A long-running process's loop."""
+
+    @property
+    def loop_age(self) -> float:
+        """Seconds since it last came round."""
+
+
+class Cluster(Protocol):
+    """A connection to a cluster."""
+
+    @property
+    def is_up(self) -> bool | None:
+        """Whether a broker answers, by the last that is known; None if it is closed."""
+
+
+class Feeds(Protocol):
+    """Who feeds channels."""
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """All states that a report can have."""
+
+    def reports(self) -> list[FeedReport]:
+        """Return how it goes."""
+
+
+class PublishMeter:
+    """What became of one event's publishing. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._outcomes: Counter[str] = Counter()
+        self._buckets = [0] * (len(BUCKETS) + 1)
+        """The last is for what takes longer than any bound."""
+        self._seconds = 0.0
+
+    def add(self, persisted: int, others: Iterable[str], seconds: float) -> None:
+        """Count events whose outcome is known.
+
+        Args:
+            persisted: how many are.
+            others: the statuses of those that are not.
+            seconds: from publishing to the outcome; of several events, that of the slowest.
+        """
+        failed = list(others)
+        number = persisted + len(failed)
+        with self._lock:
+            self._outcomes[_PERSISTED] += persisted
+            self._outcomes.update(failed)
+            self._buckets[bisect_left(BUCKETS, seconds)] += number
+            self._seconds += seconds * number
+
+    def read(self) -> tuple[dict[str, int], list[int], float]:
+        """Return a consistent look: events by status, by bucket, and the seconds of all."""
+        with self._lock:
+            return dict(self._outcomes), list(self._buckets), self._seconds
+
+
+class Living(Generic[Thing]):
+    """Things that are asked as long as somebody else keeps them. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._things: WeakSet[Thing] = WeakSet()
+
+    def add(self, thing: Thing) -> None:
+        """Ask this one too from now on."""
+        with self._lock:
+            self._things.add(thing)
+
+    def all(self) -> list[Thing]:
+        """Return those that are left."""
+        with self._lock:
+            return list(self._things)
+
+
+class Meters:
+    """All numbers of this process. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.published: dict[str, PublishMeter] = {}
+        """By event."""
+        self.delivered: Counter[str] = Counter()
+        """Events handed out, by stream."""
+        self.routed: Counter[tuple[str, str, str]] = Counter()
+        """Member records by channel, member and result."""
+        self.clusters: Living[Cluster] = Living()
+        self.feeds: Living[Feeds] = Living()
+        self.loops: Living[Loop] = Living()
+
+    def publishing(self, event: str) -> PublishMeter:
+        """Return the meter of an event, always the same."""
+        return self.published.setdefault(event, PublishMeter())
+
+    def deliver(self, stream: str, number: int) -> None:
+        """Count events that were handed out."""
+        if number:
+            with self._lock:
+                self.delivered[stream] += number
+
+    def route(self, channel: str, member: str, results: Mapping[str, int]) -> None:
+        """Count member records that were judged for good, by result."""
+        with self._lock:
+            for result, number in results.items():
+                if number:
+                    self.routed[channel, member, result] += number
+
+
+METERS = Meters()
+"""Those of this process."""

@@ -1,0 +1,190 @@
+"""A router waits for what is not there, is ready when it routes, and ends when it is refused."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from prometheus_client import REGISTRY
+
+from platform_events import process_health
+from platform_events.bus.bus import EventBus
+from platform_events.channels.router import Router
+from platform_events.channels.thread import RouterThread
+from platform_events.definitions.model import Definitions
+from platform_events.errors import (
+    AuthenticationError,
+    AuthorizationError,
+    CatalogCorruptError,
+    PlatformEventsError,
+)
+from platform_events.kafka.local import LocalKafka
+from platform_events.metrics import expose_metrics
+from platform_events.settings import Settings
+from platform_events.testing import KafkaBroker
+from platform_events.testing.proxy import Cut
+from platform_events.testing.tenancy import Tenancy
+from tests.channels.routing import Define, publish
+from tests.channels.samples import NAME, A, B, channel
+from tests.support import produce_to, wait_until
+
+EMPTY = Definitions("default", {}, {})
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Router]:
+    router = Router(settings)
+    with RouterThread(router):
+        yield router
+
+
+def await_ready(router: Router) -> None:
+    wait_until(lambda: not router.health.obstacle)
+
+
+def await_obstacle(router: Router, text: str) -> None:
+    wait_until(lambda: text in router.health.obstacle)
+
+
+def test_definitions_are_waited_for(
+    settings: Settings, bus: EventBus, define: Define, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "platform_events")
+    with running(settings) as router:
+        await_obstacle(router, "has no definitions yet")
+        define(A)
+        await_ready(router)
+        define(A, B, channel(NAME, "A__e", "B__e"), prune=False)
+        publish(bus, "A__e", range(10))
+        wait_until(lambda: [one.state for one in router.reports()] == ["live"])
+        await_ready(router)
+        assert len(list(bus.subscribe(NAME, follow=False))) == 10
+        # One who leads nothing is ready too.
+        with running(settings.model_copy(update={"kafka": {"client.id": "another"}})) as other:
+            await_ready(other)
+    assert router.health.obstacle == "it is stopping"
+    said = [record.getMessage() for record in caplog.records]
+    assert len([one for one in said if "has no definitions yet" in one]) == 1
+
+
+@pytest.mark.parametrize("how", ["refuse", "hang"])
+def test_kafka_is_waited_for(
+    kafka_broker: KafkaBroker, tenant: str, how: Cut, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Tenancy(kafka_broker, tenant, EMPTY, is_breakable=True) as tenancy:
+        settings = tenancy.settings.model_copy(update={"request_timeout": 2.0})
+        with tenancy.break_broker(how), running(settings) as router:
+            await_obstacle(router, "describing topic")
+            assert router.health.is_alive
+            began = time.monotonic()
+            # Another one ends as soon as it is told to, whatever it waits for.
+            with running(settings) as other:
+                await_obstacle(other, "reading the catalog")
+            assert other.health.obstacle == "it is stopping"
+            waited = time.monotonic() - began
+        assert waited < settings.request_timeout + process_health.REFUSED_FOR
+    said = [record.getMessage() for record in caplog.records if "describing" in record.getMessage()]
+    assert len(said) == len(set(said))
+
+
+def test_a_router_outlives_a_kafka_that_goes_away(
+    kafka_broker: KafkaBroker, tenant: str, bus_definitions: Definitions
+) -> None:
+    with (
+        Tenancy(kafka_broker, tenant, bus_definitions, is_breakable=True) as tenancy,
+        running(tenancy.settings) as router,
+    ):
+        await_ready(router)
+        with tenancy.break_broker("refuse"):
+            # Its session ends without a broker too.
+            wait_until(lambda: bool(router.health.obstacle))
+            assert router.health.is_alive
+        await_ready(router)
+
+
+@pytest.fixture
+def bus_definitions(tmp_path_factory: pytest.TempPathFactory) -> Definitions:
+    from tests.support import load
+
+    return load(tmp_path_factory.mktemp("schemas"), A, channel(NAME, "A__e"))
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have refusals end a router as soon as they are noticed."""
+    monkeypatch.setattr(process_health, "REFUSED_FOR", 0.5)
+
+
+def test_a_catalog_that_a_newer_version_wrote_ends_it(
+    settings: Settings, define: Define, impatient: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    define(A)
+    produce_to(settings, settings.namespace.catalog, b"event/A__e", b'{"version": 99}')
+    with pytest.raises(CatalogCorruptError, match="newer version"), running(settings) as router:
+        wait_until(lambda: router.health.obstacle == "it is stopping")
+    assert "newer version" in caplog.text
+
+
+class TestRefusals:
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def kafka() -> Iterator[LocalKafka]:
+        with LocalKafka(users={"router": "secret"}) as kafka:
+            yield kafka
+
+    @pytest.mark.parametrize(
+        ("password", "kind"), [("wrong", AuthenticationError), ("secret", AuthorizationError)]
+    )
+    def test_what_only_a_person_can_end_ends_it(
+        self, kafka: LocalKafka, impatient: None, password: str, kind: type[PlatformEventsError]
+    ) -> None:
+        settings = Settings(
+            bootstrap_servers=kafka.sasl_bootstrap_servers,
+            kafka={
+                "security.protocol": "SASL_PLAINTEXT",
+                "sasl.mechanism": "PLAIN",
+                "sasl.username": "router",
+                "sasl.password": password,
+            },
+        )
+        with pytest.raises(kind), running(settings) as router:
+            wait_until(lambda: router.health.obstacle == "it is stopping")
+
+
+def test_what_it_routes_is_counted(settings: Settings, bus: EventBus, define: Define) -> None:
+    expose_metrics()
+
+    def value(name: str, **labels: str) -> float | None:
+        return REGISTRY.get_sample_value(f"platform_events_{name}", labels)
+
+    define(A, B, channel(NAME, 'A__e filter: "n >= 4"', "B__e"))
+    name = f"{NAME}"
+    before = {
+        (member, result): value("routed_total", channel=name, member=member, result=result) or 0
+        for member in ("A__e", "B__e")
+        for result in ("passed", "filtered")
+    }
+    publish(bus, "A__e", range(10))
+    publish(bus, "B__e", range(5))
+    with running(settings) as router:
+        wait_until(lambda: [one.state for one in router.reports()] == ["live"])
+        publish(bus, "A__e", range(10))
+        added = {
+            ("A__e", "passed"): 12, ("A__e", "filtered"): 8,
+            ("B__e", "passed"): 5, ("B__e", "filtered"): 0,
+        }  # fmt: skip
+
+        def is_counted() -> bool:
+            return all(
+                (value("routed_total", channel=name, member=member, result=result) or 0)
+                == before[member, result] + number
+                for (member, result), number in added.items()
+            )
+
+        wait_until(is_counted)
+        (report,) = router.reports()
+        assert {lag.events for lag in report.lags.values()} == {0}
+        assert value("router_state", channel=name, partition="0", state="live") == 1

@@ -1,0 +1,120 @@
+"""What Prometheus gets to see of the numbers."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from platform_events.metrics.exposition import Exposition, metrics_text, register
+from platform_events.metrics.meters import FeedReport, Lag, Meters
+
+STATES = ("live", "broken")
+
+
+class Feeds:
+    states = STATES
+
+    def __init__(self, *reports: FeedReport) -> None:
+        self._reports = list(reports)
+
+    def reports(self) -> list[FeedReport]:
+        return self._reports
+
+
+class Cluster:
+    def __init__(self, *, is_up: bool | None) -> None:
+        self.is_up = is_up
+
+
+class Loop:
+    def __init__(self, age: float) -> None:
+        self.loop_age = age
+
+
+@pytest.fixture
+def meters() -> Meters:
+    return Meters()
+
+
+@pytest.fixture
+def registry(meters: Meters) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(Exposition(meters))
+    return registry
+
+
+def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
+    return registry.get_sample_value(f"platform_events_{name}", labels)
+
+
+def test_publishing_is_counted_by_outcome_and_time(
+    registry: CollectorRegistry, meters: Meters
+) -> None:
+    meter = meters.publishing("A__e")
+    meter.add(100, ["UNKNOWN", "NOT_PERSISTED", "UNKNOWN"], 0.02)
+    meters.publishing("A__e").add(1, [], 1e9)
+    assert value(registry, "published_total", event="A__e", outcome="PERSISTED") == 101
+    assert value(registry, "published_total", event="A__e", outcome="UNKNOWN") == 2
+    assert value(registry, "published_total", event="A__e", outcome="NOT_PERSISTED") == 1
+    assert value(registry, "publish_seconds_bucket", event="A__e", le="0.01") == 0
+    assert value(registry, "publish_seconds_bucket", event="A__e", le="0.025") == 103
+    assert value(registry, "publish_seconds_bucket", event="A__e", le="30.0") == 103
+    assert value(registry, "publish_seconds_bucket", event="A__e", le="+Inf") == 104
+    assert value(registry, "publish_seconds_count", event="A__e") == 104
+    assert value(registry, "publish_seconds_sum", event="A__e") == pytest.approx(1e9, rel=1e-6)
+
+
+def test_delivering_and_routing_are_counted(registry: CollectorRegistry, meters: Meters) -> None:
+    meters.deliver("/event/A__e", 3)
+    meters.deliver("/event/A__e", 0)
+    meters.route("C__chn", "A__e", {"passed": 2, "filtered": 5, "dead_lettered": 0})
+    meters.route("C__chn", "A__e", {"passed": 1, "filtered": 0, "dead_lettered": 0})
+    assert value(registry, "delivered_total", stream="/event/A__e") == 3
+    labels = {"channel": "C__chn", "member": "A__e"}
+    assert value(registry, "routed_total", result="passed", **labels) == 3
+    assert value(registry, "routed_total", result="filtered", **labels) == 5
+
+
+def test_a_router_shows_states_and_the_lags_of_its_partitions_together(
+    registry: CollectorRegistry, meters: Meters
+) -> None:
+    feeds = Feeds(
+        FeedReport("C__chn", 0, "live", {"A__e": Lag(3, 0.5), "B__e": Lag(0, 0.0)}),
+        FeedReport("C__chn", 1, "broken", {"A__e": Lag(4, 2.5)}),
+    )
+    meters.feeds.add(feeds)
+    for partition, state in enumerate(("live", "broken")):
+        for one in STATES:
+            labels = {"channel": "C__chn", "partition": str(partition), "state": one}
+            assert value(registry, "router_state", **labels) == (one == state)
+    labels = {"channel": "C__chn", "member": "A__e"}
+    assert value(registry, "router_lag_events", **labels) == 7
+    assert value(registry, "router_lag_seconds", **labels) == 2.5
+    del feeds
+    gc.collect()
+    assert value(registry, "router_lag_events", **labels) is None
+
+
+def test_the_process_says_how_it_is(registry: CollectorRegistry, meters: Meters) -> None:
+    assert value(registry, "kafka_up") is None
+    clusters = [Cluster(is_up=True), Cluster(is_up=None)]
+    loops = [Loop(0.1), Loop(3.0)]
+    for cluster in clusters:
+        meters.clusters.add(cluster)
+    for loop in loops:
+        meters.loops.add(loop)
+    assert value(registry, "kafka_up") == 1
+    assert value(registry, "loop_age_seconds") == 3.0
+    clusters[1].is_up = False
+    assert value(registry, "kafka_up") == 0
+
+
+def test_the_text_is_what_prometheus_reads() -> None:
+    register()
+    register()
+    names = [family.name for family in text_string_to_metric_families(metrics_text().decode())]
+    ours = [name for name in names if name.startswith("platform_events_")]
+    assert len(ours) == len(set(ours)) == 10

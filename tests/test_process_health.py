@@ -1,0 +1,82 @@
+"""Whether a process lives, does its work, and how long it bears a refusal."""
+
+from __future__ import annotations
+
+import pytest
+
+from platform_events import process_health
+from platform_events.errors import (
+    AuthenticationError,
+    AuthorizationError,
+    BrokerTimeoutError,
+    BrokerUnreachableError,
+    CatalogCorruptError,
+    ConfigurationError,
+    KafkaFaultError,
+    PlatformEventsError,
+    ServiceError,
+)
+from platform_events.process_health import BEATS_WITHIN, REFUSED_FOR, ProcessHealth
+
+REFUSALS = (
+    AuthenticationError,
+    AuthorizationError,
+    CatalogCorruptError,
+    ConfigurationError,
+    ServiceError,
+)
+
+
+class Clock:
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(process_health, "time", clock)
+    return clock
+
+
+def test_it_lives_as_long_as_its_loop_comes_round(clock: Clock) -> None:
+    health = ProcessHealth()
+    clock.now += BEATS_WITHIN - 1
+    assert health.is_alive
+    clock.now += 1
+    assert not health.is_alive
+    assert health.loop_age == BEATS_WITHIN
+    health.beat()
+    assert health.is_alive
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_a_refusal_ends_it_once_it_has_lasted(
+    clock: Clock, kind: type[PlatformEventsError]
+) -> None:
+    health = ProcessHealth()
+    refusal = kind("no")
+    health.meet(refusal)
+    clock.now += REFUSED_FOR - 1
+    health.meet(refusal)
+    clock.now += 1
+    with pytest.raises(kind, match="no"):
+        health.meet(refusal)
+
+
+def test_a_refusal_that_ends_begins_again(clock: Clock) -> None:
+    health = ProcessHealth()
+    for _ in range(3):
+        health.meet(AuthorizationError("no"))
+        clock.now += REFUSED_FOR - 1
+        health.meet(None)
+
+
+@pytest.mark.parametrize("kind", [BrokerUnreachableError, BrokerTimeoutError, KafkaFaultError])
+def test_what_passes_by_itself_is_waited_for(clock: Clock, kind: type[PlatformEventsError]) -> None:
+    health = ProcessHealth()
+    for _ in range(100):
+        health.meet(kind("away"))
+        clock.now += REFUSED_FOR
