@@ -68,6 +68,10 @@ class Project:
         except (urllib.error.URLError, OSError):
             return False
 
+    def memory(self, service: str) -> str:
+        form = ("--no-stream", "--format", "{{.MemUsage}}")
+        return run("docker", "stats", *form, self.container(service)).stdout.split("/")[0].strip()
+
     def kill(self, service: str) -> None:
         """End a service's process as a crash does, so that the restart policy holds."""
         pid = self.inspect(service, "{{.State.Pid}}")
@@ -132,6 +136,7 @@ def work(project: Project, seconds: float, *acts: tuple[float, Callable[[], None
 def try_one_broker() -> None:
     with started(SINGLE) as project:
         work(project, 4)
+        say(f"the router takes {project.memory('router')}")
 
         def restart_router() -> None:
             say("restarting the router")

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -36,7 +37,8 @@ from tests.deployment.commands import (
 )  # fmt: skip
 from tests.deployment.rendering import Object, find, render
 from tests.deployment.strimzi import judge_production
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, page
+from tests.docs.running import commands_of
 
 NAMESPACE = "platform-events-dev"
 _ALONE_SECONDS = 20.0
@@ -71,6 +73,22 @@ def from_nothing(cluster: Cluster, overlay: Path) -> None:
     cluster.await_applied()
     _require_no_restarts(cluster)
     say(f"all is ready {time.monotonic() - begin:.1f} s after the start, without a restart")
+
+
+def follow_the_page() -> None:
+    """Do what docs/deployment.md shows for a router's pod: publish an event, and read it."""
+    shown = [
+        command
+        for block in page("docs/deployment.md").blocks
+        for command in commands_of(block)
+        if " exec " in command
+    ]
+    kubectl = shlex.join(words("KUBECTL", "kubectl"))
+    printed = [run("bash", "-c", each.replace("kubectl", kubectl)).stdout for each in shown]
+    require('"PERSISTED"' in printed[0], f"published: {printed[0]}")
+    require('"A-1"' in printed[1], f"read from the channel: {printed[1]}")
+    require("Large_Orders__chn" in printed[2], f"streams: {printed[2]}")
+    say("published and read an event with the commands of docs/deployment.md")
 
 
 def deploy_again(cluster: Cluster, overlay: Path) -> None:
@@ -200,6 +218,7 @@ def main() -> None:
         overlay = manifests / "overlays" / "dev"
         try:
             from_nothing(cluster, overlay)
+            follow_the_page()
             deploy_again(cluster, overlay)
             under_load(cluster)
             evict_both(cluster)
