@@ -1,4 +1,4 @@
-"""A Kubernetes cluster through kubectl, as the script of the lab needs it."""
+"""A Kubernetes cluster through kubectl, as `make k8s-test` needs it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from tests.deployment.commands import (
     IMAGE,
     KAFKA,
-    LabError,
+    DeploymentError,
     await_that,
     build_image,
     has_engine,
@@ -102,7 +102,7 @@ class Cluster:
         """Return what the workload found.
 
         Raises:
-            LabError: events are missing, twice or not stored.
+            DeploymentError: events are missing, twice or not stored.
         """
 
         def has_ended() -> bool:
@@ -113,7 +113,7 @@ class Cluster:
         log = self.inside("logs", "workload").stdout
         pod = json.loads(self.inside("get", "pod", "workload", "--output", "json").stdout)
         if pod["status"]["phase"] != "Succeeded":
-            raise LabError(f"the workload failed:\n{log}")
+            raise DeploymentError(f"the workload failed:\n{log}")
         found: dict[str, Any] = json.loads(log.splitlines()[-1])
         return found
 
@@ -124,7 +124,7 @@ def load_images() -> None:
         say(f"K8S_LOAD is not set: the cluster has to know {IMAGE} and {KAFKA} already")
         return
     if not has_engine():
-        raise LabError("K8S_LOAD needs a Docker engine that has the images")
+        raise DeploymentError("K8S_LOAD needs a Docker engine that has the images")
     build_image()
     with tempfile.TemporaryDirectory() as directory:
         archive = str(Path(directory) / "images.tar")

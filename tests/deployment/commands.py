@@ -1,4 +1,4 @@
-"""Running other programs for the scripts of the labs, and saying what happens."""
+"""Running other programs for `make compose-test` and `make k8s-test`, and saying what happens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KAFKA = "apache/kafka:4.2.0"
 _BEGIN = time.monotonic()
 
 
-class LabError(Exception):
+class DeploymentError(Exception):
     """What was to be shown is not so."""
 
 
@@ -29,7 +29,7 @@ def say(text: str) -> None:
 
 def require(condition: bool, otherwise: str) -> None:
     if not condition:
-        raise LabError(otherwise)
+        raise DeploymentError(otherwise)
 
 
 def run(
@@ -41,7 +41,7 @@ def run(
     """Run a command to its end.
 
     Raises:
-        LabError: it failed, unless that is not to be checked.
+        DeploymentError: it failed, unless that is not to be checked.
     """
     done = subprocess.run(
         command,
@@ -54,7 +54,7 @@ def run(
     )
     if check and done.returncode != 0:
         shown = shlex.join(command)
-        raise LabError(f"{shown}: status {done.returncode}\n{done.stdout}{done.stderr}")
+        raise DeploymentError(f"{shown}: status {done.returncode}\n{done.stdout}{done.stderr}")
     return done
 
 
@@ -62,12 +62,12 @@ def await_that(what: str, condition: Callable[[], bool], seconds: float) -> floa
     """Wait until something holds; return how long that took.
 
     Raises:
-        LabError: it did not in time.
+        DeploymentError: it did not in time.
     """
     begin = time.monotonic()
     while not condition():
         if time.monotonic() - begin > seconds:
-            raise LabError(f"not within {seconds:.0f} s: {what}")
+            raise DeploymentError(f"not within {seconds:.0f} s: {what}")
         time.sleep(0.5)
     return time.monotonic() - begin
 
@@ -102,7 +102,7 @@ def finish(main: Callable[[], None]) -> int:
     """Run a script; return its exit status."""
     try:
         main()
-    except LabError as error:
+    except DeploymentError as error:
         say(f"FAILED: {error}")
         return 1
     say("all of this holds")

@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from platform_events.kafka.local.network import reserve_port
 from tests.deployment.commands import (
     IMAGE,
-    LabError,
+    DeploymentError,
     await_that,
     build_image,
     finish,
@@ -109,7 +109,7 @@ def started(files: Sequence[str]) -> Iterator[Project]:
         restarts = project.inspect("router", "{{.RestartCount}}")
         require(restarts == "0", f"the router was restarted {restarts} times before it was ready")
         yield project
-    except LabError:
+    except DeploymentError:
         print(project.compose("logs", "--tail", "40"), flush=True)
         raise
     finally:

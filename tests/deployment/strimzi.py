@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.deployment.cluster import Cluster
-from tests.deployment.commands import LabError, require, say
+from tests.deployment.commands import DeploymentError, require, say
 from tests.docs.pages import ROOT
 
 NAMESPACE = "platform-events"
@@ -25,7 +25,9 @@ def judge_production(release: Path) -> None:
     cluster = Cluster(NAMESPACE)
     definitions = sorted(release.glob("install/cluster-operator/*-Crd-*.yaml"))
     if not definitions:
-        raise LabError(f"{release} is no release of Strimzi: no install/cluster-operator/*-Crd-*")
+        raise DeploymentError(
+            f"{release} is no release of Strimzi: no install/cluster-operator/*-Crd-*"
+        )
     with _installed(cluster, definitions), tempfile.TemporaryDirectory() as directory:
         production = Path(shutil.copytree(ROOT / "k8s", Path(directory) / "k8s"))
         production = production / "overlays" / "production"
@@ -35,10 +37,10 @@ def judge_production(release: Path) -> None:
         users.write_text(users.read_text().replace(*_MISTAKE))
         try:
             _judge(cluster, production)
-        except LabError as error:
+        except DeploymentError as error:
             require("Unsupported value" in str(error), str(error))
         else:
-            raise LabError("the server takes an operation that does not exist")
+            raise DeploymentError("the server takes an operation that does not exist")
     say("the server takes the production overlay, and refuses it with a mistake")
 
 

@@ -1,4 +1,4 @@
-"""The workload of the labs finds what it looks for."""
+"""The workload that runs beside real deployments finds what it looks for."""
 
 from __future__ import annotations
 
