@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test faults check race clean
+.PHONY: demo test faults check race compose-test k8s-test clean
 
 demo: $(VENV)/.local
 	$(BIN)/platform-events demo
@@ -23,11 +23,19 @@ test: $(VENV)/.dev
 faults: $(VENV)/java.cache
 	$(BIN)/pytest $(FAULTS)
 
-check: $(VENV)/.dev
+check: $(VENV)/.dev $(VENV)/.manifests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pytest tests/deployment/test_kubernetes_schemas.py
+
+# Both say what they need and skip where there is no engine, no cluster.
+compose-test: $(VENV)/.dev
+	$(BIN)/python -m tests.deployment.compose
+
+k8s-test: $(VENV)/.dev
+	$(BIN)/python -m tests.deployment.kubernetes
 
 race: $(VENV)/.race
 	$(BIN)/python -m benchmarks.race
@@ -46,6 +54,11 @@ $(VENV)/.local: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.local
 	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+# 108 MB of schemas.
+$(VENV)/.manifests: $(VENV)/.dev
+	$(BIN)/pip install --quiet --editable '.[manifests]'
 	@touch $@
 
 $(VENV)/java.cache: $(VENV)/.dev tools/java_cache.py

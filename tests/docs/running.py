@@ -116,6 +116,9 @@ class PageRun:
                     self._serve()
                 case ["platform-events", "route"]:
                     self._start_router()
+                case ["docker", "compose", "up", *_] if not (self.directory / "schemas").exists():
+                    self._shell("platform-events init && platform-events apply", block)
+                    self._start_router()
 
     def _start_router(self) -> None:
         if self._router is None:

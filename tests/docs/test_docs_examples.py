@@ -22,7 +22,7 @@ FOLLOWED = "README.md"
 """Run by a test of its own, as a reader would."""
 _SHELLS = {"sh", "console"}
 _SHOWN = {"text", ""}
-_WRITTEN = {"xml"}
+_WRITTEN = {"dockerfile", "xml"}
 _LANGUAGES = {"python", "yaml", "json", *_WRITTEN, *_SHELLS, *_SHOWN}
 _EXEMPT = (
     r"make [a-z]+",
@@ -30,6 +30,9 @@ _EXEMPT = (
     r"git clone .+",
     r"cd \S+",
     r"docker .+",
+    r"(echo '[^'|]*' \| )?kubectl .+",
+    r"k8s/deploy\.sh \S+",
+    r"(kind|minikube) .+",
     r"platform-events (init|up|demo|route)\b.*",
 )
 """What may be in a block that a test does not run."""
@@ -71,6 +74,7 @@ def test_there_are_examples_to_run() -> None:
         "docs/publishing.md": 8,
         "docs/subscribing.md": 10,
         "docs/operations.md": 5,
+        "docs/deployment.md": 1,
         "docs/local.md": 1,
         "docs/testing.md": 1,
         "docs/recipes.md": 6,
@@ -111,6 +115,7 @@ def test_only_commands_that_cannot_end_or_need_the_network_are_exempt() -> None:
         for command in commands_of(block):
             bare = command.partition(" #")[0].strip()
             assert any(re.fullmatch(rule, bare) for rule in _EXEMPT), f"{block.place}: {command}"
+            bare = re.sub(r"^echo '[^'|]*' \|", "", bare)
             assert not re.search(r"[;&|<>`$]", bare), f"{block.place}: {command}"
 
 
@@ -118,9 +123,17 @@ def test_exempt_commands_exist_with_their_options() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for block in _all():
         for command in commands_of(block) if block.is_exempt else ():
-            match shlex.split(command, comments=True):
+            words = shlex.split(command, comments=True)
+            if "kubectl" in words and "--" in words:
+                words = words[words.index("--") + 1 :]
+            match words:
                 case ["make", target]:
                     assert re.search(rf"^{target}:", makefile, re.MULTILINE), block.place
+                case ["docker", "compose", "-f", first, "-f", second, *_]:
+                    assert (ROOT / first).exists(), block.place
+                    assert (ROOT / second).exists(), block.place
+                case ["k8s/deploy.sh", overlay]:
+                    assert (ROOT / overlay / "kustomization.yaml").exists(), block.place
                 case ["platform-events", name, *arguments]:
                     found = program.get_command(click.Context(program), name)
                     assert found is not None

@@ -1,0 +1,198 @@
+"""Runs the compose files for real: `make compose-test`.
+
+From nothing to ready, a workload while the router is restarted and killed and Kafka is restarted,
+three brokers of which one is killed, and nothing left behind. Where there is no Docker engine it
+says so. DOCKER_BUILD is the command that builds the image instead of `docker build`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from platform_events.kafka.local.network import reserve_port
+from tests.deployment.commands import (
+    IMAGE,
+    DeploymentError,
+    await_that,
+    build_image,
+    finish,
+    has_engine,
+    require,
+    run,
+    say,
+    skip,
+    summary,
+)  # fmt: skip
+from tests.docs.pages import ROOT
+
+PROJECT = "platform-events-test"
+SINGLE = ("docker-compose.yml",)
+CLUSTER = (*SINGLE, "docker-compose.cluster.yml")
+_LABEL = f"label=com.docker.compose.project={PROJECT}"
+
+
+class Project:
+    """One start of the compose files, on free ports."""
+
+    def __init__(self, files: Sequence[str]) -> None:
+        names = ("KAFKA_PORT", "KAFKA_2_PORT", "KAFKA_3_PORT", "HEALTH_PORT")
+        with ExitStack() as reserved:
+            self.ports = {name: str(reserve_port(reserved)) for name in names}
+        self._command = [*compose_command(), "--project-name", PROJECT]
+        for name in files:
+            self._command += ["--file", name]
+
+    def compose(self, *arguments: str) -> str:
+        return run(*self._command, *arguments, environment=self.ports).stdout
+
+    def container(self, service: str) -> str:
+        return self.compose("ps", "--quiet", service).strip()
+
+    def inspect(self, service: str, form: str) -> str:
+        return run("docker", "inspect", "--format", form, self.container(service)).stdout.strip()
+
+    def is_ready(self) -> bool:
+        url = f"http://127.0.0.1:{self.ports['HEALTH_PORT']}/readyz"
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                return int(answer.status) == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def memory(self, service: str) -> str:
+        form = ("--no-stream", "--format", "{{.MemUsage}}")
+        return run("docker", "stats", *form, self.container(service)).stdout.split("/")[0].strip()
+
+    def kill(self, service: str) -> None:
+        """End a service's process as a crash does, so that the restart policy holds."""
+        pid = self.inspect(service, "{{.State.Pid}}")
+        code = f"import os; os.kill({pid}, 9)"
+        command = ("docker", "run", "--rm", "--pid", "host", "--user", "0:0")
+        run(*command, "--entrypoint", "python", IMAGE, "-c", code)
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a client on this machine."""
+        return {
+            **{k: v for k, v in os.environ.items() if not k.startswith("PLATFORM_EVENTS_")},
+            "PLATFORM_EVENTS_BOOTSTRAP_SERVERS": f"127.0.0.1:{self.ports['KAFKA_PORT']}",
+        }
+
+
+def compose_command() -> list[str]:
+    """Return how compose is called here; nothing where it is not there."""
+    if run("docker", "compose", "version", check=False).returncode == 0:
+        return ["docker", "compose"]
+    return ["docker-compose"] if shutil.which("docker-compose") else []
+
+
+@contextmanager
+def started(files: Sequence[str]) -> Iterator[Project]:
+    """Start everything, wait until it is ready, and take it down again."""
+    project = Project(files)
+    try:
+        say(f"up: {', '.join(files)}")
+        begin = time.monotonic()
+        project.compose("up", "--detach")
+        await_that("the router is ready", project.is_ready, 180)
+        say(f"ready {time.monotonic() - begin:.1f} s after the start")
+        state = project.inspect("apply", "{{.State.Status}} {{.State.ExitCode}}")
+        require(state == "exited 0", f"apply: {state}\n{project.compose('logs', 'apply')}")
+        restarts = project.inspect("router", "{{.RestartCount}}")
+        require(restarts == "0", f"the router was restarted {restarts} times before it was ready")
+        yield project
+    except DeploymentError:
+        print(project.compose("logs", "--tail", "40"), flush=True)
+        raise
+    finally:
+        project.compose("down", "--volumes", "--timeout", "30")
+
+
+def work(project: Project, seconds: float, *acts: tuple[float, Callable[[], None]]) -> None:
+    """Run a workload on this machine, and act at some of its seconds."""
+    command = [sys.executable, "tests/deployment/workload.py", "--seconds", str(seconds)]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=project.environment(), stdout=subprocess.PIPE, text=True
+    ) as workload:
+        assert workload.stdout is not None
+        require(workload.stdout.readline() == "publishing\n", "the workload does not begin")
+        begin = time.monotonic()
+        for due, act in acts:
+            time.sleep(max(begin + due - time.monotonic(), 0))
+            act()
+        output = workload.stdout.read()
+    require(workload.returncode == 0, f"status {workload.returncode} of the workload: {output}")
+    say(summary(json.loads(output)))
+
+
+def try_one_broker() -> None:
+    with started(SINGLE) as project:
+        work(project, 4)
+        say(f"the router takes {project.memory('router')}")
+
+        def restart_router() -> None:
+            say("restarting the router")
+            project.compose("restart", "router")
+
+        def kill_router() -> None:
+            say("killing the router")
+            project.kill("router")
+
+        def restart_kafka() -> None:
+            say("restarting Kafka")
+            project.compose("restart", "kafka")
+            say("Kafka was restarted")
+
+        work(project, 40, (4, restart_router), (14, kill_router), (24, restart_kafka))
+        took = await_that("the router is ready again", project.is_ready, 60)
+        say(f"the router is ready, {took:.1f} s after the workload")
+        begin = time.monotonic()
+        project.compose("stop", "router")
+        status = project.inspect("router", "{{.State.ExitCode}}")
+        require(status == "0", f"the router ended with status {status}")
+        say(f"the router stopped with status 0 in {time.monotonic() - begin:.1f} s")
+
+
+def try_three_brokers() -> None:
+    with started(CLUSTER) as project:
+
+        def kill_broker() -> None:
+            say("killing one broker of three")
+            project.kill("kafka-2")
+
+        work(project, 20, (5, kill_broker))
+
+
+def require_nothing_left() -> None:
+    left = [
+        line
+        for kind in (["ps", "--all"], ["volume", "ls"], ["network", "ls"])
+        for line in run("docker", *kind, "--quiet", "--filter", _LABEL).stdout.split()
+    ]
+    require(not left, f"left behind: {left}")
+    say("torn down, nothing is left")
+
+
+def main() -> None:
+    """Try everything."""
+    build_image()
+    require_nothing_left()
+    try_one_broker()
+    try_three_brokers()
+    require_nothing_left()
+
+
+if __name__ == "__main__":
+    if not has_engine():
+        sys.exit(skip("there is no Docker engine that answers `docker info`"))
+    if not compose_command():
+        sys.exit(skip("there is neither `docker compose` nor `docker-compose`"))
+    sys.exit(finish(main))

@@ -1,0 +1,237 @@
+"""Runs the manifests in a Kubernetes cluster for real: `make k8s-test`.
+
+It makes the namespace of the dev overlay in the cluster of kubectl's context, and deletes it. Where
+there is no cluster it says so. From the environment:
+
+KUBECTL       the command instead of kubectl, with arguments
+K8S_LOAD      a command that gives the cluster an archive of `docker save`, its last argument, such
+              as "kind load image-archive"; without it the cluster must know the images
+DOCKER_BUILD  the command that builds the image instead of `docker build`
+K8S_CLAIM     a command whose last argument is the name of Kafka's PersistentVolume, for clusters
+              whose volumes do not honour fsGroup: it gives the volume to user 1000
+STRIMZI       an unpacked release of Strimzi, whose resource definitions the production overlay is
+              judged by
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.deployment.cluster import Cluster, load_images, why_not
+from tests.deployment.commands import (
+    await_that,
+    finish,
+    require,
+    run,
+    say,
+    skip,
+    summary,
+    words,
+)  # fmt: skip
+from tests.deployment.rendering import Object, find, render
+from tests.deployment.strimzi import judge_production
+from tests.docs.pages import ROOT, page
+from tests.docs.running import commands_of
+
+NAMESPACE = "platform-events-dev"
+_ALONE_SECONDS = 20.0
+"""How long routers run without Kafka: a process that fails at its start would be restarted."""
+_NEW_FIELD = "  - {name: currency, type: string, optional: true}\n"
+_STOP = """
+import os, signal
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    words = open(f"/proc/{pid}/cmdline").read().split("\\0")
+    if "route" in words:
+        os.kill(int(pid), signal.SIGSTOP)
+"""
+"""Without effect on a process 1, so pods share one process namespace when it runs."""
+
+
+def from_nothing(cluster: Cluster, overlay: Path) -> None:
+    """Start routers before there is a Kafka, then all of it."""
+    objects = render(overlay)
+    kafka = find(objects, "StatefulSet", "kafka")
+    begin = time.monotonic()
+    cluster.apply([each for each in objects if each is not kafka])
+    await_that("routers run", lambda: _running(cluster) == 2, 120)
+    time.sleep(_ALONE_SECONDS)
+    _require_no_restarts(cluster)
+    ready = [pod for pod in cluster.routers() if _is_ready(pod)]
+    require(not ready, "routers are ready without a Kafka")
+    say(f"routers wait for Kafka, unready, for {_ALONE_SECONDS:.0f} s, without a restart")
+    _claim(cluster, kafka)
+    cluster.deploy(overlay)
+    for workload in ("statefulset/kafka", "deployment/router"):
+        cluster.await_rollout(workload)
+    cluster.await_applied()
+    _require_no_restarts(cluster)
+    say(f"all is ready {time.monotonic() - begin:.1f} s after the start, without a restart")
+
+
+def follow_the_page() -> None:
+    """Do what docs/deployment.md shows for a router's pod: publish an event, and read it."""
+    shown = [
+        command
+        for block in page("docs/deployment.md").blocks
+        for command in commands_of(block)
+        if " exec " in command
+    ]
+    kubectl = shlex.join(words("KUBECTL", "kubectl"))
+    printed = [run("bash", "-c", each.replace("kubectl", kubectl)).stdout for each in shown]
+    require('"PERSISTED"' in printed[0], f"published: {printed[0]}")
+    require('"A-1"' in printed[1], f"read from the channel: {printed[1]}")
+    require("Large_Orders__chn" in printed[2], f"streams: {printed[2]}")
+    say("published and read an event with the commands of docs/deployment.md")
+
+
+def deploy_again(cluster: Cluster, overlay: Path) -> None:
+    """Deploy with another definition, as kubectl refuses it and as the script does it."""
+    definition = overlay / "schemas" / "Order_Placed__e.yaml"
+    definition.write_text(definition.read_text() + _NEW_FIELD)
+    plain = cluster.kubectl("apply", "--kustomize", str(overlay), check=False)
+    require("field is immutable" in plain.stderr, f"kubectl apply -k says: {plain.stderr}")
+    cluster.deploy(overlay)
+    cluster.await_applied()
+    log = cluster.inside("logs", "job/apply").stdout
+    require("update Order_Placed__e" in log, f"the Job did not apply the new field:\n{log}")
+    say("deployed again with a new field, which plain kubectl apply -k refuses as immutable")
+
+
+def under_load(cluster: Cluster) -> None:
+    """Replace routers and Kafka while events flow."""
+    cluster.start_workload(75)
+    begin = time.monotonic()
+
+    def at(seconds: float) -> None:
+        time.sleep(max(begin + seconds - time.monotonic(), 0))
+
+    at(5)
+    cluster.inside("rollout", "restart", "deployment/router")
+    cluster.await_rollout("deployment/router")
+    say(f"rolled in {time.monotonic() - begin - 5:.1f} s")
+    at(32)
+    pod = cluster.leader()
+    cluster.inside("delete", "pod", pod, "--force", "--grace-period=0")
+    say("forced the router out that fills the channel")
+    at(45)
+    cluster.inside("delete", "pod", "kafka-0")
+    cluster.await_rollout("statefulset/kafka")
+    say(f"Kafka's pod was deleted, and is ready again after {time.monotonic() - begin - 45:.1f} s")
+    say(summary(cluster.finish_workload()))
+    cluster.await_rollout("deployment/router")
+
+
+def evict_both(cluster: Cluster) -> None:
+    """Evict routers as a drain of their nodes does."""
+    answers = []
+    for pod in cluster.routers():
+        name = pod["metadata"]["name"]
+        eviction = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": NAMESPACE},
+        }
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/eviction"
+        answers.append(
+            cluster.kubectl(
+                "create", "--raw", path, "--filename", "-", text=json.dumps(eviction), check=False
+            )
+        )
+    require([each.returncode == 0 for each in answers] == [True, False], "both were evicted")
+    require("disruption budget" in answers[1].stderr, answers[1].stderr)
+    cluster.await_rollout("deployment/router")
+    say("one router was evicted, and the disruption budget refused the other")
+
+
+def stop_one(cluster: Cluster) -> None:
+    """Stop the process of the router that fills the channel, without ending it."""
+    patch = {"spec": {"template": {"spec": {"shareProcessNamespace": True}}}}
+    cluster.inside("patch", "deployment", "router", "--patch", json.dumps(patch))
+    cluster.await_rollout("deployment/router")
+    cluster.start_workload(40)
+    time.sleep(4)
+    name = cluster.leader()
+
+    def pod() -> Object:
+        (found,) = (p for p in cluster.routers() if p["metadata"]["name"] == name)
+        return found
+
+    cluster.execute(name, "python", "-c", _STOP)
+    unready = await_that("the router is unready", lambda: not _is_ready(pod()), 30)
+    took = await_that("it is replaced", lambda: _restarts(pod()) == 1 and _is_ready(pod()), 60)
+    say(f"a stopped router was unready after {unready:.1f} s, replaced {took:.1f} s later")
+    say(summary(cluster.finish_workload()))
+
+
+def _claim(cluster: Cluster, kafka: Object) -> None:
+    """Make Kafka's claim beforehand, if its volume has to be prepared."""
+    if not (prepare := words("K8S_CLAIM", "")):
+        return
+    (template,) = kafka["spec"]["volumeClaimTemplates"]
+    metadata = {"name": f"{template['metadata']['name']}-kafka-0", "namespace": NAMESPACE}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata}
+    cluster.apply([{**claim, "spec": template["spec"]}])
+
+    def volume() -> str:
+        (found,) = cluster.items("persistentvolumeclaims")
+        return str(found["spec"].get("volumeName", ""))
+
+    await_that("Kafka's volume is there", lambda: bool(volume()), 60)
+    run(*prepare, volume())
+
+
+def _running(cluster: Cluster) -> int:
+    return sum(pod["status"]["phase"] == "Running" for pod in cluster.routers())
+
+
+def _is_ready(pod: Object) -> bool:
+    return any(
+        condition["type"] == "Ready" and condition["status"] == "True"
+        for condition in pod["status"]["conditions"]
+    )
+
+
+def _restarts(pod: Object) -> int:
+    return int(pod["status"]["containerStatuses"][0]["restartCount"])
+
+
+def _require_no_restarts(cluster: Cluster) -> None:
+    restarts = cluster.restarts()
+    require(not restarts, f"containers were restarted: {restarts}")
+
+
+def main() -> None:
+    """Try everything."""
+    cluster = Cluster(NAMESPACE)
+    present = cluster.kubectl("get", "namespace", NAMESPACE, check=False).returncode == 0
+    require(not present, f"the namespace {NAMESPACE} is in use: delete it, or use another cluster")
+    load_images()
+    with tempfile.TemporaryDirectory() as directory:
+        manifests = Path(shutil.copytree(ROOT / "k8s", Path(directory) / "k8s"))
+        overlay = manifests / "overlays" / "dev"
+        try:
+            from_nothing(cluster, overlay)
+            follow_the_page()
+            deploy_again(cluster, overlay)
+            under_load(cluster)
+            evict_both(cluster)
+            stop_one(cluster)
+        finally:
+            cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
+            say(f"deleted the namespace {NAMESPACE}")
+    if release := os.environ.get("STRIMZI"):
+        judge_production(Path(release))
+    else:
+        say("STRIMZI is not set: the production overlay is not judged by Strimzi's resources")
+
+
+if __name__ == "__main__":
+    reason = why_not()
+    sys.exit(finish(main) if reason is None else skip(reason))

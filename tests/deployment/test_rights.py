@@ -1,0 +1,76 @@
+"""The Kafka users of the production overlay have the rights that docs/operations.md lists.
+
+That these rights are enough for each role, and needed, is tried on a broker with the tests of that
+page.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.deployment.programs import in_pods, load_settings
+from tests.deployment.rendering import Object, find, render
+from tests.docs.pages import ROOT, page
+
+OBJECTS = render(ROOT / "k8s/overlays/production")
+PATTERNS = {"literal": "literal", "prefix": "prefixed"}
+RESOURCES = {"topic": "topic", "group": "group", "transactionalId": "transactional id"}
+Right = tuple[str, str, str, str]
+
+
+def documented(role: str) -> set[Right]:
+    return {
+        (resource, pattern, name.strip("`"), operation.strip())
+        for owner, resource, pattern, name, operations in page("docs/operations.md").table(
+            "Access control"
+        )
+        if owner == role
+        for operation in operations.split(",")
+    }
+
+
+def granted(user: Object) -> set[Right]:
+    rights = [
+        (
+            RESOURCES[acl["resource"]["type"]],
+            PATTERNS[acl["resource"]["patternType"]],
+            acl["resource"]["name"],
+            as_kafka_writes(operation),
+        )
+        for acl in user["spec"]["authorization"]["acls"]
+        for operation in acl["operations"]
+    ]
+    assert len(set(rights)) == len(rights)
+    return set(rights)
+
+
+def as_kafka_writes(operation: str) -> str:
+    """Turn Strimzi's `DescribeConfigs` into `DESCRIBE_CONFIGS`."""
+    return "".join(f"_{c}" if c.isupper() else c for c in operation).lstrip("_").upper()
+
+
+@pytest.mark.parametrize("role", ["apply", "router"])
+def test_a_user_has_the_rights_of_its_role(role: str) -> None:
+    found = granted(find(OBJECTS, "KafkaUser", f"platform-events-{role}"))
+    assert found == documented(role)
+
+
+def test_they_are_for_the_tenant_of_the_settings() -> None:
+    for process in in_pods(OBJECTS, {}):
+        namespace = load_settings(process).namespace
+        for right in documented("router") | documented("apply"):
+            assert right[2].startswith(namespace.topic(""))
+
+
+def test_the_brokers_check_them() -> None:
+    kafka = find(OBJECTS, "Kafka", "kafka")["spec"]["kafka"]
+    assert kafka["authorization"] == {"type": "simple"}
+    assert [listener["authentication"] for listener in kafka["listeners"]] == [{"type": "tls"}]
+
+
+def test_a_right_more_or_less_is_found() -> None:
+    user = find(render(ROOT / "k8s/overlays/production"), "KafkaUser", "platform-events-router")
+    user["spec"]["authorization"]["acls"][0]["operations"].append("Write")
+    assert granted(user) - documented("router") == {
+        ("topic", "literal", "platform-events.shop.catalog", "WRITE")
+    }
