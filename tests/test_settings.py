@@ -20,7 +20,8 @@ from platform_events.kafka.admin import Admin
 from platform_events.kafka.producer import RecordProducer
 from platform_events.kafka.reader import TopicReader
 from platform_events.kafka.transactions import TransactionalProducer
-from platform_events.settings import PREFIX, Settings
+from platform_events.settings import Settings
+from platform_events.variables import PREFIX
 
 FIELDS = sorted(Settings.model_fields)
 NUMBERS = st.one_of(st.integers(), st.floats(), st.sampled_from([0, -1, 1e400, 2**31, 2**63, 1e-9]))

@@ -6,17 +6,17 @@ import logging
 import os
 import re
 from functools import cache
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from platform_events.errors import ConfigurationError
 from platform_events.names import Namespace
+from platform_events.variables import PREFIX, LogFormat, LogLevel
 from platform_events.wording import closest, is_unicode, shown, suggest
 
 DEFAULT_BOOTSTRAP_SERVERS = "127.0.0.1:9092"
-PREFIX = "PLATFORM_EVENTS_"
 OTHER_VARIABLES = frozenset(
     {"DEBUG", "MAVEN_URL", "TEST_BROKER", "UP_HTTP_PLAIN_PORT", "UP_KAFKA_PORT"}
 )
@@ -56,8 +56,6 @@ def _check_servers(servers: str) -> str:
     return _check_text(servers)
 
 
-LogFormat: TypeAlias = Literal["text", "json"]
-LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 _Text = Annotated[str, AfterValidator(_check_text)]
 
 

@@ -14,7 +14,8 @@ from platform_events.channels.router import _STOP_SECONDS
 from platform_events.cli.program import program
 from platform_events.errors import ConfigurationError
 from platform_events.kafka.properties import check_properties
-from platform_events.settings import OTHER_VARIABLES, PREFIX, Settings
+from platform_events.settings import OTHER_VARIABLES, Settings
+from platform_events.variables import PREFIX
 from tests.deployment.references import of_kind, pods
 from tests.deployment.rendering import Object, find
 

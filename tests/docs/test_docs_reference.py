@@ -39,7 +39,8 @@ from platform_events.kafka.producer import MAX_RECORD_BYTES, Delivery
 from platform_events.kafka.properties import OWN_SETTING, PASSED, REFUSED
 from platform_events.kafka.reader import _PREFETCH
 from platform_events.replay import ReplayError
-from platform_events.settings import OTHER_VARIABLES, PREFIX, Settings
+from platform_events.settings import OTHER_VARIABLES, Settings
+from platform_events.variables import PREFIX
 from tests.docs.pages import ROOT, all_pages, first_column, names_in, page
 
 CLI_ONLY = ("platform_events.cli", "platform_events.demo")
@@ -126,7 +127,8 @@ class TestSettings:
             default = Settings.model_fields[names_in(row[0])[0]].get_default(
                 call_default_factory=True
             )
-            assert names_in(row[2]) == ([] if default in (None, {}) else [str(default)]), row
+            text = str(default).lower() if isinstance(default, bool) else str(default)
+            assert names_in(row[2]) == ([] if default in (None, {}) else [text]), row
 
     def test_choices(self) -> None:
         meaning = next(row[4] for row in self.ROWS if names_in(row[0]) == ["compression"])

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from platform_events.cli.terminal.failures import InputOutputError
 from platform_events.errors import ConfigurationError
+from platform_events.variables import PREFIX
 
 _FILE = Path(".env")
-_PREFIX = "PLATFORM_EVENTS_"
 
 
 def read_env_file() -> None:
@@ -41,9 +41,9 @@ def _values(text: str) -> dict[str, str]:
     values: dict[str, str] = {}
     for binding in parse_stream(StringIO(text)):
         place = f"{_FILE}:{binding.original.line}"
-        if binding.error and _PREFIX in binding.original.string:
-            raise ConfigurationError(f"{place}: write {_PREFIX}...=VALUE on one line")
-        if binding.key is None or binding.value is None or not binding.key.startswith(_PREFIX):
+        if binding.error and PREFIX in binding.original.string:
+            raise ConfigurationError(f"{place}: write {PREFIX}...=VALUE on one line")
+        if binding.key is None or binding.value is None or not binding.key.startswith(PREFIX):
             continue
         if "\0" in binding.value:
             raise ConfigurationError(f"{place}: {binding.key} has a NUL character")

@@ -22,8 +22,9 @@ from platform_events.errors import BrokerTimeoutError, UsageError
 from platform_events.kafka.admin import Admin
 from platform_events.names import is_channel_name, stream_name
 from platform_events.replay import ReplayId
-from platform_events.settings import PREFIX, Settings
+from platform_events.settings import Settings
 from platform_events.testing.desk import cut_off, mend
+from platform_events.variables import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

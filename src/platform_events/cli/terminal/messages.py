@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from platform_events.settings import PREFIX, LogFormat, LogLevel
+from platform_events.variables import PREFIX, LogFormat, LogLevel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
