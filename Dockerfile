@@ -12,7 +12,7 @@ COPY src src
 # The byte code is made here, and never compared with its source: the file system is read-only where
 # the image runs, and times of files change on their way through layers.
 RUN python3 -m venv --without-pip /opt/venv \
- && PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 \
+ && PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 \
     python3 -m pip --python /opt/venv/bin/python install --no-compile '.[service]' \
  && /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
 

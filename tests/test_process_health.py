@@ -22,7 +22,6 @@ REFUSALS = (
     AuthenticationError,
     AuthorizationError,
     CatalogCorruptError,
-    ConfigurationError,
     ServiceError,
 )
 
@@ -58,25 +57,27 @@ def test_a_refusal_ends_it_once_it_has_lasted(
 ) -> None:
     health = ProcessHealth()
     refusal = kind("no")
-    health.meet(refusal)
+    health.raise_if_refused(refusal)
     clock.now += REFUSED_FOR - 1
-    health.meet(refusal)
+    health.raise_if_refused(refusal)
     clock.now += 1
     with pytest.raises(kind, match="no"):
-        health.meet(refusal)
+        health.raise_if_refused(refusal)
 
 
 def test_a_refusal_that_ends_begins_again(clock: Clock) -> None:
     health = ProcessHealth()
     for _ in range(3):
-        health.meet(AuthorizationError("no"))
+        health.raise_if_refused(AuthorizationError("no"))
         clock.now += REFUSED_FOR - 1
-        health.meet(None)
+        health.raise_if_refused(None)
 
 
-@pytest.mark.parametrize("kind", [BrokerUnreachableError, BrokerTimeoutError, KafkaFaultError])
+@pytest.mark.parametrize(
+    "kind", [BrokerUnreachableError, BrokerTimeoutError, KafkaFaultError, ConfigurationError]
+)
 def test_what_passes_by_itself_is_waited_for(clock: Clock, kind: type[PlatformEventsError]) -> None:
     health = ProcessHealth()
     for _ in range(100):
-        health.meet(kind("away"))
+        health.raise_if_refused(kind("away"))
         clock.now += REFUSED_FOR

@@ -101,6 +101,11 @@ class PlatformEventsError(PortableError):
     code: ClassVar[str] = "ERROR"
     retriable: ClassVar[bool] = False
 
+    @property
+    def line(self) -> str:
+        """The code and the text, as the command prints and logs them."""
+        return f"{self.code}: {self}"
+
 
 class UsageError(PlatformEventsError):
     """The call itself is wrong: a bad argument, not bad data."""

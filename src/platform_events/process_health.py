@@ -12,7 +12,6 @@ from platform_events.errors import (
     AuthenticationError,
     AuthorizationError,
     CatalogCorruptError,
-    ConfigurationError,
     PlatformEventsError,
     ServiceError,
 )
@@ -25,7 +24,6 @@ _REFUSALS = (
     AuthenticationError,
     AuthorizationError,
     CatalogCorruptError,
-    ConfigurationError,
     ServiceError,
 )
 """What only a person can end; everything else is waited for."""
@@ -54,8 +52,8 @@ class ProcessHealth:
         """Whether the loop comes round."""
         return self.loop_age < BEATS_WITHIN
 
-    def meet(self, error: PlatformEventsError | None) -> None:
-        """Take what stands in the way now; None: nothing does.
+    def raise_if_refused(self, error: PlatformEventsError | None) -> None:
+        """Take what is in the way now; None: nothing is.
 
         Raises:
             PlatformEventsError: this one, if only a person can end it and nobody did for 30 s.

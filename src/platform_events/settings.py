@@ -105,15 +105,15 @@ class Settings(BaseSettings):
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "lz4"
     """Compression of published batches."""
     health_port: int | None = Field(default=None, ge=1, le=_LAST_PORT)
-    """TCP port at which long-running commands serve `/livez`, `/readyz` and `/metrics`. None: they
-    do not."""
+    """TCP port at which `route` serves `/livez`, `/readyz` and `/metrics`. None, in the
+    environment an empty value: it does not."""
     health_host: _Text = "0.0.0.0"  # noqa: S104 - probes come from outside
-    """Address at which they do."""
+    """Address of this machine at which it does."""
     metrics: bool = False
     """Whether this process keeps metrics for Prometheus, in the registry of `prometheus_client`."""
     log_format: LogFormat | None = None
-    """`text` or `json`: each message of a command is a line of a log. None: only those of
-    long-running commands are, as text."""
+    """`text` or `json`: each message of a command is a line of a log. None: only those of `route`
+    are, as text."""
     log_level: LogLevel = "info"
     """The least level that is logged: `debug`, `info`, `warning` or `error`."""
     kafka: dict[str, Any] = Field(default_factory=dict)
@@ -135,6 +135,16 @@ class Settings(BaseSettings):
                 f"setting 'kafka' ({PREFIX}KAFKA): give one JSON object, or each property as a "
                 f"variable of its own, such as {PREFIX}KAFKA__SECURITY_PROTOCOL=SSL"
             ) from None
+
+    @field_validator("health_port", "log_format", mode="before")
+    @classmethod
+    def _take_empty_as_none(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("log_format", "log_level", mode="before")
+    @classmethod
+    def _take_any_case(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("replication_factor")
     @classmethod

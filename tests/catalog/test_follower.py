@@ -52,7 +52,7 @@ def test_a_failure_is_logged_once_while_it_lasts(
         wait_until(lambda enough=enough: stub.refreshes >= enough)  # type: ignore[misc]
     wait_until(lambda: stub.looks > stub.refreshes)
     assert follower.close(20)
-    assert [one.message for one in caplog.records] == ["no answer"] * 2
+    assert [one.message for one in caplog.records] == ["BROKER_TIMEOUT: no answer"] * 2
 
 
 def test_it_refreshes_only_when_it_is_told_to() -> None:

@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,10 @@ def logging_as_before() -> Iterator[None]:
     names = (None, "platform_events", "platform_events.kafka")
     loggers = [logging.getLogger(name) for name in names]
     before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
+    uncaught = threading.excepthook
     yield
+    logging.captureWarnings(capture=False)
+    threading.excepthook = uncaught
     for logger, level, handlers in before:
         logger.setLevel(level)
         logger.handlers = handlers

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
 from pathlib import Path
 
 import pytest
 
-from platform_events.cli.terminal.messages import begin_log, begin_messages, note, report
+from platform_events.cli.terminal.messages import begin_messages, log_messages, note, report
 from tests.cli.conftest import Cli
 
 TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
@@ -47,7 +48,7 @@ def test_messages_are_plain_by_default(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_every_line_of_a_log_has_time_and_level(capsys: pytest.CaptureFixture[str]) -> None:
     begin_messages()
-    begin_log()
+    log_messages()
     note("done")
     logger.warning("odd")
     report("USAGE", "wrong", "fields: []\n^")
@@ -79,11 +80,22 @@ def test_a_log_for_programs_is_an_object_in_each_line(
 def test_the_level_is_a_setting(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PLATFORM_EVENTS_LOG_LEVEL", "warning")
-    begin_log()
+    monkeypatch.setenv("PLATFORM_EVENTS_LOG_LEVEL", "ERROR")
+    log_messages()
     note("not said")
-    logger.warning("said")
+    logging.getLogger("another.library").warning("not said")
+    logger.error("said")
     assert [line.split()[-1] for line in capsys.readouterr().err.splitlines()] == ["said"]
+
+
+def test_what_ends_a_thread_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    log_messages()
+    thread = threading.Thread(target=lambda: int("no"), name="worker")
+    thread.start()
+    thread.join()
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert re.match(rf"{TIME} ERROR   worker ended: ValueError", first)
+    assert all(re.match(TIME, line) for line in rest)
 
 
 def test_a_command_that_fails_says_it_in_the_format(

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
+from typing import get_args
 
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from platform_events.channels.states import State
 from platform_events.metrics.exposition import Exposition, metrics_text, register
-from platform_events.metrics.meters import FeedReport, Lag, Meters
-
-STATES = ("live", "broken")
+from platform_events.metrics.meters import STATES, FeedReport, Lag, Meters
 
 
 class Feeds:
-    states = STATES
-
     def __init__(self, *reports: FeedReport) -> None:
         self._reports = list(reports)
 
@@ -118,3 +118,21 @@ def test_the_text_is_what_prometheus_reads() -> None:
     names = [family.name for family in text_string_to_metric_families(metrics_text().decode())]
     ours = [name for name in names if name.startswith("platform_events_")]
     assert len(ours) == len(set(ours)) == 10
+
+
+def test_states_are_those_of_routers() -> None:
+    assert get_args(State) == STATES
+
+
+def test_a_forked_child_counts_from_nothing() -> None:
+    script = """
+import os
+from platform_events.metrics.meters import METERS
+METERS.deliver("/event/Before__e", 5)
+child = os.fork()
+if child == 0:
+    os._exit(len(METERS.delivered))
+assert os.waitpid(child, 0)[1] == 0
+assert METERS.delivered["/event/Before__e"] == 5
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -121,3 +121,14 @@ def test_ports_of_kafka_are_left_to_it() -> None:
 def test_the_last_ports_are_tried_and_no_further() -> None:
     with pytest.raises(ServiceError, match="each of the ports 65500 to 65535"):
         listen(65_500, exactly=False, brokers=range(65_500, 65_536))
+
+
+class TestListening:
+    def test_addresses_of_both_kinds_and_names_are_taken(self) -> None:
+        for host in ("127.0.0.1", "localhost", "::1", "[::1]"):
+            with listen(free_port(), host, exactly=True) as listener:
+                assert listener.getsockname()[1] > 0
+
+    def test_what_is_no_address_of_this_machine_is_said_so(self) -> None:
+        with pytest.raises(ServiceError, match=r"no address of this machine .*HEALTH_HOST"):
+            listen(free_port(), "no.such.host.invalid", exactly=True, setting="HEALTH_{}")

@@ -51,7 +51,7 @@ class PendingEvent(Delivery):
         self.target = target
         self.event_id = event_id
         self.began = began
-        """When it was published, by `time.monotonic()`; of many at once, about."""
+        """When it was published, by `time.monotonic()`."""
 
     def result(self) -> PublishResult:
         """Return the outcome once it is settled: the one place where a result is made."""
@@ -223,6 +223,7 @@ class Publisher:
         served_at = time.monotonic()
         most = max(self._settings.publish_buffer // PendingEvent.OVERHEAD, _SERVE_EVERY)
         for number, payload in enumerate(payloads, 1):
+            now = time.monotonic()
             if (target.is_outdated or catalog.revision != revision) and gone is None:
                 revision = catalog.revision
                 try:
@@ -230,17 +231,17 @@ class Publisher:
                 except PlatformEventsError as error:
                     gone = error
             if isinstance(payload, EventMessage):
-                one = self._begin(target, payload, common, gone, served_at)
+                one = self._begin(target, payload, common, gone, now)
             else:
-                one = PendingEvent(producer, target, new_id(), served_at)
+                one = PendingEvent(producer, target, new_id(), now)
                 if gone is None:
                     self._send(one, payload, common)
                 else:
                     one.refuse(gone)
             pending.append(one)
-            if number % _SERVE_EVERY == 0 or time.monotonic() - served_at > _SERVE_WITHIN:
+            if number % _SERVE_EVERY == 0 or now - served_at > _SERVE_WITHIN:
                 producer.serve()
-                served_at = time.monotonic()
+                served_at = now
                 if pending[0].settled:
                     yield _take_settled(pending)
                 elif len(pending) > most:
@@ -390,9 +391,9 @@ def _take_settled(pending: deque[PendingEvent]) -> list[PublishResult]:
 
 
 def _count(first: PendingEvent, results: list[PublishResult]) -> None:
-    """Count results that are known now, of one event; they took no longer than the first one."""
+    """Count the results of events of one name, settled together, with the time of the first."""
     failed = [one.status.value for one in results if one.status is not PublishStatus.PERSISTED]
-    first.target.meter.add(len(results) - len(failed), failed, time.monotonic() - first.began)
+    first.target.meter.add(len(results) - len(failed), failed, first.told_at - first.began)
 
 
 def _hand_over(error: Exception, results: list[PublishResult]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import threading
 import time
 from collections.abc import Iterator
 from operator import length_hint
@@ -86,6 +87,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         self._at_end: tuple[int, ...] = ()
         self._trouble: Batch | None = None
         self._events: Iterator[Event[Payload]] = iter(())
+        self._counting = threading.Lock()
         self._handed = 0
         """Events that were decoded together, and are not counted as delivered yet."""
         self._failure: Exception | None = None
@@ -227,8 +229,9 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         return True
 
     def _count_delivered(self) -> None:
-        handed, self._handed = self._handed, 0
-        METERS.deliver(self._stream.path, handed - length_hint(self._events))
+        with self._counting:
+            handed, self._handed = self._handed - length_hint(self._events), 0
+        METERS.deliver(self._stream.path, handed)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -287,8 +290,9 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
             self._reached = {}
             self._at_end = ()
         self._delivered = tuple(delivered)
-        self._events = iter(ready)
-        self._handed = len(ready)
+        with self._counting:
+            self._events = iter(ready)
+            self._handed = len(ready)
         if not ready and self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure

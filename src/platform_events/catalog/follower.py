@@ -73,9 +73,9 @@ class Follower:
                     self._last_warning = ""
             except PlatformEventsError as error:
                 # Once while it lasts.
-                if str(error) != self._last_warning:
-                    self._last_warning = str(error)
-                    _logger.warning("%s", error)
+                if error.line != self._last_warning:
+                    self._last_warning = error.line
+                    _logger.warning("%s", error.line)
             except Exception:
                 _logger.exception("following the catalog and the topics failed; it goes on")
 

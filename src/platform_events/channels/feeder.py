@@ -14,6 +14,7 @@ from platform_events.channels.merge import in_order
 from platform_events.channels.states import Claim, FeedState, Progress
 from platform_events.channels.takeover import OutdatedCatalog, Takeover
 from platform_events.errors import (
+    AuthorizationError,
     BrokerError,
     FencedError,
     PlatformEventsError,
@@ -78,6 +79,8 @@ class Feeder:
         self._stopping = threading.Event()
         self._attachment: Attachment | None = None
         self._nudge = threading.Event()
+        self.refusal = ""
+        """What this process may not do, and so does not feed the partition; empty if nothing."""
         self._state: State = "taking over"
         self._transfer: Transfer | None = None
         """What is being fed now; None while that is not known."""
@@ -117,10 +120,8 @@ class Feeder:
         lags: dict[str, Lag] = {}
         for source in transfer.sources if transfer else ():
             lag = self._lag(source, attachment)
-            before = lags.get(source.place.event, Lag(0, 0.0))
-            lags[source.place.event] = Lag(
-                before.events + lag.events, max(before.seconds, lag.seconds)
-            )
+            before = lags.get(source.place.event)
+            lags[source.place.event] = before + lag if before else lag
         return FeedReport(self._entry.name, self._partition, self._state, lags)
 
     def _lag(self, source: Source, attachment: Attachment | None) -> Lag:
@@ -133,7 +134,8 @@ class Feeder:
                 oldest_ms = attachment.oldest_ms(key)
         events = max(end - source.offset, 0)
         if not events or oldest_ms is None:
-            return Lag(events, 0.0)
+            # Live, they are on their way here.
+            return Lag(events, 0.0 if not events or self._state == "live" else None)
         return Lag(events, max(time.time() - oldest_ms / 1000, 0.0))
 
     def _wake(self) -> None:
@@ -161,6 +163,7 @@ class Feeder:
                     # It will be found when the transaction is done again.
                     _logger.warning("%s: a record cannot be written: %s", self._label, error)
             except PlatformEventsError as error:
+                self.refusal = error.line if isinstance(error, AuthorizationError) else ""
                 self._fail(str(error))
             except Exception as error:
                 _logger.exception("%s: feeding failed", self._label)
@@ -335,6 +338,7 @@ class Feeder:
             starts = {sources[key].place: start for key, start in attachment.starts.items()}
             self._catch_up(transfer, entry, starts)
             self._end_progress()
+            self.refusal = ""
             self._declare("live")
             self._failures = 0
             progress_since = time.monotonic()

@@ -73,7 +73,7 @@ class Source:
         """Append time of a record that was judged lately, ms; None if none was."""
         self._counted = self._totals()
 
-    def committed(self) -> dict[str, int]:
+    def take_committed(self) -> dict[str, int]:
         """Note that everything so far is committed; return what is new, by result."""
         before, self._counted = self._counted, self._totals()
         self.has_moved = False

@@ -13,10 +13,11 @@ from platform_events.catalog.follower import Follower
 from platform_events.catalog.live import Catalog
 from platform_events.channels.context import FeederContext
 from platform_events.channels.feeder import Feeder
+from platform_events.channels.readiness import Situation, find_obstacle
 from platform_events.channels.semaphore import FairSemaphore
-from platform_events.channels.states import STATES, Statements
+from platform_events.channels.states import Statements
 from platform_events.definitions.model import ChannelDefinition
-from platform_events.errors import BrokerError, CatalogCorruptError
+from platform_events.errors import AuthorizationError, BrokerError, CatalogCorruptError
 from platform_events.kafka.admin import Admin
 from platform_events.kafka.connection import refuse_green_threads
 from platform_events.kafka.groups import Leadership
@@ -50,7 +51,6 @@ _GONE_SECONDS = 1.0
 _JOIN_SLICE = 1.0
 _ANSWER_SECONDS = 0.2
 """How long an answer of a cluster that is away is waited for at the end."""
-_REMEDY = "platform-events apply writes them"
 _logger = logging.getLogger("platform_events")
 
 
@@ -94,6 +94,8 @@ class Router:
         self._entries: dict[str, Entry] = {}
         """The channels, by their topics."""
         self._feeders: dict[tuple[str, int], Feeder] = {}
+        self._unreadable: list[str] = []
+        """Channels that are not fed because of their records in the catalog, and why."""
         self._statements = Statements()
         self._last_warning = ""
         self._revision = -1
@@ -120,11 +122,6 @@ class Router:
         METERS.feeds.add(self)
         METERS.loops.add(self.health)
 
-    @property
-    def states(self) -> tuple[str, ...]:
-        """All states that a channel partition can be in."""
-        return STATES
-
     def reports(self) -> list[FeedReport]:
         """Return how the channel partitions of this router are; any thread may ask."""
         return [feeder.report() for feeder in list(self._feeders.values())]
@@ -140,13 +137,13 @@ class Router:
         try:
             while not stop.is_set():
                 self.health.beat()
-                self._look_ahead(follower.failure)
+                self._look_around(follower.failure)
                 try:
                     self._follow_definitions()
                     self._leadership.poll(_TICK)
                     self._publish_statements()
                 except BrokerError as error:
-                    self._warn(str(error))
+                    self._warn(error.line)
                     stop.wait(_PAUSE)
         finally:
             self.health.obstacle = "it is stopping"
@@ -157,51 +154,51 @@ class Router:
                 self._catalog.close()
                 self._admin.close()
 
-    def _look_ahead(self, failure: PlatformEventsError | None) -> None:
-        """Say what stands in the way, once; raise it if nobody ends it.
+    def _look_around(self, failure: PlatformEventsError | None) -> None:
+        """Say what is in the way, once; raise it if only a person can end it and nobody does.
 
         Args:
             failure: of reading the catalog.
         """
-        failure = failure or self._leadership.failure
-        unreadable = self._find_unreadable()
-        news = ""
-        if self._is_routing and not unreadable:
-            obstacle = ""
-        elif failure:
-            # Logged where it happened.
-            obstacle = str(failure)
-        elif unreadable:
-            obstacle = news = str(unreadable)
-        elif self._catalog.known_at == -math.inf:
-            obstacle = "it is reading the catalog"
-        elif not self._catalog.is_read:
-            tenant = self._settings.tenant
-            obstacle = news = f"tenant {tenant!r} has no definitions yet; {_REMEDY}"
-        else:
-            obstacle = "it is joining the routers"
+        newer = self._find_newer_catalog()
+        if newer:
+            self._warn(newer.line)
+        failure = failure or self._leadership.failure or newer
+        refusals = self._refused_channels()
+        situation = Situation(
+            failure=failure.line if failure else "",
+            is_asked=self._catalog.known_at > -math.inf,
+            is_read=self._catalog.is_read,
+            is_followed=self._revision >= 0,
+            has_channels=bool(self._entries),
+            is_member=self._leadership.is_member,
+            complaints=[*self._unreadable, *self._leadership.missing.values(), *refusals],
+        )
+        obstacle = find_obstacle(situation, self._settings.tenant)
         if obstacle != self.health.obstacle:
             self.health.obstacle = obstacle
             if not obstacle:
                 _logger.info("ready")
-            elif news:
-                _logger.warning("waiting: %s", news)
-        self.health.meet(failure or unreadable)
+            elif situation.is_asked and not situation.is_read and not failure:
+                # Everything else is logged where it happens, or takes no time.
+                _logger.warning("waiting: %s", obstacle)
+        if failure is None and self._feeders and len(refusals) == len(self._feeders):
+            failure = AuthorizationError(refusals[0])
+        self.health.raise_if_refused(failure)
 
-    @property
-    def _is_routing(self) -> bool:
-        """Whether the definitions are known, and this process has its part in the channels."""
-        is_following = self._catalog.is_read and self._revision >= 0
-        return is_following and (not self._entries or self._leadership.is_member)
+    def _refused_channels(self) -> list[str]:
+        return [one.refusal for one in list(self._feeders.values()) if one.refusal]
 
-    def _find_unreadable(self) -> CatalogCorruptError | None:
+    def _find_newer_catalog(self) -> CatalogCorruptError | None:
         """Return why nothing that is defined can be read, if that is so.
 
         A newer version wrote it; a single entry condemns only itself.
         """
-        entries = self._catalog.known()
-        if entries and all(entry.unreadable for entry in entries):
-            return CatalogCorruptError(f"{entries[0].name}: {entries[0].unreadable}")
+        defined = [
+            one for one in self._catalog.known() if one.active or one.pending or one.unreadable
+        ]
+        if defined and all(one.unreadable for one in defined):
+            return CatalogCorruptError(f"{defined[0].name}: {defined[0].unreadable}")
         return None
 
     def _follow_definitions(self) -> None:
@@ -211,9 +208,13 @@ class Router:
         if revision == self._revision or not is_settled:
             return
         self._revision = revision
-        for entry in entries:
-            if entry.unreadable and is_channel_name(entry.name):
-                self._warn(f"{entry.name} is not fed: {entry.unreadable}")
+        self._unreadable = [
+            f"{entry.name} is not fed: {entry.unreadable}"
+            for entry in entries
+            if entry.unreadable and is_channel_name(entry.name)
+        ]
+        for complaint in self._unreadable:
+            self._warn(complaint)
         topic = self._settings.namespace.topic
         self._entries = {
             topic(entry.name): entry

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import asdict, dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 State: TypeAlias = Literal["taking over", "catching up", "live", "fenced", "broken"]
-STATES: tuple[State, ...] = get_args(State)
 Key: TypeAlias = "tuple[str, int]"
 """A channel's topic and a partition of it."""
 _LONGEST_DETAIL = 1_000

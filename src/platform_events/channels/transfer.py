@@ -217,7 +217,7 @@ class Transfer:
             self._learn(error)
             raise
         for source in moved:
-            METERS.route(self._destination.channel, source.place.event, source.committed())
+            METERS.route(self._destination.channel, source.place.event, source.take_committed())
         self._is_open = False
         self._single = None
         self._records = self._bytes = self._judged = 0

@@ -11,20 +11,21 @@ import sys
 from typing import NoReturn
 
 __all__ = ["main"]
-_INTERRUPTED = 130
 
 
 def main() -> NoReturn:
     """Run the command line of this process."""
     try:
+        # First: a process 1 gets no signal that it does not ask for.
+        from platform_events.cli.terminal.interruption import exit_status, signals
+
+        signals.install()
         from platform_events.cli.program import program
         from platform_events.cli.terminal import standard_streams
-        from platform_events.cli.terminal.interruption import signals
 
         standard_streams.install()
-        signals.install()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         # Nothing was begun yet.
-        sys.exit(_INTERRUPTED)
+        sys.exit(exit_status(interrupt))
     program.main(prog_name="platform-events")
     raise AssertionError("the program exits by itself")

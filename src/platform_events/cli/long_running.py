@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from platform_events.cli.terminal.interruption import stop_event
-from platform_events.cli.terminal.messages import begin_log, note
+from platform_events.cli.terminal.messages import log_messages, note
 from platform_events.errors import ServiceError
 from platform_events.wording import missing_package
 
@@ -25,7 +25,7 @@ _logger = logging.getLogger("platform_events")
 
 def begin_long_run() -> threading.Event:
     """Log from now on, and return what SIGTERM and Ctrl-C set; a second one interrupts."""
-    begin_log()
+    log_messages()
     return stop_event(insistently=True)
 
 
@@ -51,8 +51,7 @@ def answering_probes(
             if listener is not None:
                 probes = make_probes(health, has_metrics=settings.metrics)
                 exits.enter_context(HttpThread(probes, listener))
-                host, port = listener.getsockname()[:2]
-                note(f"answering probes at {host}:{port}")
+                note(f"answering probes at port {settings.health_port}")
         yield
 
 
@@ -65,9 +64,9 @@ def _listen(
     has_told = False
     while not stop.is_set():
         try:
-            return listen(port, host, exactly=True, setting="PLATFORM_EVENTS_HEALTH_PORT")
+            return listen(port, host, exactly=True, setting="PLATFORM_EVENTS_HEALTH_{}")
         except ServiceError as error:
-            health.meet(error)
+            health.raise_if_refused(error)
             if not has_told:
                 _logger.warning("waiting: %s", error)
                 has_told = True

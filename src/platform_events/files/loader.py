@@ -31,7 +31,7 @@ from platform_events.files.sources import (
     Directory,
     FileError,
     FileTree,
-    hint_at_example,
+    advise_on_nothing,
     open_tree,
 )
 from platform_events.files.yaml_document import read_yaml
@@ -103,10 +103,10 @@ def read_definitions(tree: FileTree, *, allow_empty: bool = False) -> Definition
     definitions, problems = read_readable(tree)
     names = tree.names()
     if not names or (names == [PROJECT_FILE] and not allow_empty):
-        hint = hint_at_example(Path(tree.place))
+        hint = advise_on_nothing(Path(tree.place))
         if names:
-            hint += "; if all were removed, plan and apply delete them with --prune"
-        problems.append(Problem(tree.place, f"no event is defined here{hint}"))
+            hint += ", and if all were removed, plan and apply delete them with --prune"
+        problems.append(Problem(tree.place, f"no event is defined here; {hint}"))
     if problems:
         raise DefinitionsError(in_order(problems))
     return definitions

@@ -118,7 +118,7 @@ def open_tree(path: Path) -> Directory:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        message = f"there is no such file or directory{hint_at_example(path.parent)}"
+        message = f"there is no such file or directory; {advise_on_nothing(path.parent)}"
         raise _unreadable(str(path), message) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -128,9 +128,12 @@ def open_tree(path: Path) -> Directory:
     return Directory(path.parent, path.name)
 
 
-def hint_at_example(folder: Path) -> str:
-    """Return what to add where nothing is defined; nothing where no file can be written."""
-    return "; `platform-events init` writes an example" if os.access(folder, os.W_OK) else ""
+def advise_on_nothing(folder: Path) -> str:
+    """Return what to do where nothing is defined: an example only where it can be written."""
+    there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+    if os.access(there, os.W_OK):
+        return "`platform-events init` writes an example"
+    return "mount or copy definitions there"
 
 
 def select_names(names: list[str]) -> list[str]:

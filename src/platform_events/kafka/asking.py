@@ -82,10 +82,8 @@ class AdminConnection:
 
     @property
     def is_up(self) -> bool | None:
-        """Whether a broker answers, by the last that is known; None if this is closed."""
-        if self._client is None:
-            return None
-        return not (self._health.brokers_down or self._health.refusal)
+        """Whether a broker answers, by the last that is known; None if nothing is, or closed."""
+        return None if self._client is None else self._health.is_up
 
     def serve(self) -> None:
         """Let the client deliver what it has to say; call it now and then."""
@@ -118,6 +116,7 @@ class AdminConnection:
             now = time.monotonic()
             if now - started > self._timeout + _GRACE:
                 self._renew()
+                self._health.is_up = False
                 raise BrokerTimeoutError(f"{doing}: no answer in {self._timeout:g} s; try again")
             if not self._health.brokers_down:
                 if now - looked > _LOOK_AGAIN_AFTER:
@@ -126,6 +125,7 @@ class AdminConnection:
                 continue
             down_since = down_since or now
             if now - down_since > _UNREACHABLE_AFTER:
+                self._health.is_up = False
                 raise unreachable(doing, self._health)
         try:
             result = future.result()
@@ -133,6 +133,7 @@ class AdminConnection:
             self._live().poll(0)
             error = kafka_error(exception)
             if error.code() == KafkaError._TIMED_OUT:
+                self._health.is_up = False
                 self._renew()
             raise translate(error, doing, self._health) from exception
         self._health.recover()
@@ -158,7 +159,7 @@ class AdminConnection:
         try:
             self._live().list_topics(timeout=_LOOK_AGAIN_AFTER)
         except KafkaException as exception:
-            _logger.info("the cluster was asked for its controller and topics: %s", exception)
+            _logger.debug("the cluster was asked for its controller and topics: %s", exception)
 
     def _ask_until_settled(self, ask: Callable[[], _Result]) -> _Result:
         """Ask again while who has to answer moves, or may not know a topic yet."""

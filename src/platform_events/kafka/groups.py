@@ -82,7 +82,8 @@ class Leadership:
         """Why the group does not take this process, if it refuses; None once it is a member."""
         self._topics: frozenset[str] = frozenset()
         self._owned: set[tuple[str, int]] = set()
-        self._missing: set[str] = set()
+        self.missing: dict[str, str] = {}
+        """Topics that are to be shared and are not there or not allowed, and what to do."""
         properties: Mapping[str, Any] = {
             "group.id": group,
             "group.protocol": "classic",
@@ -112,7 +113,9 @@ class Leadership:
             )
         else:
             self._consumer.unsubscribe()
-            self.is_member = False
+            self.is_member, self.failure = False, None
+        for topic in self.missing.keys() - wanted:
+            del self.missing[topic]
 
     def poll(self, timeout: float) -> None:
         """Take part for up to `timeout` seconds.
@@ -132,11 +135,12 @@ class Leadership:
             return
         if error.code() in TOPIC_MISSING:
             topic = message.topic() or ""
-            if topic not in self._missing:
-                self._missing.add(topic)
-                _logger.warning(
-                    "channel topic %s does not exist; platform-events apply makes it again", topic
-                )
+            self._miss(
+                topic, f"channel topic {topic} does not exist; platform-events apply makes it again"
+            )
+        elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED and message.topic():
+            refusal = translate(error, f"sharing channel topic {message.topic()}", self._health)
+            self._miss(str(message.topic()), refusal.line)
         elif error.code() in OUT_OF_RANGE:
             # What is in the log does not matter: nothing is read.
             return
@@ -172,6 +176,7 @@ class Leadership:
                 others = [self.declare({key: statements[key]}) for key in ours if len(ours) > 1]
                 return set().union(*others)
             raise translate(error, self._doing, self._health) from exception
+        self.failure = None
         return {(one.topic, one.partition) for one in outcomes or () if one.error is None}
 
     def close(self) -> None:
@@ -187,8 +192,15 @@ class Leadership:
         self.is_member, self.failure = True, None
         assigned = [(one.topic, one.partition) for one in partitions]
         self._owned.update(assigned)
-        self._missing.difference_update(topic for topic, _ in assigned)
+        for topic, _number in assigned:
+            self.missing.pop(topic, None)
         self._on_assigned(assigned)
+
+    def _miss(self, topic: str, complaint: str) -> None:
+        """Log why a topic cannot be shared, once while it lasts."""
+        if topic not in self.missing:
+            _logger.warning("%s", complaint)
+        self.missing[topic] = complaint
 
     def _lose(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self.is_member = False

@@ -37,6 +37,8 @@ class Health:
         """Whether the last word was that no broker can be reached."""
         self.refusal = ""
         """Why authentication or TLS failed, if it did."""
+        self.is_up: bool | None = None
+        """Whether a broker answered what was asked last; None if nothing was answered yet."""
 
     def note(self, error: KafkaError) -> None:
         """Take one error of the client as a whole."""
@@ -50,6 +52,7 @@ class Health:
         """Note that a broker answered."""
         self.brokers_down = False
         self.refusal = ""
+        self.is_up = True
 
 
 def _describe_address(bootstrap_servers: str) -> str:
@@ -78,7 +81,7 @@ def unreachable(doing: str, health: Health, kafka_code: str = "") -> BrokerError
         )
     return BrokerUnreachableError(
         f"{doing}: no Kafka broker answers at {_describe_address(health.bootstrap_servers)}; "
-        f"{_advise(health.bootstrap_servers)}",
+        + _advise(health.bootstrap_servers),
         kafka_code,
     )
 

@@ -58,7 +58,7 @@ class Delivery:
     append_time_ms: int
     """When the broker stored it; -1 if the topic does not say."""
     told_at: float
-    """When this process was told so, by `time.monotonic()`."""
+    """When this process was told the outcome, by `time.monotonic()`."""
 
     def __init__(self, producer: RecordProducer) -> None:
         self.producer = producer
@@ -72,9 +72,9 @@ class Delivery:
         """Take librdkafka's delivery report."""
         producer = self.producer
         producer.settled_cost += self.cost
+        self.told_at = time.monotonic()
         if error is None:
             self.in_log = True
-            self.told_at = time.monotonic()
             offset = message.offset()
             self.partition = message.partition()  # type: ignore[assignment]
             self.offset = _UNTOLD if offset is None else offset
@@ -91,6 +91,7 @@ class Delivery:
         """Settle a record that never left this process."""
         self.error = error
         self.in_log = False
+        self.told_at = time.monotonic()
         self.settled = True
 
 

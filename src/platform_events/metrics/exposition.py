@@ -15,14 +15,14 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from platform_events.metrics.meters import BUCKETS, METERS
+from platform_events.metrics.meters import BUCKETS, METERS, STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prometheus_client import Metric
 
-    from platform_events.metrics.meters import Meters
+    from platform_events.metrics.meters import Lag, Meters
 
 MEDIA_TYPE = "text/plain; version=0.0.4"
 _PREFIX = "platform_events_"
@@ -49,6 +49,7 @@ class Exposition(Collector):
 
     def __init__(self, meters: Meters) -> None:
         self._meters = meters
+        self._version = version("platform-events")
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family of metrics; one without samples as well."""
@@ -58,7 +59,7 @@ class Exposition(Collector):
 
     def _of_process(self) -> Iterator[Metric]:
         build = _gauge("build_info", "Version of platform-events, as a label.", "version")
-        build.add_metric([version("platform-events")], 1)
+        build.add_metric([self._version], 1)
         yield build
         up = _gauge("kafka_up", "1 if a broker answers, by the last that is known; else 0.")
         answers = [one.is_up for one in self._meters.clusters.all()]
@@ -76,8 +77,8 @@ class Exposition(Collector):
         published = _counter("published", "Events by the outcome of publishing.", "event outcome")
         took = HistogramMetricFamily(
             f"{_PREFIX}publish_seconds",
-            "Time from publishing an event to its outcome; several that are settled together count "
-            "with that of the slowest.",
+            "Time from publishing an event to its outcome; of several that are settled together, "
+            "that of the first.",
             labels=["event"],
         )
         bounds = [str(bound) for bound in BUCKETS] + ["+Inf"]
@@ -108,20 +109,19 @@ class Exposition(Collector):
         )
         lag = _gauge("router_lag_events", "Member records that are not judged.", "channel member")
         age = _gauge("router_lag_seconds", "Age of the oldest of them.", "channel member")
-        events: dict[tuple[str, str], int] = {}
-        seconds: dict[tuple[str, str], float] = {}
+        lags: dict[tuple[str, str], Lag] = {}
         for feeds in self._meters.feeds.all():
             for report in feeds.reports():
-                for one in feeds.states:
+                for one in STATES:
                     is_in = float(one == report.state)
                     state.add_metric([report.channel, str(report.partition), one], is_in)
                 for member, lagging in report.lags.items():
-                    key = (report.channel, member)
-                    events[key] = events.get(key, 0) + lagging.events
-                    seconds[key] = max(seconds.get(key, 0.0), lagging.seconds)
-        for key in events:
-            lag.add_metric(list(key), events[key])
-            age.add_metric(list(key), seconds[key])
+                    before = lags.get((report.channel, member))
+                    lags[report.channel, member] = before + lagging if before else lagging
+        for pair, lagging in lags.items():
+            lag.add_metric(list(pair), lagging.events)
+            if lagging.seconds is not None:
+                age.add_metric(list(pair), lagging.seconds)
         yield state
         yield lag
         yield age

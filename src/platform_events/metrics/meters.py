@@ -5,6 +5,7 @@ Hot paths add for many events at once; what changes by itself is asked for when 
 
 from __future__ import annotations
 
+import os
 import threading
 from bisect import bisect_left
 from collections import Counter
@@ -15,6 +16,8 @@ from weakref import WeakSet
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+STATES = ("taking over", "catching up", "live", "fenced", "broken")
+"""What a channel partition's state can be."""
 Thing = TypeVar("Thing")
 BUCKETS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
@@ -29,8 +32,13 @@ class Lag:
 
     events: int
     """Records that are not judged yet, an upper bound."""
-    seconds: float
-    """Age of the oldest of them, about."""
+    seconds: float | None
+    """Age of the oldest of them, about; None if it is not known."""
+
+    def __add__(self, other: Lag) -> Lag:
+        """Return the lag of both together."""
+        known = [each.seconds for each in (self, other) if each.seconds is not None]
+        return Lag(self.events + other.events, max(known) if len(known) == 2 else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +65,11 @@ class Cluster(Protocol):
 
     @property
     def is_up(self) -> bool | None:
-        """Whether a broker answers, by the last that is known; None if it is closed."""
+        """Whether a broker answers, by the last that is known; None if nothing is."""
 
 
 class Feeds(Protocol):
     """Who feeds channels."""
-
-    @property
-    def states(self) -> tuple[str, ...]:
-        """All states that a report can have."""
 
     def reports(self) -> list[FeedReport]:
         """Return how it goes."""
@@ -87,7 +91,7 @@ class PublishMeter:
         Args:
             persisted: how many are.
             others: the statuses of those that are not.
-            seconds: from publishing to the outcome; of several events, that of the slowest.
+            seconds: from publishing to the outcome; of several events, that of the first.
         """
         failed = list(others)
         number = persisted + len(failed)
@@ -103,15 +107,15 @@ class PublishMeter:
             return dict(self._outcomes), list(self._buckets), self._seconds
 
 
-class Living(Generic[Thing]):
-    """Things that are asked as long as somebody else keeps them. Thread-safe."""
+class Registered(Generic[Thing]):
+    """Things that are known here as long as somebody else keeps them. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._things: WeakSet[Thing] = WeakSet()
 
     def add(self, thing: Thing) -> None:
-        """Ask this one too from now on."""
+        """Know this one too from now on."""
         with self._lock:
             self._things.add(thing)
 
@@ -125,6 +129,10 @@ class Meters:
     """All numbers of this process. Thread-safe."""
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin again, as in a forked child: what its parent counted is the parent's."""
         self._lock = threading.Lock()
         self.published: dict[str, PublishMeter] = {}
         """By event."""
@@ -132,9 +140,9 @@ class Meters:
         """Events handed out, by stream."""
         self.routed: Counter[tuple[str, str, str]] = Counter()
         """Member records by channel, member and result."""
-        self.clusters: Living[Cluster] = Living()
-        self.feeds: Living[Feeds] = Living()
-        self.loops: Living[Loop] = Living()
+        self.clusters: Registered[Cluster] = Registered()
+        self.feeds: Registered[Feeds] = Registered()
+        self.loops: Registered[Loop] = Registered()
 
     def publishing(self, event: str) -> PublishMeter:
         """Return the meter of an event, always the same."""
@@ -142,7 +150,7 @@ class Meters:
 
     def deliver(self, stream: str, number: int) -> None:
         """Count events that were handed out."""
-        if number:
+        if number > 0:
             with self._lock:
                 self.delivered[stream] += number
 
@@ -156,3 +164,4 @@ class Meters:
 
 METERS = Meters()
 """Those of this process."""
+os.register_at_fork(after_in_child=METERS.clear)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY = 0.5
 """Seconds between two looks for a Kafka that is waited for."""
+_TOO_FEW_BROKERS = ("INVALID_REPLICATION_FACTOR",)
+"""What Kafka says while not all brokers have started."""
 
 
 @click.command(
@@ -43,9 +45,10 @@ _LOOK_EVERY = 0.5
 @click.option(
     "--wait",
     metavar="SECONDS",
-    type=click.FloatRange(0),
-    default=0.0,
-    help="Wait so long for Kafka. Without it, a Kafka that cannot be reached is a failure at once.",
+    type=click.IntRange(0, 86_400),
+    default=0,
+    help="Try again for so long while Kafka, or some of its brokers, cannot be reached. Without "
+    "it, that is a failure at once.",
 )
 @json_option
 @click.pass_obj
@@ -56,7 +59,7 @@ def apply(
     replace: tuple[str, ...],
     allow_partition_growth: bool,
     yes: bool,
-    wait: float,
+    wait: int,
     as_json: bool,
 ) -> int:
     """Make topics and catalog what the definitions say.
@@ -73,7 +76,6 @@ def apply(
 
     desired = load_project(path) if prune else load_definitions(path)
     settings = connection.settings()
-    _await_kafka(settings, wait)
     options = catalog.plan_options(
         settings, allow_growth=allow_partition_growth, prune=prune, replace=replace
     )
@@ -91,7 +93,9 @@ def apply(
         show(done_line(change))
 
     try:
-        plan = catalog.apply(settings, desired, options, confirm=confirm, progress=tell)
+        plan = _patiently(
+            lambda: catalog.apply(settings, desired, options, confirm=confirm, progress=tell), wait
+        )
     except KeyboardInterrupt:
         note("interrupted; what was begun is finished by applying again")
         raise
@@ -111,27 +115,21 @@ def apply(
     return 0
 
 
-def _await_kafka(settings: Settings, seconds: float) -> None:
-    """Return as soon as a broker answers; raise why none does when the time is over."""
-    if not seconds:
-        return
-    from platform_events.kafka.admin import Admin
-
+def _patiently(act: Callable[[], Plan], seconds: float) -> Plan:
+    """Do it, again until it is over or the time is, while Kafka or some brokers are away."""
     deadline = time.monotonic() + seconds
     has_told = False
-    with Admin(settings) as admin:
-        while True:
-            try:
-                admin.cluster_id()
-            except BrokerError as error:
-                if not error.retriable or time.monotonic() >= deadline:
-                    raise
-                if not has_told:
-                    note(f"waiting up to {seconds:g} s: {error}")
-                    has_told = True
-                time.sleep(_LOOK_EVERY)
-            else:
-                return
+    while True:
+        try:
+            return act()
+        except BrokerError as error:
+            is_waited_for = error.retriable or error.kafka_code in _TOO_FEW_BROKERS
+            if not is_waited_for or time.monotonic() >= deadline:
+                raise
+            if not has_told:
+                note(f"waiting up to {seconds:g} s: {error.line}")
+                has_told = True
+            time.sleep(_LOOK_EVERY)
 
 
 def _await_routers(

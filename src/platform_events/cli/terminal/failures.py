@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
 from typing import TYPE_CHECKING
 
 import click
 
-from platform_events.cli.terminal.messages import DEBUG_VARIABLE, is_debugging, report
+from platform_events.cli.terminal.messages import (
+    DEBUG_VARIABLE,
+    is_debugging,
+    report,
+    show_traceback,
+)
 from platform_events.errors import (
     DefinitionsError,
     EventTooLargeError,
@@ -75,7 +78,7 @@ class InputOutputError(PlatformEventsError):
 def report_failure(error: Exception) -> int:
     """Tell the user what went wrong, one line for each thing, and return the exit status."""
     if is_debugging():
-        traceback.print_exception(error, file=sys.stderr)
+        show_traceback(error)
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return WRONG_USAGE

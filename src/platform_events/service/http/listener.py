@@ -33,12 +33,13 @@ def listen(
         port: where to listen.
         host: a name or address of this machine.
         exactly: whether no other port will do; else it may be one of the next 99.
-        setting: the option or variable that says where.
+        setting: the option or variable that says where; `{}` in it stands for HOST or PORT.
         brokers: ports that Kafka gets later.
 
     Raises:
         ServiceError: the port cannot be used, or none of those that were tried.
     """
+    family, address = _resolve(host, setting)
     last = port if exactly else min(port + _ATTEMPTS - 1, _LAST_PORT)
     reason = ""
     for candidate in range(port, last + 1):
@@ -46,17 +47,24 @@ def listen(
             reason = "a broker gets it"
             continue
         try:
-            return socket.create_server((host, candidate), family=_family(host))
-        except socket.gaierror as error:
-            reason = str(error.strerror)
+            return socket.create_server((address, candidate), family=family)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
     tried = f"port {port}" if port == last else f"each of the ports {port} to {last}"
     raise ServiceError(
         f"{tried} on {host} cannot be used ({reason}): stop the program that has it, or choose "
-        f"another with {setting}"
+        f"another with {setting.format('PORT')}"
     )
 
 
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
+def _resolve(host: str, setting: str) -> tuple[socket.AddressFamily, str]:
+    """Return the kind of address and the address of a host of this machine."""
+    bare = host.removeprefix("[").removesuffix("]")
+    try:
+        (family, *_, address), *_ = socket.getaddrinfo(bare, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ServiceError(
+            f"{host} is no address of this machine ({error}): choose another with "
+            f"{setting.format('HOST')}"
+        ) from None
+    return family, str(address[0])
