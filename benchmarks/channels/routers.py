@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import threading
@@ -34,14 +35,14 @@ class RouterProcess:
         self.began = time.monotonic()
         self._process = subprocess.Popen(
             [*CLI, "route"],
-            env=dict(env),
+            env={**env, "PLATFORM_EVENTS_LOG_FORMAT": "json"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
         )
         self._said: dict[str, float] = {}
-        """Each line, and when it came first."""
+        """Each message of its log, and when it came first."""
         self._last: deque[str] = deque(maxlen=1)
         self._ended = False
         self._is_killed = False
@@ -133,9 +134,10 @@ class RouterProcess:
     def _listen(self) -> None:
         assert self._process.stderr is not None
         for line in self._process.stderr:
+            message = json.loads(line)["message"]
             with self._news:
-                self._said.setdefault(line.rstrip("\n"), time.monotonic())
-                self._last.append(line.rstrip("\n"))
+                self._said.setdefault(message, time.monotonic())
+                self._last.append(message)
                 self._news.notify_all()
         with self._news:
             self._ended = True

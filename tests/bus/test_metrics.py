@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 from prometheus_client import REGISTRY
@@ -51,6 +52,22 @@ def test_each_way_to_publish_counts_each_event(
     assert len(list(bus.publish_iter(NAME, [GOOD] * 10))) == 10
     bus.submit(NAME, GOOD).result()
     assert added() == (712, 4, 716)
+
+
+def test_the_time_that_a_source_takes_is_not_that_of_publishing(
+    bus: EventBus, added: Callable[[], tuple[float, float, float]]
+) -> None:
+    pause = 3.0
+
+    def source() -> Iterator[dict[str, str]]:
+        yield GOOD
+        time.sleep(pause)
+        yield GOOD
+
+    before = value("publish_seconds_sum", event=NAME)
+    bus.publish_many(NAME, source())
+    assert added() == (2, 0, 2)
+    assert value("publish_seconds_sum", event=NAME) - before < pause
 
 
 def test_what_is_handed_out_counts_as_delivered(

@@ -8,6 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
+)
 from prometheus_client import REGISTRY
 
 from platform_events import process_health
@@ -29,7 +36,14 @@ from platform_events.testing.proxy import Cut
 from platform_events.testing.tenancy import Tenancy
 from tests.channels.routing import Define, publish
 from tests.channels.samples import NAME, A, B, channel
-from tests.support import delete_topic, load, produce_to, wait_until
+from tests.support import (
+    admin_client,
+    apply_texts,
+    delete_topic,
+    load,
+    produce_to,
+    wait_until,
+)
 
 EMPTY = Definitions("default", {}, {})
 
@@ -155,8 +169,36 @@ class TestRefusals:
     def test_what_only_a_person_can_end_ends_it(
         self, kafka: LocalKafka, impatient: None, password: str, kind: type[PlatformEventsError]
     ) -> None:
-        settings = Settings(
+        with pytest.raises(kind), running(self.settings(kafka, password)) as router:
+            wait_until(lambda: router.health.obstacle == "it is stopping")
+
+    def test_rights_for_no_channel_end_it_and_for_one_of_two_make_it_unready(
+        self, kafka: LocalKafka, impatient: None, tmp_path: Path
+    ) -> None:
+        tenant = "shop"
+        plain = Settings(bootstrap_servers=kafka.bootstrap_servers, tenant=tenant)
+        apply_texts(plain, tmp_path, A, channel("One__chn", "A__e"), channel("Two__chn", "A__e"))
+        begin = f"platform-events.{tenant}."
+        grant(plain, ResourceType.TOPIC, f"{begin}catalog", AclOperation.READ)
+        grant(plain, ResourceType.GROUP, f"{begin}router", AclOperation.READ)
+        settings = self.settings(kafka, "secret", tenant)
+        with pytest.raises(AuthorizationError, match="__chn"), running(settings) as router:
+            wait_until(lambda: router.health.obstacle == "it is stopping")
+        grant(plain, ResourceType.TOPIC, f"{begin}A__e", AclOperation.READ)
+        for name in ("One__chn", "One__chn.dlq"):
+            for operation in (AclOperation.READ, AclOperation.WRITE):
+                grant(plain, ResourceType.TOPIC, begin + name, operation)
+        grant(plain, ResourceType.GROUP, f"{begin}One__chn.positions", AclOperation.READ)
+        grant(plain, ResourceType.TRANSACTIONAL_ID, f"{begin}One__chn.0", AclOperation.WRITE)
+        with running(settings) as router:
+            wait_until(lambda: [one.state for one in router.reports()] == ["live"])
+            await_obstacle(router, "Two__chn")
+
+    @staticmethod
+    def settings(kafka: LocalKafka, password: str, tenant: str = "default") -> Settings:
+        return Settings(
             bootstrap_servers=kafka.sasl_bootstrap_servers,
+            tenant=tenant,
             kafka={
                 "security.protocol": "SASL_PLAINTEXT",
                 "sasl.mechanism": "PLAIN",
@@ -164,8 +206,14 @@ class TestRefusals:
                 "sasl.password": password,
             },
         )
-        with pytest.raises(kind), running(settings) as router:
-            wait_until(lambda: router.health.obstacle == "it is stopping")
+
+
+def grant(settings: Settings, kind: ResourceType, name: str, operation: AclOperation) -> None:
+    """Let the user `router` do something."""
+    pattern, user = ResourcePatternType.LITERAL, "User:router"
+    one = AclBinding(kind, name, pattern, user, "*", operation, AclPermissionType.ALLOW)
+    (done,) = admin_client(settings).create_acls([one]).values()
+    done.result()
 
 
 def test_what_it_routes_is_counted(settings: Settings, bus: EventBus, define: Define) -> None:

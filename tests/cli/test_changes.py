@@ -75,7 +75,8 @@ def test_plan_and_apply_as_json(live: Any, settings: Any) -> None:
 def test_channels_are_planned_and_applied_after_their_events(
     live: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("platform_events.cli.views.activation._SECONDS", 0.0)
+    # No router runs, so none is waited for.
+    monkeypatch.setattr("platform_events.cli.views.activation._SECONDS", 3_600.0)
     define(ORDER, CHANNEL)
     result = live("plan")
     assert result.stdout.splitlines()[-4:] == [
@@ -90,6 +91,7 @@ def test_channels_are_planned_and_applied_after_their_events(
     assert result.exit_code == 0
     done = [line for line in result.stdout.splitlines() if line.startswith("created ")]
     assert done == ["created Order_Placed__e", "created Sales__chn"]
+    assert "Sales__chn: definition 1 is pending: no router" in result.stdout
 
     define(ORDER, CHANNEL.replace("100", "200"))
     result = live("apply")

@@ -7,8 +7,6 @@ import re
 import signal
 import socket
 import threading
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -22,16 +20,14 @@ from platform_events.testing import KafkaBroker
 from platform_events.testing.tenancy import Tenancy
 from tests.channels.test_waiting import EMPTY
 from tests.cli.conftest import Cli, Spawn
+from tests.service.serving import ask_text
 from tests.support import ORDER, free_port, wait_until
 
 
 def status_of(port: int, path: str) -> int | None:
     """Return the status of an answer, None if nobody listens yet."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as response:
-            return int(response.status)
-    except urllib.error.HTTPError as error:
-        return error.code
+        return ask_text(f"http://127.0.0.1:{port}{path}")[0]
     except OSError:
         return None
 

@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from platform_events.settings import Settings
 from tests.deployment.references import PROBES
 from tests.deployment.rendering import containers, render
 from tests.docs.pages import ROOT
+from tests.service.serving import ask_text
 from tests.support import ORDER, free_port, wait_until
 
 
@@ -26,10 +25,7 @@ def probe_paths() -> set[str]:
 def status_of(url: str) -> int | None:
     """Return the HTTP status; None while nobody answers."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
+        return ask_text(url)[0]
     except OSError:
         return None
 

@@ -26,6 +26,10 @@ def test_relative_links_exist(page: Page) -> None:
             assert fragment in read_page(target).anchors, link
 
 
+def test_nothing_is_left_to_be_filled_in() -> None:
+    assert not [page.name for page in PAGES if "TODO" in page.path.read_text(encoding="utf-8")]
+
+
 def test_there_are_links_to_check() -> None:
     assert sum(len(page.links) for page in PAGES) > 60
 

@@ -33,6 +33,20 @@ def ask(url: str, method: str = "GET") -> Answer:
         return Answer(response.status, media_type, json.loads(response.read()))
 
 
+def ask_text(url: str) -> tuple[int, str]:
+    """Return status and text of an answer.
+
+    Raises:
+        OSError: nobody listens.
+    """
+    try:
+        response = urllib.request.urlopen(url, timeout=60)
+    except urllib.error.HTTPError as error:
+        response = error
+    with response:
+        return response.status, response.read().decode()
+
+
 @contextmanager
 def served(application: ASGIApp) -> Iterator[str]:
     """Serve an application at the URL that this gives."""

@@ -79,8 +79,8 @@ class Feeder:
         self._stopping = threading.Event()
         self._attachment: Attachment | None = None
         self._nudge = threading.Event()
-        self.refusal = ""
-        """What this process may not do, and so does not feed the partition; empty if nothing."""
+        self.refusal: AuthorizationError | None = None
+        """What this process may not do, so that the partition is not fed."""
         self._state: State = "taking over"
         self._transfer: Transfer | None = None
         """What is being fed now; None while that is not known."""
@@ -163,7 +163,7 @@ class Feeder:
                     # It will be found when the transaction is done again.
                     _logger.warning("%s: a record cannot be written: %s", self._label, error)
             except PlatformEventsError as error:
-                self.refusal = error.line if isinstance(error, AuthorizationError) else ""
+                self.refusal = error if isinstance(error, AuthorizationError) else None
                 self._fail(str(error))
             except Exception as error:
                 _logger.exception("%s: feeding failed", self._label)
@@ -338,7 +338,7 @@ class Feeder:
             starts = {sources[key].place: start for key, start in attachment.starts.items()}
             self._catch_up(transfer, entry, starts)
             self._end_progress()
-            self.refusal = ""
+            self.refusal = None
             self._declare("live")
             self._failures = 0
             progress_since = time.monotonic()

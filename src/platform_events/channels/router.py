@@ -17,7 +17,7 @@ from platform_events.channels.readiness import Situation, find_obstacle
 from platform_events.channels.semaphore import FairSemaphore
 from platform_events.channels.states import Statements
 from platform_events.definitions.model import ChannelDefinition
-from platform_events.errors import AuthorizationError, BrokerError, CatalogCorruptError
+from platform_events.errors import BrokerError, CatalogCorruptError
 from platform_events.kafka.admin import Admin
 from platform_events.kafka.connection import refuse_green_threads
 from platform_events.kafka.groups import Leadership
@@ -30,7 +30,7 @@ from platform_events.process_health import ProcessHealth
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from platform_events.catalog.state import Entry
     from platform_events.channels.states import Progress, State
@@ -96,6 +96,8 @@ class Router:
         self._feeders: dict[tuple[str, int], Feeder] = {}
         self._unreadable: list[str] = []
         """Channels that are not fed because of their records in the catalog, and why."""
+        self._newer: CatalogCorruptError | None = None
+        """Why nothing that is defined can be read, if that is so."""
         self._statements = Statements()
         self._last_warning = ""
         self._revision = -1
@@ -118,7 +120,6 @@ class Router:
             statements=self._statements,
             on_progress=on_progress,
         )
-
         METERS.feeds.add(self)
         METERS.loops.add(self.health)
 
@@ -160,11 +161,12 @@ class Router:
         Args:
             failure: of reading the catalog.
         """
-        newer = self._find_newer_catalog()
-        if newer:
-            self._warn(newer.line)
-        failure = failure or self._leadership.failure or newer
-        refusals = self._refused_channels()
+        failure = failure or self._leadership.failure or self._newer
+        unfed = self._leadership.missing | {
+            topic: feeder.refusal
+            for (topic, _), feeder in list(self._feeders.items())
+            if feeder.refusal
+        }
         situation = Situation(
             failure=failure.line if failure else "",
             is_asked=self._catalog.known_at > -math.inf,
@@ -172,7 +174,7 @@ class Router:
             is_followed=self._revision >= 0,
             has_channels=bool(self._entries),
             is_member=self._leadership.is_member,
-            complaints=[*self._unreadable, *self._leadership.missing.values(), *refusals],
+            complaints=[*self._unreadable, *(error.line for error in unfed.values())],
         )
         obstacle = find_obstacle(situation, self._settings.tenant)
         if obstacle != self.health.obstacle:
@@ -181,25 +183,10 @@ class Router:
                 _logger.info("ready")
             elif situation.is_asked and not situation.is_read and not failure:
                 # Everything else is logged where it happens, or takes no time.
-                _logger.warning("waiting: %s", obstacle)
-        if failure is None and self._feeders and len(refusals) == len(self._feeders):
-            failure = AuthorizationError(refusals[0])
+                _logger.info("waiting: %s", obstacle)
+        if self._entries and self._entries.keys() <= unfed.keys():
+            failure = failure or next(iter(unfed.values()))
         self.health.raise_if_refused(failure)
-
-    def _refused_channels(self) -> list[str]:
-        return [one.refusal for one in list(self._feeders.values()) if one.refusal]
-
-    def _find_newer_catalog(self) -> CatalogCorruptError | None:
-        """Return why nothing that is defined can be read, if that is so.
-
-        A newer version wrote it; a single entry condemns only itself.
-        """
-        defined = [
-            one for one in self._catalog.known() if one.active or one.pending or one.unreadable
-        ]
-        if defined and all(one.unreadable for one in defined):
-            return CatalogCorruptError(f"{defined[0].name}: {defined[0].unreadable}")
-        return None
 
     def _follow_definitions(self) -> None:
         revision, entries = self._catalog.revision, self._catalog.known()
@@ -213,7 +200,8 @@ class Router:
             for entry in entries
             if entry.unreadable and is_channel_name(entry.name)
         ]
-        for complaint in self._unreadable:
+        self._newer = _find_newer_version(entries)
+        for complaint in [self._newer.line] if self._newer else self._unreadable:
             self._warn(complaint)
         topic = self._settings.namespace.topic
         self._entries = {
@@ -279,3 +267,14 @@ class Router:
         if message != self._last_warning:
             self._last_warning = message
             _logger.warning("%s", message)
+
+
+def _find_newer_version(entries: Sequence[Entry]) -> CatalogCorruptError | None:
+    """Return that a newer version wrote the catalog, if nothing that is defined can be read.
+
+    A single entry condemns only itself.
+    """
+    defined = [one for one in entries if one.active or one.pending or one.unreadable]
+    if defined and all(one.unreadable for one in defined):
+        return CatalogCorruptError(f"{defined[0].name}: {defined[0].unreadable}")
+    return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from platform_events.errors import KafkaFaultError
 from platform_events.kafka.connection import make_client
 from platform_events.kafka.faults import kafka_error
 from platform_events.kafka.forks import protect
@@ -82,8 +83,8 @@ class Leadership:
         """Why the group does not take this process, if it refuses; None once it is a member."""
         self._topics: frozenset[str] = frozenset()
         self._owned: set[tuple[str, int]] = set()
-        self.missing: dict[str, str] = {}
-        """Topics that are to be shared and are not there or not allowed, and what to do."""
+        self.missing: dict[str, BrokerError] = {}
+        """Topics that are to be shared and are not there, or not for this process."""
         properties: Mapping[str, Any] = {
             "group.id": group,
             "group.protocol": "classic",
@@ -135,12 +136,11 @@ class Leadership:
             return
         if error.code() in TOPIC_MISSING:
             topic = message.topic() or ""
-            self._miss(
-                topic, f"channel topic {topic} does not exist; platform-events apply makes it again"
-            )
+            gone = f"channel topic {topic} does not exist; platform-events apply makes it again"
+            self._miss(topic, KafkaFaultError(gone, error.name()))
         elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED and message.topic():
-            refusal = translate(error, f"sharing channel topic {message.topic()}", self._health)
-            self._miss(str(message.topic()), refusal.line)
+            doing = f"sharing channel topic {message.topic()}"
+            self._miss(str(message.topic()), translate(error, doing, self._health))
         elif error.code() in OUT_OF_RANGE:
             # What is in the log does not matter: nothing is read.
             return
@@ -196,11 +196,11 @@ class Leadership:
             self.missing.pop(topic, None)
         self._on_assigned(assigned)
 
-    def _miss(self, topic: str, complaint: str) -> None:
+    def _miss(self, topic: str, error: BrokerError) -> None:
         """Log why a topic cannot be shared, once while it lasts."""
         if topic not in self.missing:
-            _logger.warning("%s", complaint)
-        self.missing[topic] = complaint
+            _logger.warning("%s", error)
+        self.missing[topic] = error
 
     def _lose(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self.is_member = False
