@@ -68,6 +68,9 @@ class Project:
         except (urllib.error.URLError, OSError):
             return False
 
+    def state(self, service: str) -> str:
+        return self.inspect(service, "{{.State.Status}}")
+
     def memory(self, service: str) -> str:
         form = ("--no-stream", "--format", "{{.MemUsage}}")
         return run("docker", "stats", *form, self.container(service)).stdout.split("/")[0].strip()
@@ -104,8 +107,9 @@ def started(files: Sequence[str]) -> Iterator[Project]:
         project.compose("up", "--detach")
         await_that("the router is ready", project.is_ready, 180)
         say(f"ready {time.monotonic() - begin:.1f} s after the start")
-        state = project.inspect("apply", "{{.State.Status}} {{.State.ExitCode}}")
-        require(state == "exited 0", f"apply: {state}\n{project.compose('logs', 'apply')}")
+        await_that("apply has ended", lambda: project.state("apply") != "running", 60)
+        status = project.inspect("apply", "{{.State.ExitCode}}")
+        require(status == "0", f"apply: {status}\n{project.compose('logs', 'apply')}")
         restarts = project.inspect("router", "{{.RestartCount}}")
         require(restarts == "0", f"the router was restarted {restarts} times before it was ready")
         yield project

@@ -16,9 +16,10 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import Future
+from contextlib import suppress
 from uuid import uuid4
 
-from platform_events import EventBus, PlatformEventsError, PublishResult, Start
+from platform_events import ClosedError, EventBus, PlatformEventsError, PublishResult, Start
 
 EVENT = "Order_Placed__e"
 CHANNEL = "Large_Orders__chn"
@@ -38,10 +39,11 @@ class Follower:
 
     def _follow(self) -> None:
         last = time.monotonic()
-        for _ in self._events:
-            now = time.monotonic()
-            self.longest_gap = max(self.longest_gap, now - last)
-            last = now
+        with suppress(ClosedError):
+            for _ in self._events:
+                now = time.monotonic()
+                self.longest_gap = max(self.longest_gap, now - last)
+                last = now
 
 
 class Publishing:

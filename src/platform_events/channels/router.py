@@ -99,7 +99,7 @@ class Router:
         self._newer: CatalogCorruptError | None = None
         """Why nothing that is defined can be read, if that is so."""
         self._statements = Statements()
-        self._last_warning = ""
+        self._last_warning = self._last_told = ""
         self._revision = -1
         """Of the catalog, as it was last looked at."""
         self._admin = Admin(settings)
@@ -180,10 +180,10 @@ class Router:
         if obstacle != self.health.obstacle:
             self.health.obstacle = obstacle
             if not obstacle:
-                _logger.info("ready")
+                self._tell("ready")
             elif situation.is_asked and not situation.is_read and not failure:
                 # Everything else is logged where it happens, or takes no time.
-                _logger.info("waiting: %s", obstacle)
+                self._tell(f"waiting: {obstacle}")
         if self._entries and self._entries.keys() <= unfed.keys():
             failure = failure or next(iter(unfed.values()))
         self.health.raise_if_refused(failure)
@@ -261,6 +261,12 @@ class Router:
                 self._statements.give_back({key: claim})
                 continue
             self._statements.settle(key, claim, is_ours=key in ours)
+
+    def _tell(self, message: str) -> None:
+        """Log what is well, or waited for, once while it lasts."""
+        if message != self._last_told:
+            self._last_told = message
+            _logger.info("%s", message)
 
     def _warn(self, message: str) -> None:
         """Log what goes wrong, once while it lasts."""
