@@ -43,10 +43,11 @@ _MOVING = (
     "NOT_LEADER_FOR_PARTITION",
     "OFFSET_NOT_AVAILABLE",
     "UNKNOWN_LEADER_EPOCH",
+    "_DESTROY_BROKER",
     "_NOENT",
 )
-"""What is answered while a group's coordinator or a partition's leader moves; the last one by the
-client itself when there is no leader."""
+"""What is answered while a group's coordinator or a partition's leader moves; the last two by the
+client itself, when it learns of other brokers than it asked, and when there is no leader."""
 _UNKNOWN = ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_NOENT")
 """What is answered of a topic that is gone, or that another broker has just made; the client may
 keep such an answer."""
