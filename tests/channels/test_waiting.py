@@ -212,7 +212,8 @@ def grant(settings: Settings, kind: ResourceType, name: str, operation: AclOpera
     """Let the user `router` do something."""
     pattern, user = ResourcePatternType.LITERAL, "User:router"
     one = AclBinding(kind, name, pattern, user, "*", operation, AclPermissionType.ALLOW)
-    (done,) = admin_client(settings).create_acls([one]).values()
+    client = admin_client(settings)
+    (done,) = client.create_acls([one]).values()
     done.result()
 
 
