@@ -97,7 +97,7 @@ def source_of(event: str, offset: int = 0, catalog: Any = None) -> Source:
 
 
 def transfer_of(broker: Broker, isolation: Isolation, *sources: Source) -> Transfer:
-    destination = Destination("chn", 0, "dlq", None)
+    destination = Destination("All__chn", "chn", 0, "dlq", None)
     return Transfer(broker, destination, Checkpoint(1, 0), sources, isolation)  # type: ignore[arg-type]
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _SECONDS = 10.0
 """How long routers that run are waited for, all channels together."""
+_JOIN_SECONDS = 2.0
+"""How long a router takes at most to notice its first channel."""
+_LOOK_EVERY = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def find_activations(settings: Settings, plan: Plan) -> Iterator[Activation]:
     if not names:
         return
     with Admin(settings) as admin:
-        seconds = _SECONDS if admin.members(settings.namespace.routers) else 0.0
+        seconds = _SECONDS if _are_there_routers(settings, admin) else 0.0
         deadline = time.monotonic() + seconds
         entries = read_catalog(settings, admin).entries
         for name in names:
@@ -72,6 +75,16 @@ def find_activations(settings: Settings, plan: Plan) -> Iterator[Activation]:
                 None if at is None else str(stream.identity.position_id(at)),
                 _find_obstacle(settings, admin, entry) if at is None else "",
             )
+
+
+def _are_there_routers(settings: Settings, admin: Admin) -> bool:
+    """Return whether a router runs; one that had no channel so far joins the others only now."""
+    deadline = time.monotonic() + _JOIN_SECONDS
+    while not (members := admin.members(settings.namespace.routers)):
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(_LOOK_EVERY)
+    return bool(members)
 
 
 def _find_obstacle(settings: Settings, admin: Admin, entry: Entry) -> str:
