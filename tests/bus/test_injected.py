@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from platform_events.bus.bus import EventBus
-from platform_events.bus.publisher import PendingEvent
+from platform_events.bus.pending import PendingEvent
 from platform_events.bus.values import EventMessage, PublishResult, PublishStatus
 from platform_events.catalog.live import Catalog
 from platform_events.errors import (

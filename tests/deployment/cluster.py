@@ -166,10 +166,10 @@ def _workload_pod(namespace: str, seconds: float) -> Object:
                 {
                     "name": "workload",
                     "image": IMAGE,
-                    "command": ["python", f"/work/{_WORKLOAD.name}"],
+                    "command": ["python", f"/workload/{_WORKLOAD.name}"],
                     "args": ["--seconds", str(seconds)],
                     "env": [{"name": "PLATFORM_EVENTS_BOOTSTRAP_SERVERS", "value": "kafka:9092"}],
-                    "volumeMounts": [{"name": "work", "mountPath": "/work"}],
+                    "volumeMounts": [{"name": "work", "mountPath": "/workload"}],
                     "securityContext": security,
                 }
             ],
