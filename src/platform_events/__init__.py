@@ -12,8 +12,9 @@ from platform_events.errors import __all__ as _errors
 if TYPE_CHECKING:
     from platform_events.bus.aio import AsyncEventBus, AsyncSubscription
     from platform_events.bus.bus import EventBus
+    from platform_events.bus.event import Event
     from platform_events.bus.subscription import Subscription
-    from platform_events.bus.values import Event, EventMessage, PublishResult, PublishStatus, Start
+    from platform_events.bus.values import EventMessage, PublishResult, PublishStatus, Start
     from platform_events.envelope import Origin
     from platform_events.replay import (
         ReplayCorruptedError,
@@ -51,8 +52,9 @@ __all__ = [  # noqa: PLE0604
 _HOMES = {
     "bus.aio": ("AsyncEventBus", "AsyncSubscription"),
     "bus.bus": ("EventBus",),
+    "bus.event": ("Event",),
     "bus.subscription": ("Subscription",),
-    "bus.values": ("Event", "EventMessage", "PublishResult", "PublishStatus", "Start"),
+    "bus.values": ("EventMessage", "PublishResult", "PublishStatus", "Start"),
     "envelope": ("Origin",),
     "replay": (
         "ReplayCorruptedError", "ReplayError", "ReplayExpiredError", "ReplayFutureError",

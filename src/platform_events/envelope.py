@@ -87,6 +87,11 @@ def plain_writer(headers: RecordHeaders) -> bytes | None:
     return None
 
 
+def header_schema_id(header: bytes) -> str:
+    """Return the schema ID in the header of a writer's schema, which `Writers` knows."""
+    return schema_id_from_guid(header[1:])
+
+
 def user_headers(headers: UserHeaders | None) -> Headers:
     """Return the publisher's own headers as Kafka takes them.
 

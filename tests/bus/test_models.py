@@ -13,8 +13,9 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, computed_field
 from pydantic.alias_generators import to_camel
 
 from platform_events.bus.bus import EventBus
+from platform_events.bus.event import Event
 from platform_events.bus.models import Models
-from platform_events.bus.values import Event, PublishStatus
+from platform_events.bus.values import PublishStatus
 from platform_events.errors import PublishError, UndecodableRecordError, UsageError
 from platform_events.settings import Settings
 from tests.support import consume_raw, produce_raw

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from platform_events.bus.bus import EventBus
-from platform_events.bus.values import Event, Start
+from platform_events.bus.event import Event
+from platform_events.bus.values import Start
 from platform_events.errors import (
     ClosedError,
     StreamDeletedError,

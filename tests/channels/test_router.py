@@ -8,7 +8,8 @@ from typing import Any
 
 from platform_events.bus.aio import AsyncEventBus
 from platform_events.bus.bus import EventBus
-from platform_events.bus.values import Event, Start
+from platform_events.bus.event import Event
+from platform_events.bus.values import Start
 from platform_events.settings import Settings
 from tests.channels.checking import Origin, Period, Stay, all_pass, check_channel, everything
 from tests.channels.routing import (

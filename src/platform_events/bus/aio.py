@@ -9,18 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from platform_events.bus.bus import EventBus
+from platform_events.bus.event import Event, Payload
 from platform_events.bus.publisher import message_of
-from platform_events.bus.values import Event, EventMessage, Payload, PublishResult, PublishStatus
+from platform_events.bus.values import EventMessage, PublishResult, PublishStatus
 from platform_events.errors import ClosedError, PublishError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import UnionType
 
     from platform_events.bus.models import ModelArgument
@@ -33,24 +34,34 @@ if TYPE_CHECKING:
 Model = TypeVar("Model")
 _BATCH = 500
 _SLICE = 0.2
-"""Seconds a thread waits for events at a time, so that none outlives its loop for long."""
+"""Seconds a thread waits at a time for events of a stream that is not followed live."""
+_LOOK_SECONDS = 5.0
+"""Seconds without new events after which it is asked what became of a stream."""
+_THREADS = 8
+"""Threads that read and decode for all subscriptions of a bus."""
 
 
 class AsyncSubscription(AsyncIterator[Event[Payload]], Generic[Payload]):
-    """An asynchronous iterator over one stream; raises as `Subscription` does."""
+    """An asynchronous iterator over one stream; raises as `Subscription` does.
 
-    def __init__(self, subscription: Subscription[Payload]) -> None:
+    Args:
+        subscription: the stream.
+        threads: read and decode, a moment at a time. No thread waits for new events.
+    """
+
+    def __init__(self, subscription: Subscription[Payload], threads: Executor) -> None:
         self._subscription = subscription
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="platform-events-subscription")
+        self._threads = threads
         self._ready: deque[Event[Payload]] = deque()
         self._taking: Future[list[Event[Payload]]] | None = None
         """Of no event loop: whoever asks next gets it, in whatever loop."""
-        self._position = subscription.position
+        self._start = subscription.position
+        self._last: Event[Payload] | None = None
 
     @property
     def position(self) -> ReplayId:
         """Subscribing with it as start goes on after the last event handed out."""
-        return self._position
+        return self._start if self._last is None else self._last.replay_id
 
     def __aiter__(self) -> AsyncSubscription[Payload]:
         return self
@@ -61,8 +72,7 @@ class AsyncSubscription(AsyncIterator[Event[Payload]], Generic[Payload]):
             await self._receive(_BATCH)
             if self._subscription.ended and not self._ready:
                 raise StopAsyncIteration
-        event = self._ready.popleft()
-        self._position = event.replay_id
+        event = self._last = self._ready.popleft()
         return event
 
     async def batches(self, size: int) -> AsyncIterator[list[Event[Payload]]]:
@@ -77,13 +87,12 @@ class AsyncSubscription(AsyncIterator[Event[Payload]], Generic[Payload]):
                 await self._receive(size)
                 continue
             batch = [self._ready.popleft() for _ in range(min(size, len(self._ready)))]
-            self._position = batch[-1].replay_id
+            self._last = batch[-1]
             yield batch
 
     async def close(self) -> None:
         """Stop reading."""
         await asyncio.to_thread(self._subscription.close)
-        self._thread.shutdown(wait=False)
 
     async def __aenter__(self) -> AsyncSubscription[Payload]:
         return self
@@ -98,17 +107,38 @@ class AsyncSubscription(AsyncIterator[Event[Payload]], Generic[Payload]):
     async def _receive(self, size: int) -> None:
         taking = self._taking
         if taking is None:
-            taking = self._taking = self._thread.submit(self._subscription.take, size, _SLICE)
+            is_live = await self._arrival()
+            self._check_open()
+            # Another task may have begun meanwhile.
+            taking = self._taking
+        if taking is None:
+            take = self._subscription.take
+            taking = self._taking = self._threads.submit(take, size, 0 if is_live else _SLICE)
         # A cancelled caller must not lose the batch: the next call gets it.
-        await _settled(taking)
+        await _woken(taking.add_done_callback)
         if self._taking is taking:
             self._taking = None
             self._ready.extend(taking.result())
         self._check_open()
 
+    async def _arrival(self) -> bool:
+        """Wait until there may be something to take, or it is time to look at the stream.
 
-async def _settled(future: Future[Any]) -> None:
-    """Wait for a future of another thread, leaving it alone when the caller is cancelled."""
+        Returns:
+            Whether one could wait; if not, taking has to.
+        """
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                return await _woken(self._subscription.call_when_ready)
+        except TimeoutError:
+            return True
+
+
+async def _woken(ask: Callable[[Callable[..., None]], bool | None]) -> bool:
+    """Wait for a callback that another thread calls, and return True; not if `ask` returns False.
+
+    A caller that is cancelled leaves what it waited for alone.
+    """
     loop = asyncio.get_running_loop()
     waiter = loop.create_future()
 
@@ -116,13 +146,15 @@ async def _settled(future: Future[Any]) -> None:
         if not waiter.done():
             waiter.set_result(None)
 
-    def wake(_: Future[Any]) -> None:
+    def wake(_: object = None) -> None:
         # The loop may be closed, and another one may wait for it now.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(resume)
 
-    future.add_done_callback(wake)
+    if ask(wake) is False:
+        return False
     await waiter
+    return True
 
 
 class AsyncEventBus:
@@ -130,6 +162,9 @@ class AsyncEventBus:
 
     def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
         self._bus = EventBus(settings, **overrides)
+        self._threads = ThreadPoolExecutor(
+            _THREADS, thread_name_prefix="platform-events-subscriptions"
+        )
 
     @property
     def settings(self) -> Settings:
@@ -252,13 +287,15 @@ class AsyncEventBus:
     ) -> AsyncSubscription[Any]:
         """Read a stream; see `EventBus.subscribe`."""
         subscribe: Any = partial(self._bus.subscribe, until=until, model=model)
-        return AsyncSubscription(
-            await asyncio.to_thread(subscribe, stream, start, follow, on_expired, on_undecodable)
+        subscription = await asyncio.to_thread(
+            subscribe, stream, start, follow, on_expired, on_undecodable
         )
+        return AsyncSubscription(subscription, self._threads)
 
     async def close(self) -> None:
         """Wait for events on their way, then end all clients; see `EventBus.close`."""
         await asyncio.to_thread(self._bus.close)
+        self._threads.shutdown(wait=False)
 
     async def __aenter__(self) -> Self:
         return self

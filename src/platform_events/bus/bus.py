@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from platform_events.bus import lifetime
 from platform_events.bus.decoding import EventDecoder
 from platform_events.bus.models import Models
+from platform_events.bus.position import Position
 from platform_events.bus.publisher import Publisher, message_of
+from platform_events.bus.recovery import Recovery
 from platform_events.bus.starts import (
     OnExpired,
     StartPoint,
@@ -28,13 +30,16 @@ from platform_events.definitions.model import ChannelDefinition
 from platform_events.errors import ClosedError, ForkedError, PublishError, UsageError
 from platform_events.kafka.admin import Admin
 from platform_events.kafka.connection import refuse_green_threads
+from platform_events.kafka.live import LiveReader
+from platform_events.kafka.reader import TopicReader
+from platform_events.kafka.tail import Tail
 from platform_events.kafka.watch import TopicWatch
 from platform_events.metrics import expose_metrics
 from platform_events.names import stream_name
 from platform_events.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from types import UnionType
 
@@ -76,6 +81,7 @@ class EventBus:
         self._subscriptions: weakref.WeakSet[Subscription[Any]] = weakref.WeakSet()
         self._admin: Admin | None = None
         self._publisher: Publisher | None = None
+        self._tail: Tail | None = None
         lifetime.register(self)
 
     def publish(
@@ -278,23 +284,41 @@ class EventBus:
         if start is None:
             start = Start.LATEST if follow else Start.EARLIEST
         ends = None if follow else resolve_end(until, found, admin)
-        offsets, time_ms = resolve_start(start, found, admin, on_expired)
+        beginning = resolve_start(start, found, admin, on_expired)
+        position = Position(found, beginning.offsets, beginning.time_ms, ends)
         subscription: Subscription[Any] = Subscription(
-            self.settings,
-            self.catalog,
-            admin,
-            self._watch,
-            found,
+            self._read_live(position, found.topic.name, beginning.ends)
+            if ends is None
+            else TopicReader(self.settings, found.topic.name, dict(enumerate(position.offsets))),
+            position,
             EventDecoder(found.path, self.catalog, models),
-            offsets,
-            time_ms,
-            ends,
-            on_expired,
-            on_undecodable,
-            self._check_usable,
+            Recovery(found, admin, self._watch, self.catalog, on_expired),
+            patience=self.settings.request_timeout,
+            skip_undecodable=on_undecodable == "skip",
+            guard=self._check_usable,
         )
         self._subscriptions.add(subscription)
         return subscription
+
+    def _read_live(self, position: Position, topic: str, ends: Sequence[int]) -> LiveReader:
+        admin = self._connected()
+        with self._starting:
+            self._check_usable()
+            if self._tail is None:
+                self._tail = Tail(self.settings)
+
+        def ask_ends() -> dict[int, int]:
+            marks = admin.watermarks({topic: len(position.offsets)})[topic]
+            return {partition: end for partition, (_, end) in enumerate(marks)}
+
+        return LiveReader(
+            self.settings,
+            self._tail,
+            topic,
+            dict(enumerate(position.offsets)),
+            dict(enumerate(ends)),
+            ask_ends,
+        )
 
     @property
     def catalog(self) -> Catalog:
@@ -326,6 +350,8 @@ class EventBus:
         if self._admin is not None and self._follower.close(self.settings.close_timeout):
             self._catalog.close()
             self._admin.close()
+        if self._tail is not None:
+            self._tail.close()
 
     def abandon(self) -> None:
         """Note that this process is a fork, in which the clients that it has cannot be used."""

@@ -1,13 +1,14 @@
-"""From a record to an event."""
+"""From records to events."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic
 
-from platform_events.bus.values import Event, Payload, VectorPosition
+from platform_events.bus.event import Event, Payload
 from platform_events.envelope import (
-    ORIGIN,
+    ID,
     SCHEMA,
+    TYPE,
     RecordHeaders,
     UnreadableError,
     Writers,
@@ -16,21 +17,35 @@ from platform_events.envelope import (
     with_identity,
 )
 from platform_events.errors import CatalogCorruptError, UndecodableRecordError
-from platform_events.names import is_channel_name, stream_name
+from platform_events.names import stream_name
 from platform_events.payloads.codec import PayloadDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from platform_events.bus.event import Run
     from platform_events.bus.models import Convert, Models
     from platform_events.catalog.live import Catalog
     from platform_events.definitions.schema import Schema
     from platform_events.kafka.reader import Record
-    from platform_events.replay import ReplayId, StreamIdentity
 
-Writer: TypeAlias = "tuple[str, bytes, Callable[[bytes], Any], Convert | None]"
-"""A schema's ID, its record's name, how a body becomes a payload, and that an instance of the
-event's model."""
+
+class Writer:
+    """How records are decoded that were written with one schema."""
+
+    def __init__(self, schema: Schema, convert: Convert | None) -> None:
+        self.type = schema.name.encode()
+        """The event's name, as headers have it."""
+        self.type_header = (TYPE, self.type)
+        self.convert = convert
+        """Makes an instance of the event's model of a payload."""
+        self.decode = PayloadDecoder(schema.parsed).decode
+        self.read: Callable[[Any], Any] = self.decode if convert is None else self._read_model
+        """From a body to what an event has; raises whatever goes wrong."""
+
+    def _read_model(self, body: Any) -> Any:
+        assert self.convert is not None
+        return self.convert(self.decode(body))
 
 
 class EventDecoder(Generic[Payload]):
@@ -39,60 +54,76 @@ class EventDecoder(Generic[Payload]):
     def __init__(self, stream: str, catalog: Catalog, models: Models | None) -> None:
         self._stream = stream
         self._models = models
-        name = stream_name(stream)
-        self._is_channel = is_channel_name(name)
-        self.writers: Writers[Writer] = Writers(name, catalog, self._make_writer)
-        self._known = self.writers.known
+        self.writers: Writers[Writer] = Writers(stream_name(stream), catalog, self._make_writer)
 
-    def decode(
-        self,
-        record: Record,
-        identity: StreamIdentity,
-        replay: ReplayId | VectorPosition,
-    ) -> Event[Payload]:
-        """Return the event.
+    def decode(self, records: Sequence[Record], run: Run, events: list[Event[Payload]]) -> None:
+        """Add the events of records to a list, up to one that cannot be decoded.
 
         Args:
-            record: as it was read.
-            identity: of the stream that it was read from.
-            replay: where to read on after it.
+            records: which follow each other in one partition.
+            run: what they have in common.
+            events: gets one for each record before that one.
 
         Raises:
-            UndecodableRecordError: it is not an event, or its schema is not in the catalog.
+            UndecodableRecordError: it is no event, or its schema is not in the catalog.
+            BrokerError: its schema could not be asked for.
         """
+        known = self.writers.known
+        append = events.append
+        for record in records:
+            headers: Any = record.headers()
+            try:
+                # Most records have our own layout; what has not is looked at more closely.
+                (id_name, event_id), (schema_name, schema), type_header = headers[:3]
+                writer = known[schema]
+                if (
+                    type_header != writer.type_header
+                    or id_name != ID
+                    or schema_name != SCHEMA
+                    or not event_id
+                ):
+                    event = self._decode_any(record, run)
+                else:
+                    event = Event(
+                        writer.read(record.value()),
+                        headers,
+                        record.offset(),
+                        record.timestamp()[1],
+                        run,
+                    )
+            except Exception:  # noqa: BLE001 - the next line raises what is wrong
+                event = self._decode_any(record, run)
+            append(event)
+
+    def _decode_any(self, record: Record, run: Run) -> Event[Payload]:
+        """Return the event of a record of any layout, or raise what is wrong with it."""
         headers: RecordHeaders = record.headers() or ()
         header = plain = plain_writer(headers)
         if plain is None:
             header = find_header(headers, SCHEMA)
         try:
-            schema_id, type_, decode, convert = self._known.get(header) or self.writers.find(header)
+            writer = self.writers.known.get(header) or self.writers.find(header)
         except (UnreadableError, CatalogCorruptError) as error:
             raise self._undecodable(record, str(error)) from error
         body = record.value()
         if body is None:
             raise self._undecodable(record, "it has no body (a tombstone)")
         try:
-            payload = decode(body)
+            payload = writer.decode(body)
         except ValueError as error:
             raise self._undecodable(record, str(error)) from error
-        if convert is not None:
+        if writer.convert is not None:
             try:
-                payload = convert(payload)
+                payload = writer.convert(payload)
             except Exception as error:
                 raise self._undecodable(record, f"the model does not take it: {error}") from error
+        offset = record.offset()
         if plain is None:
-            headers = with_identity(headers, type_, identity, record.partition(), record.offset())
-        origin = None
-        if self._is_channel and headers[-1][0] == ORIGIN:
-            origin = headers[-1][1]
-        return Event(
-            self._stream, payload, schema_id, headers, record.timestamp()[1], replay, origin
-        )
+            headers = with_identity(headers, writer.type, run.identity, run.partition, offset)
+        return Event(payload, headers, offset, record.timestamp()[1], run)
 
     def _make_writer(self, schema: Schema) -> Writer:
-        convert = None if self._models is None else self._models.converter(schema.name)
-        decode = PayloadDecoder(schema.parsed).decode
-        return schema.id, schema.name.encode(), decode, convert
+        return Writer(schema, self._models and self._models.converter(schema.name))
 
     def _undecodable(self, record: Record, reason: str) -> UndecodableRecordError:
         return UndecodableRecordError(self._stream, record.partition(), record.offset(), reason)

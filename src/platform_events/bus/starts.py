@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from platform_events.bus.values import EPOCH, Start
+from platform_events.bus.event import EPOCH
+from platform_events.bus.values import Start
 from platform_events.errors import UnknownStreamError, UsageError
 from platform_events.names import stream_path
 from platform_events.replay import (
@@ -41,6 +42,18 @@ class Stream:
     def path(self) -> str:
         """`/event/Name`."""
         return stream_path(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Where to begin reading a stream. Lists have one offset for each partition."""
+
+    offsets: list[int]
+    """The first to read."""
+    ends: list[int]
+    """The ends as they were when this was settled."""
+    time_ms: int = 0
+    """A time from which reading on misses nothing, if one is known, ms since the epoch."""
 
 
 def identify(entry: Entry, topic: Topic, cluster_id: str) -> Stream:
@@ -86,14 +99,13 @@ def resolve_end(until: StartPoint, stream: Stream, admin: Admin) -> list[int]:
                 "publish result, or one that was cut, is a time; give that of an event that was "
                 "read"
             )
-    offsets, _ = resolve_start(until, stream, admin, on_expired="earliest")
-    return offsets
+    return resolve_start(until, stream, admin, on_expired="earliest").offsets
 
 
 def resolve_start(
     start: StartPoint, stream: Stream, admin: Admin, on_expired: OnExpired
-) -> tuple[list[int], int]:
-    """Return the offset of each partition to begin with, and the low-water time known for it.
+) -> Beginning:
+    """Return where a subscription with this start begins.
 
     Raises:
         ReplayError: the verdict on a replay ID, unless `on_expired` settles it.
@@ -104,24 +116,27 @@ def resolve_start(
         start = Start.named(start) or start
     topic = stream.topic
     marks = admin.watermarks({topic.name: topic.partitions})[topic.name]
+    ends = [end for _, end in marks]
     if start is Start.LATEST:
-        return [end for _, end in marks], 0
+        return Beginning(ends, ends)
     if start is Start.EARLIEST:
-        return [first for first, _ in marks], 0
+        return Beginning([first for first, _ in marks], ends)
     if isinstance(start, datetime):
         if start.tzinfo is None:
             raise UsageError("a time needs a time zone, such as datetime.now(UTC)")
         # The next whole millisecond: appended at or after it is appended at or after `start`.
         time_ms = max(-((EPOCH - start) // timedelta(milliseconds=1)), 0)
-        return admin.offsets_since(topic.name, marks, time_ms), 0
+        return Beginning(admin.offsets_since(topic.name, marks, time_ms), ends)
     if not isinstance(start, (str, bytes)):
         raise UsageError(f"{start!r} is neither latest, earliest, a replay ID nor a datetime")
     replay_id = ReplayId.parse(start, stream.path)
     position = locate(replay_id, stream.path, stream.identity)
     if isinstance(position, TimePosition):
-        return admin.offsets_since(topic.name, marks, position.time_ms), position.time_ms
+        time_ms = position.time_ms
+        return Beginning(admin.offsets_since(topic.name, marks, time_ms), ends, time_ms)
     known_time = replay_id.value if replay_id.vector() else 0
-    return settle(position, replay_id, stream, marks, on_expired), known_time
+    offsets = settle(position, replay_id, stream, marks, on_expired)
+    return Beginning(offsets, ends, known_time)
 
 
 def settle(

@@ -7,91 +7,121 @@ import logging
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
-from operator import length_hint
+from itertools import groupby
+from operator import length_hint, methodcaller
 from typing import TYPE_CHECKING, Generic, Literal, TypeAlias
 
 from platform_events.bus import lifetime
-from platform_events.bus.starts import OnExpired, Stream, identify, settle
-from platform_events.bus.values import Event, Payload, VectorPosition
-from platform_events.errors import (
-    BrokerError,
-    ClosedError,
-    StreamDeletedError,
-    StreamRecreatedError,
-    UndecodableRecordError,
-    UsageError,
-)
+from platform_events.bus.event import Event, Payload
+from platform_events.errors import BrokerError, ClosedError, UndecodableRecordError, UsageError
 from platform_events.kafka.reader import END_SLICE, MAX_BATCH, Batch, TopicReader
 from platform_events.metrics.meters import METERS
-from platform_events.replay import LowWaterMark, OffsetPosition, ReplayId, encode_offset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from platform_events.bus.decoding import EventDecoder
-    from platform_events.catalog.live import Catalog
-    from platform_events.kafka.admin import Admin
+    from platform_events.bus.position import Position
+    from platform_events.bus.recovery import Recovery
+    from platform_events.kafka.live import LiveReader
     from platform_events.kafka.reader import Record
-    from platform_events.kafka.watch import TopicWatch
-    from platform_events.settings import Settings
+    from platform_events.replay import ReplayId
 
 OnUndecodable: TypeAlias = Literal["fail", "skip"]
 _SLICE = 0.2
 """Seconds of waiting between two looks at whether the stream still exists and is wanted."""
 _FOREVER = 3600.0
+_partition_of = methodcaller("partition")
 _logger = logging.getLogger("platform_events")
+
+
+class _Ready(Generic[Payload]):
+    """Events that were decoded together, and are handed out one after the other."""
+
+    __slots__ = ("_counted", "_events", "iterator")
+
+    def __init__(self, events: list[Event[Payload]]) -> None:
+        self._events = events
+        self.iterator = iter(events)
+        self._counted = 0
+
+    @property
+    def last(self) -> Event[Payload] | None:
+        """The last one that was handed out."""
+        handed = len(self._events) - length_hint(self.iterator)
+        return self._events[handed - 1] if handed else None
+
+    @property
+    def is_left(self) -> bool:
+        """Whether some were not handed out."""
+        return length_hint(self.iterator) > 0
+
+    def count(self) -> int:
+        """Return how many were handed out since this was asked."""
+        before = self._counted
+        self._counted = len(self._events) - length_hint(self.iterator)
+        return self._counted - before
+
+    def discard(self) -> None:
+        """Hand out no more; whoever holds the iterator gets nothing."""
+        left = len(list(self.iterator))
+        del self._events[len(self._events) - left :]
 
 
 class Subscription(Iterator[Event[Payload]], Generic[Payload]):
     """An iterator over one stream. Use it from one thread; `close()` may come from any.
 
-    `next()` raises, besides `StopIteration` at the end when not following:
+    `next()` and `for` raise, besides the end when not following:
 
-    - `UndecodableRecordError` for one record; the next `next()` goes on after it.
+    - `UndecodableRecordError` for one record; the next `next()`, or `for`, goes on after it.
     - `ReplayExpiredError` when retention overtook it (and `on_expired` is `fail`).
     - `StreamDeletedError`, `StreamRecreatedError` within seconds after that happened.
     - `BrokerError` when the cluster refuses; while it is only away, a following one waits.
     - `ClosedError` after `close()`.
+
+    `iter()` gives a generator, which such an error ends; a new one goes on where it was.
+
+    Args:
+        reader: of the stream's topic, at the position: one that follows, or one that has ends.
+        position: where it begins and ends.
+        decoder: of its records.
+        recovery: knows what becomes of the stream.
+        patience: seconds without an answer after which a cluster counts as unreachable if the end
+            is waited for.
+        skip_undecodable: whether records that cannot be decoded are logged and passed over.
+        guard: raises if the bus cannot be used any more.
     """
 
     def __init__(
         self,
-        settings: Settings,
-        catalog: Catalog,
-        admin: Admin,
-        watch: TopicWatch,
-        stream: Stream,
+        reader: TopicReader | LiveReader,
+        position: Position,
         decoder: EventDecoder[Payload],
-        offsets: Sequence[int],
-        time_ms: int,
-        ends: Sequence[int] | None,
-        on_expired: OnExpired,
-        on_undecodable: OnUndecodable,
+        recovery: Recovery,
+        *,
+        patience: float,
+        skip_undecodable: bool,
         guard: Callable[[], None],
     ) -> None:
-        self._settings = settings
-        self._catalog = catalog
-        self._admin = admin
-        self._watch = watch
-        self._stream = stream
+        self._reader = reader
+        self._position = position
         self._decoder = decoder
-        self._on_expired = on_expired
-        self._skip_undecodable = on_undecodable == "skip"
+        self._recovery = recovery
+        self._patience = patience
+        self._skip_undecodable = skip_undecodable
         self._guard = guard
-        self._delivered = tuple(offsets)
-        self._low_water = LowWaterMark(len(self._delivered), time_ms)
-        self._ends = ends
-        self._records: Iterator[Record] = iter(())
-        self._reached: dict[int, int] = {}
-        self._at_end: tuple[int, ...] = ()
-        self._trouble: Batch | None = None
-        self._events: Iterator[Event[Payload]] = iter(())
+        self._runs: deque[tuple[int, Sequence[Record]]] = deque()
+        """What was read and not decoded yet."""
+        self._batch = Batch()
+        """What else was noticed with it, and counts once it is decoded."""
         self._counting = threading.Lock()
-        self._handed = 0
-        """Events that were decoded together, and are not counted as delivered yet."""
-        self._failure: Exception | None = None
+        self._ready: _Ready[Payload] = _Ready([])
         self._last: Event[Payload] | None = None
+        """The last event of those that were ready before."""
+        self._failure: Exception | None = None
+        """What comes after the events that are ready."""
         self._silent = 0.0
         """Seconds of reading in which nothing came."""
         self._closed = False
@@ -99,23 +129,23 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         self.ended = False
         """Whether everything up to the end was handed out; never when following."""
         lifetime.register(self)
-        self._watched = watch.add(stream.topic)
-        self._reader = TopicReader(settings, stream.topic.name, dict(enumerate(offsets)))
 
     @property
     def position(self) -> ReplayId:
         """Subscribing with it as start goes on after the last event handed out."""
-        if self._last is not None:
-            return self._last.replay_id
-        return self._stream.identity.position_id(self._delivered, self._low_water.time_ms)
+        last = self._ready.last or self._last
+        return self._position.replay_id() if last is None else last.replay_id
 
-    def __iter__(self) -> Subscription[Payload]:
-        return self
+    def __iter__(self) -> Iterator[Event[Payload]]:
+        while True:
+            yield from self._ready.iterator
+            self._fill(None)
+            if self.ended:
+                return
 
     def __next__(self) -> Event[Payload]:
         while True:
-            for event in self._events:
-                self._last = event
+            for event in self._ready.iterator:
                 return event
             self._fill(None)
             if self.ended:
@@ -127,7 +157,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         An empty list says that none came in time, or, with `ended`, that none will come.
         Raises as `next()` does.
         """
-        batch = list(itertools.islice(self._events, size))
+        batch = list(itertools.islice(self._ready.iterator, size))
         while len(batch) < size:
             try:
                 if not self._fill(0 if batch else timeout):
@@ -137,9 +167,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
                     raise
                 self._failure = error
                 break
-            batch += itertools.islice(self._events, size - len(batch))
-        if batch:
-            self._last = batch[-1]
+            batch += itertools.islice(self._ready.iterator, size - len(batch))
         return batch
 
     def batches(self, size: int) -> Iterator[list[Event[Payload]]]:
@@ -155,6 +183,17 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
             if batch:
                 yield batch
 
+    def call_when_ready(self, callback: Callable[[], None]) -> bool:
+        """Have `callback` called, once and in another thread, when `take` may have something.
+
+        Returns:
+            Whether it will be. If not, `take` may have something now, or is to be asked later.
+        """
+        reader = self._reader
+        if isinstance(reader, TopicReader) or self._ready.is_left or self._runs or self._failure:
+            return False
+        return reader.call_when_ready(callback)
+
     @property
     def closed(self) -> bool:
         """Whether `close()` was called, or the bus was closed."""
@@ -164,12 +203,12 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         """Stop reading. A waiting `next()` in another thread raises `ClosedError`."""
         if not self._closed and not self._forked:
             self._closed = True
+            self._ready.discard()
             self._count_delivered()
-            self._events = iter(())
             self._release()
 
     def _release(self) -> None:
-        self._watch.remove(self._watched)
+        self._recovery.close()
         self._reader.close()
 
     def abandon(self) -> None:
@@ -189,179 +228,139 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         """
         self._check_open()
         self._count_delivered()
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
+        self._raise_failure()
         deadline = math.inf if timeout is None else time.monotonic() + timeout
-        while not self._decode(self._records):
+        while not self._decode():
+            self._raise_failure()
             self._check()
-            if self._trouble is not None:
-                # Only now: the records beside it are handed out, the position is after them.
-                trouble, self._trouble = self._trouble, None
-                self._recover(trouble)
-            if self._ends is not None and self._finished(self._ends):
-                self._look()
+            self._recover()
+            if self._position.is_finished:
+                self._recovery.look()
                 self.ended = True
                 self._release()
                 return False
             self._check_progress()
-            began = time.monotonic()
-            slice_ = _SLICE if self._ends is None else END_SLICE
-            batch = self._reader.read(MAX_BATCH, max(0, min(slice_, deadline - began)))
-            if batch.records or batch.ends:
-                self._silent = 0.0
-                self._decoder.writers.take()
-            else:
-                self._silent += time.monotonic() - began
-            if batch.out_of_range or batch.topic_missing:
-                self._trouble = batch
-            self._records = iter(batch.records)
-            self._reached = batch.ends
-            self._at_end = tuple(batch.ends)
-            if self._ends is not None and not batch:
-                self._reached = self._reader.positions()
-                if any(offset > self._delivered[one] for one, offset in self._reached.items()):
-                    self._silent = 0.0
-            if not batch and time.monotonic() >= deadline:
+            if not self._read(deadline) and time.monotonic() >= deadline:
                 return False
         # What was decoded while another thread closed it is not handed out.
         self._check_open()
         return True
 
+    def _read(self, deadline: float) -> bool:
+        """Read what comes next, until a deadline; return whether there was anything."""
+        reader = self._reader
+        to_end = isinstance(reader, TopicReader)
+        began = time.monotonic()
+        slice_ = END_SLICE if to_end else _SLICE
+        batch = self._batch = reader.read(MAX_BATCH, max(0, min(slice_, deadline - began)))
+        if batch.records or batch.ends:
+            self._silent = 0.0
+            self._decoder.writers.take()
+        else:
+            self._silent += time.monotonic() - began
+        if batch.records:
+            self._position.begin_batch()
+            if len(self._position.offsets) == 1:
+                self._runs.append((0, batch.records))
+            else:
+                runs = groupby(batch.records, _partition_of)
+                self._runs += [(partition, list(records)) for partition, records in runs]
+        elif isinstance(reader, TopicReader) and not batch:
+            for partition, offset in reader.positions().items():
+                if offset > self._position.offsets[partition]:
+                    self._position.cross(partition, offset)
+                    self._silent = 0.0
+        return bool(batch)
+
+    def _decode(self) -> bool:
+        """Decode what was read, up to the first record that fails; return whether events are ready.
+
+        The failure comes after them.
+        """
+        events: list[Event[Payload]] = []
+        while self._runs and self._failure is None:
+            self._decode_run(*self._runs.popleft(), events)
+        if not self._runs:
+            self._position.reach_ends(self._batch.ends)
+            self._batch.ends = {}
+        if events:
+            with self._counting:
+                self._last = self._ready.last or self._last
+                self._ready = _Ready(events)
+        return bool(events)
+
+    def _decode_run(
+        self, partition: int, records: Sequence[Record], events: list[Event[Payload]]
+    ) -> None:
+        position = self._position
+        run = position.run(partition)
+        while records and self._failure is None:
+            wanted = position.before_end(partition, records)
+            if not wanted:
+                position.finish(partition)
+                return
+            before = len(events)
+            try:
+                self._decoder.decode(wanted, run, events)
+                done = len(wanted)
+            except UndecodableRecordError as error:
+                done = len(events) - before + 1
+                if self._skip_undecodable:
+                    _logger.warning("skipped: %s", error)
+                else:
+                    self._failure = error
+            except BrokerError as error:
+                # The record is sound, its schema could not be asked for: it comes next.
+                done = len(events) - before
+                self._failure = error
+            if done:
+                position.take(partition, wanted[done - 1])
+            records = records[done:]
+        if records:
+            self._runs.appendleft((partition, records))
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
     def _count_delivered(self) -> None:
         with self._counting:
-            handed, self._handed = self._handed - length_hint(self._events), 0
-        METERS.deliver(self._stream.path, handed)
+            handed = self._ready.count()
+        METERS.deliver(self._recovery.stream.path, handed)
 
     def _check_open(self) -> None:
         if self._closed:
-            self._events = iter(())
+            self._ready.discard()
             raise ClosedError("the subscription is closed; subscribe again after its position")
 
     def _check_progress(self) -> None:
         """Raise when the end was asked for and the cluster is away: it would never be reached."""
-        if self._ends is not None and self._silent > self._settings.request_timeout:
+        if isinstance(self._reader, TopicReader) and self._silent > self._patience:
             self._silent = 0.0
             self._reader.raise_unreachable()
-
-    def _decode(self, records: Iterator[Record]) -> bool:
-        """Decode up to the first record that fails; return whether events are ready."""
-        ready: list[Event[Payload]] = []
-        identity = self._stream.identity
-        decode = self._decoder.decode
-        several = identity.partitions > 1
-        time_ms = self._low_water.time_ms
-        tag = identity.tags[0]
-        ends = self._ends
-        delivered = list(self._delivered)
-        replay: ReplayId | VectorPosition
-        for record in records:
-            partition, offset = record.partition(), record.offset()
-            if ends is not None and offset >= ends[partition]:
-                delivered[partition] = max(delivered[partition], ends[partition])
-                continue
-            before = delivered[partition]
-            delivered[partition] = offset + 1
-            if several:
-                self._low_water.deliver(partition, record.timestamp()[1])
-                replay = VectorPosition(identity, tuple(delivered), time_ms)
-            else:
-                replay = encode_offset(offset + 1, tag)
-            try:
-                ready.append(decode(record, identity, replay))
-            except UndecodableRecordError as error:
-                if self._skip_undecodable:
-                    _logger.warning("skipped: %s", error)
-                    continue
-                self._failure = error
-                break
-            except BrokerError as error:
-                # The record is sound, its schema could not be asked for: it comes next.
-                delivered[partition] = before
-                self._records = itertools.chain([record], records)
-                self._failure = error
-                break
-        else:
-            for partition, offset in self._reached.items():
-                # Markers and aborted records end after the last record.
-                delivered[partition] = max(delivered[partition], offset)
-            for partition in self._at_end:
-                self._low_water.reach_end(partition)
-            self._reached = {}
-            self._at_end = ()
-        self._delivered = tuple(delivered)
-        with self._counting:
-            self._events = iter(ready)
-            self._handed = len(ready)
-        if not ready and self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
-        return bool(ready)
-
-    def _finished(self, ends: Sequence[int]) -> bool:
-        return all(offset >= end for offset, end in zip(self._delivered, ends, strict=False))
 
     def _check(self) -> None:
         """Raise what has become of the stream or of this subscription."""
         self._check_open()
         self._guard()
-        watched = self._watched
-        if watched.recreated:
-            raise StreamRecreatedError(
-                self._stream.path,
-                f"{self._stream.path} was deleted and created again; its old events are gone, "
-                "subscribe again from earliest",
-            )
-        if watched.deleted:
-            raise StreamDeletedError(
-                self._stream.path,
-                f"{self._stream.path}: its topic {watched.topic.name} was deleted; "
-                "platform-events apply makes it again, without its events",
-            )
-        if watched.topic.partitions > len(self._delivered) and self._ends is None:
-            self._grow(watched.topic.partitions)
+        self._recovery.check()
+        if self._recovery.has_grown and self._position.ends is None:
+            self._position.grow(self._recovery.grow())
+            self._ready, self._last = _Ready([]), None
+            self._seek()
 
-    def _look(self) -> None:
-        """Ask the cluster what has become of the stream, and raise it."""
-        self._watch.look([self._watched])
-        while self._watched.doubtful:
-            time.sleep(_SLICE)
-            self._watch.look([self._watched])
-        self._check()
-
-    def _recover(self, batch: Batch) -> None:
-        """Go on after the log no longer has the position, or raise the verdict on it.
-
-        Following, it waits for a cluster that is away.
-        """
-        while True:
-            try:
-                self._look()
-                if batch.out_of_range:
-                    self._reposition()
-            except BrokerError as error:
-                if self._ends is not None or not error.retriable:
-                    raise
-                _logger.warning("%s: waiting: %s", self._stream.path, error)
-                time.sleep(_SLICE)
-            else:
-                return
-
-    def _reposition(self) -> None:
-        topic = self._stream.topic
-        marks = self._admin.watermarks({topic.name: len(self._delivered)})[topic.name]
-        offsets = settle(
-            OffsetPosition(self._delivered), self.position, self._stream, marks, self._on_expired
+    def _recover(self) -> None:
+        """Go on after the log no longer had the position, or raise the verdict on it."""
+        batch, self._batch = self._batch, Batch()
+        if not (batch.out_of_range or batch.topic_missing):
+            return
+        offsets = self._recovery.settle(
+            self._position, self._check, out_of_range=batch.out_of_range
         )
-        self._delivered = tuple(offsets)
-        self._reader.seek(dict(enumerate(offsets)))
+        if offsets is not None:
+            self._position.move(offsets)
+            self._seek()
 
-    def _grow(self, partitions: int) -> None:
-        """Read the partitions that the stream gained, from their beginning."""
-        added = partitions - len(self._delivered)
-        entry = self._catalog.entry(self._stream.name)
-        self._stream = identify(entry, self._watched.topic, self._admin.cluster_id())
-        self._delivered += (0,) * added
-        self._low_water = LowWaterMark(partitions, self._low_water.time_ms)
-        self._last = None
-        self._reader.seek(dict(enumerate(self._delivered)))
+    def _seek(self) -> None:
+        self._reader.seek(dict(enumerate(self._position.offsets)))

@@ -6,21 +6,13 @@ import enum
 import os
 import struct
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
-
-from platform_events.envelope import ID, TYPE, Origin, find_header, without_reserved
-from platform_events.replay import ReplayId
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from platform_events.envelope import RecordHeaders, UserHeaders
+    from platform_events.envelope import UserHeaders
     from platform_events.errors import PlatformEventsError
-    from platform_events.replay import StreamIdentity
+    from platform_events.replay import ReplayId
 
-Payload = TypeVar("Payload")
-"""A subscriber's payloads: `dict[str, Any]`, or the model that it asked for."""
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _IDS_AT_ONCE = 256
 
 
@@ -81,83 +73,6 @@ class EventMessage:
     """At most 36 characters; None: a new UUID."""
     headers: UserHeaders | None = None
     """Of the publisher's own: names to text, bytes or None."""
-
-
-class VectorPosition(NamedTuple):
-    """A position in a stream of several partitions; encoded only where somebody asks for it."""
-
-    identity: StreamIdentity
-    offsets: tuple[int, ...]
-    time_ms: int
-
-    def encode(self) -> ReplayId:
-        """Return it as a replay ID."""
-        return self.identity.position_id(self.offsets, self.time_ms)
-
-
-class Event(Generic[Payload]):
-    """One event as a subscriber gets it."""
-
-    __slots__ = (
-        "_headers", "_origin", "_published_ms", "_replay", "payload", "schema_id", "stream",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        stream: str,
-        payload: Payload,
-        schema_id: str,
-        headers: RecordHeaders,
-        published_ms: int,
-        replay: ReplayId | VectorPosition,
-        origin: bytes | None = None,
-    ) -> None:
-        self.stream = stream
-        """Path of the stream it was read from, such as `/event/Order_Placed__e`."""
-        self.payload = payload
-        """Its fields: a dict, or an instance of the subscription's `model`."""
-        self.schema_id = schema_id
-        """The schema that it was written with."""
-        self._origin = origin
-        self._headers = headers
-        self._published_ms = published_ms
-        self._replay = replay
-
-    @property
-    def event_id(self) -> str:
-        """Identifies the event message; the key for de-duplication."""
-        return (find_header(self._headers, ID) or b"").decode(errors="replace")
-
-    @property
-    def type(self) -> str:
-        """Name of its event definition."""
-        return (find_header(self._headers, TYPE) or b"").decode(errors="replace")
-
-    @property
-    def replay_id(self) -> ReplayId:
-        """Subscribing with it as start goes on after this event."""
-        replay = self._replay
-        return replay if isinstance(replay, ReplayId) else replay.encode()
-
-    @property
-    def headers(self) -> dict[str, bytes | None]:
-        """The publisher's own headers. Kafka knows headers without a value: None."""
-        return without_reserved(self._headers)
-
-    @property
-    def origin(self) -> Origin | None:
-        """In a custom channel: where the event was first stored."""
-        return Origin.parse(self._origin)
-
-    @property
-    def published_at(self) -> datetime:
-        """When the broker first stored it, UTC, to the millisecond."""
-        origin = self.origin
-        published_ms = self._published_ms if origin is None else origin.appended_ms
-        return EPOCH + timedelta(milliseconds=published_ms)
-
-    def __repr__(self) -> str:
-        return f"Event({self.stream} {self.replay_id} {self.event_id} {self.payload!r})"
 
 
 class EventIds:

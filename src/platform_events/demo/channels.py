@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from platform_events.bus.values import EPOCH, Start
+from platform_events.bus.event import EPOCH
+from platform_events.bus.values import Start
 from platform_events.catalog.apply import apply, plan_options
 from platform_events.demo.comparison import compare, name_only
 from platform_events.demo.flights import ARRIVED, CANCELLED, DEPARTED, STORM
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from platform_events.bus.bus import EventBus
-    from platform_events.bus.values import Event
+    from platform_events.bus.event import Event
     from platform_events.channels.status import ChannelStatus
     from platform_events.definitions.model import Definitions
     from platform_events.demo.comparison import Sent

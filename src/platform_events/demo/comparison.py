@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from platform_events.bus.values import Event, PublishResult
+    from platform_events.bus.event import Event
+    from platform_events.bus.values import PublishResult
     from platform_events.demo.flights import FlightEvent
     from platform_events.demo.narration import Narrator
 

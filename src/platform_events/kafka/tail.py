@@ -19,7 +19,7 @@ from platform_events.kafka.health import Health
 from platform_events.kafka.reader import MAX_BATCH, Record, is_transient, make_consumer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from platform_events.settings import Settings
 
@@ -50,6 +50,7 @@ class Attachment:
         self._bytes = 0
         self._is_woken = False
         self._arrived = threading.Condition()
+        self._callback: Callable[[], None] | None = None
 
     def take(self, timeout: float) -> tuple[list[Run], dict[Partition, int]]:
         """Return what has arrived, in the order of arrival; wait up to `timeout` seconds.
@@ -80,7 +81,19 @@ class Attachment:
         """Let a waiting `take` return, or the next one."""
         with self._arrived:
             self._is_woken = True
-            self._arrived.notify()
+            self._tell()
+
+    def call_when_ready(self, callback: Callable[[], None]) -> bool:
+        """Have `callback` called, once, by whoever makes `take` return next.
+
+        Returns:
+            Whether it will be; if not, `take` returns at once.
+        """
+        with self._arrived:
+            if self._runs or self.ended or self._is_woken:
+                return False
+            self._callback = callback
+            return True
 
     def put(self, run: Run, size: int) -> bool:
         """Add records; return whether they had room."""
@@ -91,7 +104,7 @@ class Attachment:
                 self._end("it lagged too far")
             else:
                 self._runs.append(run)
-                self._arrived.notify()
+                self._tell()
             return not self.ended
 
     def reach(self, key: Partition, end: int) -> None:
@@ -106,7 +119,13 @@ class Attachment:
 
     def _end(self, reason: str) -> None:
         self.ended = reason
+        self._tell()
+
+    def _tell(self) -> None:
         self._arrived.notify()
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback()
 
 
 class Tail:

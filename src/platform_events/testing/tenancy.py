@@ -127,8 +127,8 @@ class Tenancy:
             topic = self._direct.namespace.topic(entry.name)
             stream = find_stream(entry, topic, self._admin)
             if wanted.tag in stream.identity.tags:
-                offsets, _ = resolve_start(wanted, stream, self._admin, on_expired="earliest")
-                self._admin.delete_records(topic, offsets)
+                beginning = resolve_start(wanted, stream, self._admin, on_expired="earliest")
+                self._admin.delete_records(topic, beginning.offsets)
                 return
         raise UsageError(
             f"the replay ID {wanted} is of no stream of this test's tenant: give one of an event "

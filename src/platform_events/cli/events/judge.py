@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from platform_events.bus.bus import EventBus
-    from platform_events.bus.values import Event
+    from platform_events.bus.event import Event
     from platform_events.catalog.live import Catalog
     from platform_events.definitions import model
     from platform_events.definitions.schema import Schema

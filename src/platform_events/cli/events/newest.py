@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from platform_events.bus.bus import EventBus
+    from platform_events.bus.event import Event
     from platform_events.bus.subscription import OnUndecodable
-    from platform_events.bus.values import Event
     from platform_events.replay import ReplayId
 
 _WIDER = 4

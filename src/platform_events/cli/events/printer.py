@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from platform_events.bus.bus import EventBus
+    from platform_events.bus.event import Event
     from platform_events.bus.starts import OnExpired, StartPoint
     from platform_events.bus.subscription import OnUndecodable
-    from platform_events.bus.values import Event, Start
+    from platform_events.bus.values import Start
     from platform_events.catalog.live import Catalog
     from platform_events.replay import ReplayId
 

@@ -19,7 +19,7 @@ from platform_events.names import stream_name
 from platform_events.payloads.types import parse_record
 
 if TYPE_CHECKING:
-    from platform_events.bus.values import Event
+    from platform_events.bus.event import Event
     from platform_events.catalog.live import Catalog
     from platform_events.definitions.schema import Schema
     from platform_events.filters import Expression

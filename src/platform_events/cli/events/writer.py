@@ -11,7 +11,7 @@ from platform_events.payloads.json_values import compile_to_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from platform_events.bus.values import Event
+    from platform_events.bus.event import Event
     from platform_events.catalog.live import Catalog
 
 

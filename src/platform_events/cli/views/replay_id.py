@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from platform_events.bus.event import EPOCH
 from platform_events.bus.starts import identify
-from platform_events.bus.values import EPOCH
 from platform_events.cli.terminal.output import iso_time
 from platform_events.names import stream_path
 from platform_events.replay import (

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from platform_events.bus.event import EPOCH
 from platform_events.bus.starts import identify
-from platform_events.bus.values import EPOCH
 from platform_events.channels.status import channel_statuses
 from platform_events.cli.terminal.output import iso_time, print_line, print_table
 from platform_events.definitions.durations import format_duration
