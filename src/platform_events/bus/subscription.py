@@ -136,7 +136,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         last = self._ready.last or self._last
         return self._position.replay_id() if last is None else last.replay_id
 
-    def __iter__(self) -> Iterator[Event[Payload]]:
+    def __iter__(self) -> Iterator[Event[Payload]]:  # noqa: PYI034 - generators are faster
         while True:
             yield from self._ready.iterator
             self._fill(None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from bisect import bisect_left
 from collections import deque
 from contextlib import suppress
@@ -165,9 +166,12 @@ class LiveReader:
             return
         with self._changing:
             if not self._closed:
-                self._attachment = self._tail.attach(
+                attachment = self._attachment = self._tail.attach(
                     {(self._topic, partition): end for partition, end in ends.items()}
                 )
+                # The tail keeps places, and nobody may close this.
+                self._finalizer = weakref.finalize(self, attachment.end, "nobody reads it")
+                self._finalizer.atexit = False
 
     def _read_by_itself(self) -> None:
         with self._changing:
@@ -180,6 +184,7 @@ class LiveReader:
         self._waiting.clear()
         self._reached = {}
         if attachment is not None:
+            self._finalizer.detach()
             self._tail.detach(attachment)
             attachment.wake()
 

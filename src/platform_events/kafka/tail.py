@@ -31,7 +31,7 @@ MAX_WAITING = 20_000
 """Records that wait for one reader at most."""
 MAX_WAITING_BYTES = 16 * 1024 * 1024
 """Bytes of bodies that wait for one reader at most."""
-_SLICE = 0.5
+_SLICE = 0.1
 """Seconds of waiting between two looks at whether the tail was closed."""
 _logger = logging.getLogger("platform_events")
 
