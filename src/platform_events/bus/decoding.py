@@ -109,7 +109,7 @@ class EventDecoder(Generic[Payload]):
         if body is None:
             raise self._undecodable(record, "it has no body (a tombstone)")
         try:
-            payload = writer.decode(body)
+            payload: Any = writer.decode(body)
         except ValueError as error:
             raise self._undecodable(record, str(error)) from error
         if writer.convert is not None:
@@ -123,7 +123,8 @@ class EventDecoder(Generic[Payload]):
         return Event(payload, headers, offset, record.timestamp()[1], run)
 
     def _make_writer(self, schema: Schema) -> Writer:
-        return Writer(schema, self._models and self._models.converter(schema.name))
+        convert = None if self._models is None else self._models.converter(schema.name)
+        return Writer(schema, convert)
 
     def _undecodable(self, record: Record, reason: str) -> UndecodableRecordError:
         return UndecodableRecordError(self._stream, record.partition(), record.offset(), reason)
