@@ -13,7 +13,7 @@ from benchmarks.events import CREATED_BY, Digest, digest
 from benchmarks.rivals.base import HEADERS, LIBRDKAFKA_CONSUMER, SCHEMA_ID_HEADER, Target
 
 if TYPE_CHECKING:
-    from benchmarks.events import Payload
+    from benchmarks.shapes import Payload
 
 Ends = list[int]
 """The end offset of each partition of a stream."""

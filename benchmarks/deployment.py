@@ -14,11 +14,12 @@ from uuid import uuid4
 
 from confluent_kafka.admin import AdminClient
 
-from benchmarks.events import PARTITION_KEY, Case
 from benchmarks.rivals.base import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from benchmarks.events import Case
 
 CLI = (
     sys.executable,
@@ -100,7 +101,7 @@ def describe_target(case: Case, bootstrap_servers: str, tenant: str) -> Target:
         event=case.event,
         topic=tenant_prefix(tenant) + case.event,
         partitions=case.partitions,
-        key_field=PARTITION_KEY if case.partitions > 1 else None,
+        key_field=case.key_field,
         schema=shown["schema"],
         schema_id=shown["schema_id"],
     )

@@ -6,21 +6,40 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.channels.routing import LABELS, ROUTER, best_loop
+from benchmarks.events import FLIGHT, KILOBYTE, NESTED, SMALL, SPREAD, WIDE
+from benchmarks.heats import HEAT_PARTS
+from benchmarks.rivals.table import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.rivals.table import Direction
 
-AT_LEAST: dict[Direction, dict[str, float]] = {
-    "publish": {"bare": 1.0, "registry": 1.2},
-    "consume": {"bare": 0.85, "registry": 2.5, "faststream": 20.0},
+AT_LEAST: dict[str, dict[Direction, dict[str, float]]] = {
+    FLIGHT.event: {
+        "publish": {"bare": 1.2, "registry": 1.2},
+        "consume": {"bare": 1.15, "registry": 2.5, "faststream": 20.0},
+        "batches": {"bare": 1.1, "faststream-batches": 1.3, "aiokafka": 1.15},
+    },
+    KILOBYTE.event: {
+        "publish": {"bare": 1.0, "registry": 1.2},
+        "consume": {"bare": 0.97, "registry": 2.5, "faststream": 20.0},
+        "batches": {"bare": 0.93},
+    },
+    SMALL.event: {"consume": {"bare": 0.85}, "batches": {"bare": 0.85}},
+    WIDE.event: {"publish": {"bare": 1.0}, "consume": {"bare": 1.0}},
+    NESTED.event: {"publish": {"bare": 1.0}, "consume": {"bare": 1.0}},
+    SPREAD.event: {"consume": {"bare": 0.83}, "batches": {"bare": 0.75}},
 }
-"""Events/s of the SDK over events/s of that rival."""
+"""Events/s of the SDK over events/s of that rival, by event and direction."""
 CALL_AT_MOST = 1.2
 """Median of one SDK `publish` over the median of one bare produce-and-flush."""
 DELAY_AT_MOST = 8.0
 """Median milliseconds from publishing to receiving at 100 events/s."""
+LIVE_AT_LEAST = 0.95
+"""One live subscriber over a reader of its own: of their rates, and of their delays inverted."""
+THREADS_AT_MOST = 19
+"""Threads of one process besides the main one, with many idle tenants or live subscriptions."""
 
 ROUTING_AT_LEAST = {LABELS["all"]: 1.0, LABELS["passing"]: 0.8}
 """Events/s of the router over events/s of the better hand-written loop."""
@@ -69,26 +88,41 @@ def ratio(rows: dict[str, dict[str, Any]], rival: str) -> float | None:
 def judge(results: dict[str, Any]) -> list[Goal]:
     """Compare what was measured with the bars. Parts that did not run have no goals."""
     goals: list[Goal] = []
-    for case in results.get("race", {}).values():
-        for direction, bars in AT_LEAST.items():
-            rows = case["rates"][direction]
-            goals += [
-                Goal(
-                    f"{direction}, {case['label']}: SDK over {rival}",
-                    ">=",
-                    bar,
-                    ratio(rows, rival),
-                )
-                for rival, bar in bars.items()
-                if rival in rows
-            ]
+    for part in HEAT_PARTS:
+        for case in results.get(part, {}).values():
+            goals += _judge_case(case)
     if calls := results.get("single_call"):
         value = calls["sdk"]["median"] / calls["bare"]["median"]
         goals.append(Goal("one publish call: SDK over bare", "<=", CALL_AT_MOST, value))
     if delays := results.get("delay"):
         value = delays["sdk"]["median"]
         goals.append(Goal("publish to receive, median", "<=", DELAY_AT_MOST, value, "ms"))
+    if live := results.get("live"):
+        goals += _judge_live(live)
+    for found in results.get("sharing", {}).values():
+        value = found["python"] if found["all"] is None else found["all"]
+        goals.append(Goal(f"threads with {found['label']}", "<=", THREADS_AT_MOST, value))
     return [*goals, *_judge_channels(results.get("channels", {}))]
+
+
+def _judge_case(case: dict[str, Any]) -> Iterator[Goal]:
+    for direction, rows in case["rates"].items():
+        for rival, bar in AT_LEAST[case["event"]].get(direction, {}).items():
+            if rival in rows:
+                verb = VERBS[direction].lower()
+                what = f"{verb}, {case['label']}: SDK over {rival}"
+                yield Goal(what, ">=", bar, ratio(rows, rival))
+
+
+def _judge_live(live: dict[str, Any]) -> Iterator[Goal]:
+    delays, bursts = live["delay"], live["bursts"]
+    value = delays["bare"]["median"] / delays["sdk"]["median"]
+    yield Goal("one live subscriber, delay: bare over SDK", ">=", LIVE_AT_LEAST, value)
+    ours, own = bursts["live"]["rate"]["median"], bursts["own"]["rate"]["median"]
+    value = ours / own if ours and own else None
+    yield Goal(
+        "one live subscriber, rate: live over a reader of its own", ">=", LIVE_AT_LEAST, value
+    )
 
 
 def routing_ratio(case: dict[str, Any]) -> float | None:

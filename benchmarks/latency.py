@@ -101,26 +101,31 @@ def measure_delays(
     rounds: int,
     flights: Path | None,
     progress: Callable[[str], None],
+    publisher: str | None = None,
 ) -> dict[str, Any]:
     """Return median and 99th percentile of the delay in milliseconds, by contender.
 
-    The contenders take turns; all their events count together.
+    The contenders take turns; all their events count together. Each publishes its own, unless
+    `publisher` names the one that does for all.
     """
     delays: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     for turn in range(rounds):
         for name in CONTENDERS:
             progress(f"delay at {RATE} events/s {turn + 1}/{rounds}, {name}")
-            delays[name] += _delays(target, name, count, flights)
+            delays[name] += _delays(target, name, publisher or name, count, flights)
     return {name: summarize(values) for name, values in delays.items()}
 
 
-def _delays(target: Target, contender: str, count: int, flights: Path | None) -> list[float]:
-    job: dict[str, Any] = {"target": asdict(target), "contender": contender, "count": count}
-    with started("benchmarks.latency:receive", job) as receiver:
+def _delays(
+    target: Target, contender: str, publisher: str, count: int, flights: Path | None
+) -> list[float]:
+    job: dict[str, Any] = {"target": asdict(target), "count": count}
+    with started("benchmarks.latency:receive", job | {"contender": contender}) as receiver:
         if receiver.hear() != "ready":
             raise MeasurementError(f"{contender}: the receiver did not become ready")
         starts: dict[str, int] = run(
-            "benchmarks.latency:publish_steadily", job | {"flights": flights and str(flights)}
+            "benchmarks.latency:publish_steadily",
+            job | {"contender": publisher, "flights": flights and str(flights)},
         )
         arrivals: dict[str, int] = receiver.result()
     missing = starts.keys() - arrivals.keys()

@@ -15,35 +15,35 @@ import click
 from benchmarks.budgets import Inspection, summarize
 from benchmarks.channels.parts import CHANNEL_PARTS, ChannelScale, measure_channels
 from benchmarks.deployment import deployed, running_broker
-from benchmarks.events import FLIGHT, KILOBYTE, PARTITIONS, SIZES, YEAR_OF_FLIGHTS, Case
+from benchmarks.events import FLIGHT, PARTITIONS, SIZES, YEAR_OF_FLIGHTS
+from benchmarks.first import measure_first
 from benchmarks.goals import judge
+from benchmarks.heats import HEAT_PARTS, plan_heats, run_heats
 from benchmarks.latency import measure_delays, measure_single_calls
+from benchmarks.live import measure_live
 from benchmarks.machine import describe_machine, package_versions
-from benchmarks.rivals.table import DIRECTIONS, RIVALS
+from benchmarks.rivals.table import RIVALS
 from benchmarks.runner import ROOT, MeasurementError
 from benchmarks.scaling import Series, measure_scaling
 from benchmarks.tables import print_tables
-from benchmarks.throughput import Course
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 DEFAULT_OUTPUT = ROOT / "benchmarks" / "results" / "latest.json"
 _CHANNELS = "channels"
-_PARTS = ("race", "latency", "budgets", "scaling", _CHANNELS)
+_PARTS = (*HEAT_PARTS, "first", "live", "latency", "budgets", "scaling", _CHANNELS)
 _STARTED = time.monotonic()
 
 
 class Scale:
-    """How much of everything but channels: the full run or the quick one."""
+    """How much of everything but throughput and channels: the full run or the quick one."""
 
     def __init__(self, quick: bool) -> None:
-        self.race: list[tuple[Case, int, int]] = (
-            [(FLIGHT, 20_000, 1), (KILOBYTE, 10_000, 1)]
-            if quick
-            else [(FLIGHT, 100_000, 5), (KILOBYTE, 30_000, 3)]
-        )
-        """Case, events per turn, rounds."""
+        self.firsts = 1 if quick else 9
+        """Processes of each contender that publish, and that read, their first event."""
+        self.live = (2, 1, 100) if quick else (10, 5, 400)
+        """Bursts of a process, rounds, events whose delay is taken in each."""
         self.calls = 200 if quick else 1_000
         """Single publish calls of each contender."""
         self.delays = (100, 1) if quick else (400, 2)
@@ -103,7 +103,14 @@ def main(
     }
     with running_broker(bootstrap_servers) as servers:
         measurements: dict[str, Callable[[], dict[str, Any]]] = {
-            "race": lambda: {"race": _race(servers, Scale(quick), flights, names)},
+            **{
+                part: lambda part=part: {
+                    part: run_heats(servers, plan_heats(part, quick), flights, names, _progress)
+                }
+                for part in HEAT_PARTS
+            },
+            "first": lambda: {"first": measure_first(servers, Scale(quick).firsts, _progress)},
+            "live": lambda: {"live": measure_live(servers, *Scale(quick).live, _progress)},
             "latency": lambda: _latency(servers, Scale(quick), flights),
             "budgets": lambda: {
                 "budgets": summarize(
@@ -139,26 +146,6 @@ def main(
     click.echo(f"{results['seconds']} s; results in {output}", err=True)
     if failures:
         sys.exit(1)
-
-
-def _race(
-    servers: str, scale: Scale, flights: Path | None, names: tuple[str, ...]
-) -> dict[str, Any]:
-    rivals = [rival for rival in RIVALS.values() if not names or rival.name in names]
-    raced: dict[str, Any] = {}
-    for case, events, rounds in scale.race:
-        with deployed(servers, [case]) as targets:
-            course = Course(targets[case.event], rivals, events, rounds, flights, _progress)
-            found = course.run()
-        raced[case.event] = {
-            "label": case.label,
-            "events": {rival.name: course.count(rival) for rival in rivals},
-            "rates": {
-                direction: {name: rows.to_json() for name, rows in found[direction].items()}
-                for direction in DIRECTIONS
-            },
-        }
-    return raced
 
 
 def _latency(servers: str, scale: Scale, flights: Path | None) -> dict[str, Any]:

@@ -20,13 +20,27 @@ from benchmarks.channels.tables import (
     takeover_rows,
     year_rows,
 )
-from benchmarks.events import FLIGHT, KILOBYTE
+from benchmarks.events import FLIGHT, KILOBYTE, NESTED, SMALL, SPREAD, WIDE
+from benchmarks.first import first_rows
+from benchmarks.heats import HEAT_PARTS
+from benchmarks.live import live_rows
 from benchmarks.plots import plot_race, plot_scaling
 from benchmarks.race import DEFAULT_OUTPUT
 from benchmarks.runner import ROOT
 from benchmarks.tables import budget_rows, goal_rows, latency_rows, race_rows, scaling_rows
 
 _TEMPLATE = Path(__file__).with_name("report.md.template")
+_CASES = (
+    ("race", FLIGHT, "flights"),
+    ("race", KILOBYTE, "kilobyte"),
+    ("batches", FLIGHT, "flights"),
+    ("batches", KILOBYTE, "kilobyte"),
+    ("shapes", SMALL, "small"),
+    ("shapes", WIDE, "wide"),
+    ("shapes", NESTED, "nested"),
+    ("partitions", SPREAD, "spread"),
+)
+"""Part, case, and what the tables of its directions are called in the template."""
 
 
 @click.command()
@@ -44,7 +58,7 @@ _TEMPLATE = Path(__file__).with_name("report.md.template")
 def main(results_file: Path, docs: Path) -> None:
     """Write the benchmark page from the results of a full run."""
     results = json.loads(results_file.read_text(encoding="utf-8"))
-    missing = {"race", "single_call", "budgets", "scaling"} - results.keys()
+    missing = {*HEAT_PARTS, "first", "live", "single_call", "budgets", "scaling"} - results.keys()
     missing |= {*CHANNEL_PARTS} - results.get("channels", {}).keys()
     if missing or results["quick"]:
         raise click.UsageError(
@@ -62,7 +76,6 @@ def main(results_file: Path, docs: Path) -> None:
 
 
 def _parts(results: dict[str, Any]) -> dict[str, str]:
-    flights, kilobyte = (results["race"][case.event] for case in (FLIGHT, KILOBYTE))
     return {
         "command": results["command"],
         "started": results["started"],
@@ -71,10 +84,13 @@ def _parts(results: dict[str, Any]) -> dict[str, str]:
         "versions": _listed(results["versions"]),
         "goals": goal_rows(results["goals"]).to_markdown(),
         "missed": _missed(results["goals"], results["budgets"]),
-        "publish_flights": race_rows(flights, "publish").to_markdown(),
-        "consume_flights": race_rows(flights, "consume").to_markdown(),
-        "publish_kilobyte": race_rows(kilobyte, "publish").to_markdown(),
-        "consume_kilobyte": race_rows(kilobyte, "consume").to_markdown(),
+        **{
+            f"{direction}_{name}": race_rows(results[part][case.event], direction).to_markdown()
+            for part, case, name in _CASES
+            for direction in results[part][case.event]["rates"]
+        },
+        "first": first_rows(results["first"]).to_markdown(),
+        "live": live_rows(results["live"]).to_markdown(),
         "latency": latency_rows(results).to_markdown(),
         "budgets": budget_rows(results["budgets"]).to_markdown(),
         "sizes": scaling_rows(results["scaling"], "size").to_markdown(),

@@ -49,6 +49,26 @@ class Samples:
             self.failures.append(str(error))
 
 
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Repeated measurements of one thing, with the processor time that each took."""
+
+    figure: Samples = field(default_factory=Samples)
+    """What is measured."""
+    cpu: Samples = field(default_factory=Samples)
+    """Processor time of repetitions that succeeded."""
+
+    def record(self, measure: Callable[[], tuple[float, float]]) -> None:
+        """Add one repetition, whether it succeeds or fails."""
+
+        def figure() -> float:
+            value, cpu = measure()
+            self.cpu.values.append(cpu)
+            return value
+
+        self.figure.record(figure)
+
+
 class Worker:
     """A measuring process."""
 
@@ -128,11 +148,16 @@ def started(
         worker.stop()
 
 
-def run(function: str, job: dict[str, Any], timeout: float = _TIME_LIMIT) -> Any:
+def run(
+    function: str,
+    job: dict[str, Any],
+    timeout: float = _TIME_LIMIT,
+    env: dict[str, str] | None = None,
+) -> Any:
     """Run `module:function(**job)` in a fresh process and return its result.
 
     Raises:
         MeasurementError: it failed or took too long.
     """
-    with started(function, job) as worker:
+    with started(function, job, env) as worker:
         return worker.result(timeout)

@@ -41,21 +41,23 @@ def measure_scaling(
 
     def point(target: Target, x: int) -> dict[str, Any]:
         case = CASES[target.event]
-        events = max(_FEWEST_EVENTS, min(series.events, _MOST_BYTES // (case.size or 1)))
+        events = max(_FEWEST_EVENTS, min(series.events, _MOST_BYTES // (case.shape.size or 1)))
         rivals = [RIVALS[name] for name in _CONTENDERS]
         found = Course(target, rivals, events, series.rounds, None, progress).run()
         return {
             "x": x,
             "label": case.label,
             "rates": {
-                name: {direction: found[direction][name].to_json() for direction in DIRECTIONS}
+                name: {
+                    direction: found[direction][name].figure.to_json() for direction in DIRECTIONS
+                }
                 for name in _CONTENDERS
             },
         }
 
     with deployed(bootstrap_servers, [*series.sizes, *series.partitions]) as targets:
         return {
-            "size": [point(targets[case.event], case.size or 0) for case in series.sizes],
+            "size": [point(targets[case.event], case.shape.size) for case in series.sizes],
             "partitions": [
                 point(targets[case.event], case.partitions) for case in series.partitions
             ],

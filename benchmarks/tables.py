@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from benchmarks.channels.tables import channel_rows
+from benchmarks.first import first_rows
 from benchmarks.goals import AT_LEAST, ratio
-from benchmarks.rivals.table import DIRECTIONS, RIVALS, Direction
+from benchmarks.heats import HEAT_PARTS
+from benchmarks.live import live_rows
+from benchmarks.rivals.table import DIRECTIONS, RIVALS, VERBS, Direction
 from benchmarks.rows import Rows, verdict
 
 if TYPE_CHECKING:
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
 
 _WIDTH = 140
 """Columns when the output is no terminal."""
-_VERBS: dict[Direction, str] = {"publish": "Publish", "consume": "Consume"}
 
 
 def print_tables(results: dict[str, Any]) -> None:
@@ -30,9 +32,14 @@ def print_tables(results: dict[str, Any]) -> None:
 
 def all_rows(results: dict[str, Any]) -> Iterator[Rows]:
     """Yield every table that the results have."""
-    for case in results.get("race", {}).values():
-        for direction in DIRECTIONS:
-            yield race_rows(case, direction)
+    for part in HEAT_PARTS:
+        for case in results.get(part, {}).values():
+            for direction in case["rates"]:
+                yield race_rows(case, direction)
+    if "first" in results:
+        yield first_rows(results["first"])
+    if "live" in results:
+        yield live_rows(results["live"])
     if "single_call" in results:
         yield latency_rows(results)
     if "budgets" in results:
@@ -45,12 +52,13 @@ def all_rows(results: dict[str, Any]) -> Iterator[Rows]:
 
 
 def race_rows(case: dict[str, Any], direction: Direction) -> Rows:
-    """Return events per second of each rival."""
-    rows = case["rates"][direction]
+    """Return events per second and processor time of each rival."""
+    rows, cpu = case["rates"][direction], case["cpu"][direction]
+    bars = AT_LEAST[case["event"]].get(direction, {})
     body = []
     for name, samples in rows.items():
         found = ratio(rows, name)
-        bar = AT_LEAST[direction].get(name)
+        bar = bars.get(name)
         values = samples["values"]
         body.append(
             (
@@ -58,16 +66,17 @@ def race_rows(case: dict[str, Any], direction: Direction) -> Rows:
                 f"{case['events'][name]:,}",
                 "failed" if samples["median"] is None else f"{samples['median']:,.0f}",
                 f"{min(values):,.0f} to {max(values):,.0f}" if values else "",
+                "" if samples["median"] is None else f"{cpu[name]['median']:.1f}",
                 "" if found is None else f"{found:.2f}",
                 "" if bar is None else f">= {bar:g}",
                 "" if bar is None else verdict(found is not None and found >= bar, found),
             )
         )
-    return Rows(
-        f"{_VERBS[direction]}, {case['label']}",
-        ("way", "events", "events/s (median)", "lowest to highest", "SDK over it", "bar", ""),
-        body,
-    )
+    head = (
+        "way", "events", "events/s (median)", "lowest to highest", "CPU (s per million)",
+        "SDK over it", "bar", "",
+    )  # fmt: skip
+    return Rows(f"{VERBS[direction]}, {case['label']}", head, body)
 
 
 def latency_rows(results: dict[str, Any]) -> Rows:

@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.audit import AuditError, audit_log, end_offsets
 from benchmarks.events import CASES, Digest, digest
 from benchmarks.rivals.base import Target
-from benchmarks.rivals.table import RIVALS, Direction, Rival
-from benchmarks.runner import MeasurementError, Samples, run
+from benchmarks.rivals.table import DIRECTIONS, RIVALS, VERBS, Direction, Rival
+from benchmarks.runner import MeasurementError, Turns, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from benchmarks.rivals.base import Elapsed
+
 WARMUP = 1_000
 """Events published before the clock starts; not more than a tenth of the events."""
+_ORDER: tuple[Direction, ...] = ("consume", "batches", "publish")
+"""Publishing adds to the stream."""
 
 
 def publish(
@@ -35,23 +39,27 @@ def publish(
     _forget_harness()
     done = publisher(aim, payloads[:warmup], payloads[warmup:])
     return {
-        "rate": done.events / done.seconds,
+        **_rates(done.events, done.took),
         "digest": asdict(digest(done.ids)),
         "parts": [asdict(digest(done.ids[:part])) for part in parts],
     }
 
 
-def consume(target: dict[str, Any], rival: str, count: int) -> dict[str, Any]:
+def consume(target: dict[str, Any], rival: str, count: int, direction: Direction) -> dict[str, Any]:
     """Consume `count` events from the beginning of the stream (runs in a worker)."""
     aim = Target(**target)
-    consumer = RIVALS[rival].consumer()
+    consumer = RIVALS[rival].consumer(direction)
     _forget_harness()
     done = consumer(aim, count)
     return {
-        "rate": len(done.ids) / done.seconds,
+        **_rates(len(done.ids), done.took),
         "digest": asdict(digest(done.ids[:count])),
         "last": _texts(done.last),
     }
+
+
+def _rates(events: int, took: Elapsed) -> dict[str, float]:
+    return {"rate": events / took.seconds, "cpu": took.cpu / events * 1e6}
 
 
 @lru_cache(maxsize=4)
@@ -85,40 +93,55 @@ class Course:
     """A file of flights; None: made-up flights."""
     progress: Callable[[str], None]
     """Called with a line about what comes next."""
+    directions: Sequence[Direction] = DIRECTIONS
+    """What is raced. Only rivals that take a direction take part in it."""
 
     def count(self, rival: Rival) -> int:
         """Events of one turn of that rival."""
         return int(self.events * rival.share)
 
-    def run(self) -> dict[Direction, dict[str, Samples]]:
+    def run(self) -> dict[Direction, dict[str, Turns]]:
         """Fill the stream once, let everybody consume that, then let everybody publish.
 
-        All consume the very same records, written by the hand-written publisher.
+        All consume the very same records, written by the hand-written publisher. Figures are
+        events per second, processor time is in seconds per million events.
         """
         expected = self._fill()
-        consumed = {rival.name: Samples() for rival in self.rivals}
+        return {
+            direction: self._race(direction, expected)
+            for direction in _ORDER
+            if direction in self.directions
+        }
+
+    def _race(self, direction: Direction, expected: dict[int, Digest]) -> dict[str, Turns]:
+        rivals = [rival for rival in self.rivals if rival.takes(direction)]
+        turns = {rival.name: Turns() for rival in rivals}
         for turn in range(self.rounds):
-            for rival in self.rivals:
-                self._announce("consume", turn, rival)
-                consumed[rival.name].record(lambda: self._consume(rival, expected))  # noqa: B023
-        publishers = [rival for rival in self.rivals if rival.takes("publish")]
-        published = {rival.name: Samples() for rival in publishers}
-        for turn in range(self.rounds):
-            for rival in publishers:
-                self._announce("publish", turn, rival)
-                published[rival.name].record(lambda: self._publish(rival))  # noqa: B023
-        return {"publish": published, "consume": consumed}
+            for rival in rivals:
+                self._announce(direction, turn, rival)
+                turns[rival.name].record(lambda: self._measure(direction, rival, expected))  # noqa: B023
+        return turns
+
+    def _measure(
+        self, direction: Direction, rival: Rival, expected: dict[int, Digest]
+    ) -> tuple[float, float]:
+        if direction == "publish":
+            result = self._publish(rival, self.count(rival), [])
+        else:
+            result = self._consume(direction, rival, expected)
+        return result["rate"], result["cpu"]
 
     def _announce(self, direction: Direction, turn: int, rival: Rival) -> None:
-        self.progress(f"{self.target.event}: {direction} {turn + 1}/{self.rounds}, {rival.label}")
+        verb = VERBS[direction].lower()
+        self.progress(f"{self.target.event}: {verb} {turn + 1}/{self.rounds}, {rival.label}")
 
     def _fill(self) -> dict[int, Digest]:
         self.progress(f"{self.target.event}: filling")
         parts = sorted({self.count(rival) for rival in self.rivals} | {self.events})
-        result = self._run_publish(RIVALS["bare"], self.events, parts)
+        result = self._publish(RIVALS["bare"], self.events, parts)
         return {part: Digest(**found) for part, found in zip(parts, result["parts"], strict=True)}
 
-    def _run_publish(self, rival: Rival, count: int, parts: list[int]) -> dict[str, Any]:
+    def _publish(self, rival: Rival, count: int, parts: list[int]) -> dict[str, Any]:
         before = end_offsets(self.target)
         result = run(
             "benchmarks.throughput:publish",
@@ -133,19 +156,20 @@ class Course:
         _compare(Digest(**result["digest"]), found, count)
         return dict(result)
 
-    def _publish(self, rival: Rival) -> float:
-        return float(self._run_publish(rival, self.count(rival), [])["rate"])
-
-    def _consume(self, rival: Rival, expected: dict[int, Digest]) -> float:
+    def _consume(
+        self, direction: Direction, rival: Rival, expected: dict[int, Digest]
+    ) -> dict[str, Any]:
         count = self.count(rival)
-        result = run("benchmarks.throughput:consume", self._job(rival, count))
+        result = run(
+            "benchmarks.throughput:consume", self._job(rival, count) | {"direction": direction}
+        )
         _compare(Digest(**result["digest"]), expected[count], count)
         # With several partitions the last event received need not be the last one published.
         given = self._payloads(count)
         candidates = given[-1:] if self.target.partitions == 1 else given
         if not any(result["last"].items() >= _texts(payload).items() for payload in candidates):
             raise MeasurementError(f"{rival.name}: the last payload is {result['last']}")
-        return float(result["rate"])
+        return dict(result)
 
     def _payloads(self, count: int) -> list[dict[str, Any]]:
         return _payloads(self.target.event, count, self.flights)

@@ -9,8 +9,9 @@ from itertools import chain, cycle, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.events import CREATED_BY, Payload, digest
+from benchmarks.events import CREATED_BY, digest
 from benchmarks.rivals.base import SOURCE
+from benchmarks.shapes import Payload
 from platform_events import EventBus, PublishStatus
 from platform_events.demo.flights import (
     ARRIVED,

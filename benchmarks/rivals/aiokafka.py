@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -19,10 +18,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition  # type:
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
 from benchmarks.rivals.base import (
+    BATCH,
     LINGER_MS,
     Consumed,
     NotAcknowledgedError,
     Published,
+    Stopwatch,
     Target,
     complete,
 )
@@ -30,9 +31,8 @@ from benchmarks.rivals.base import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.events import Payload
+    from benchmarks.shapes import Payload
 
-_BATCH = 500
 _BATCH_BYTES = 1_000_000
 _IN_FLIGHT = 10_000
 
@@ -86,10 +86,10 @@ async def _publish(
 
     async with producer:
         ids = await send_all(warmup)
-        start = time.perf_counter()
+        watch = Stopwatch()
         ids += await send_all(payloads)
-        seconds = time.perf_counter() - start
-    return Published(ids, len(payloads), seconds)
+        took = watch.read()
+    return Published(ids, len(payloads), took)
 
 
 def consume(target: Target, count: int) -> Consumed:
@@ -112,15 +112,18 @@ async def _consume(target: Target, count: int) -> Consumed:
     async with consumer:
         consumer.assign(parts)
         await consumer.seek_to_beginning(*parts)
-        start = 0.0
+        watch: Stopwatch | None = None
         while len(ids) < count:
-            fetched = await consumer.getmany(max_records=_BATCH, timeout_ms=1000)
-            if not start:
-                start = time.perf_counter() if fetched else 0.0
+            fetched = await consumer.getmany(max_records=BATCH, timeout_ms=1000)
+            if watch is None:
+                if not fetched:
+                    continue
+                watch = Stopwatch()
             for records in fetched.values():
                 for record in records:
                     payload = schemaless_reader(io.BytesIO(record.value), schema, None)
                     ids.append(dict(record.headers)["ce_id"].decode())
                     positions[record.partition] = record.offset
-        seconds = time.perf_counter() - start
-    return Consumed(ids, seconds, payload)
+        assert watch is not None
+        took = watch.read()
+    return Consumed(ids, took, payload)

@@ -4,7 +4,8 @@ The schema is parsed once and the write buffer reused (the fastest way to call f
 shared delivery callback notes the offset of a success and keeps the whole message of a failure;
 a callback per event, which would tie each outcome to its event, is left out because it halves the
 speed of `produce`. Callbacks are served every few hundred events, and a full queue waits. The
-consumer is assigned to the beginning without a group and takes batches of 500.
+consumer is assigned to the beginning without a group and takes batches of 500. `consume_batches`
+hands each on as a list of payloads.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ from confluent_kafka import (
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
 from benchmarks.rivals.base import (
+    BATCH,
     LIBRDKAFKA_CONSUMER,
     LIBRDKAFKA_PRODUCER,
     Consumed,
     NotAcknowledgedError,
     Published,
+    Stopwatch,
     Target,
     complete,
 )
@@ -39,17 +42,16 @@ if TYPE_CHECKING:
 
     from confluent_kafka import KafkaError, Message
 
-    from benchmarks.events import Payload
+    from benchmarks.shapes import Payload
 
-_BATCH = 500
 _POLL_EVERY = 500
 
 
 class BarePublisher:
-    """A hand-written publisher of one event."""
+    """A hand-written publisher of one event, with a producer of its own unless one is given."""
 
-    def __init__(self, target: Target) -> None:
-        self._producer = Producer(
+    def __init__(self, target: Target, producer: Producer | None = None) -> None:
+        self.producer = producer or Producer(
             LIBRDKAFKA_PRODUCER | {"bootstrap.servers": target.bootstrap_servers}
         )
         self._topic = target.topic
@@ -70,7 +72,7 @@ class BarePublisher:
         key = None if self._key_field is None else payload[self._key_field]
         while True:
             try:
-                self._producer.produce(
+                self.producer.produce(
                     self._topic,
                     buffer.getvalue(),
                     key,
@@ -78,7 +80,7 @@ class BarePublisher:
                     headers=[("ce_id", event_id), *self._headers],
                 )
             except BufferError:
-                self._producer.poll(0.1)
+                self.producer.poll(0.1)
             else:
                 return event_id
 
@@ -88,7 +90,7 @@ class BarePublisher:
         for number, payload in enumerate(payloads):
             ids.append(self.send(payload))
             if number % _POLL_EVERY == 0:
-                self._producer.poll(0)
+                self.producer.poll(0)
         self.flush()
         return ids
 
@@ -98,7 +100,7 @@ class BarePublisher:
         Raises:
             NotAcknowledgedError: something was not.
         """
-        left = self._producer.flush(60)
+        left = self.producer.flush(60)
         if self.failures or left:
             raise NotAcknowledgedError(f"{len(self.failures)} failed, {left} without an outcome")
 
@@ -113,49 +115,92 @@ def publish(target: Target, warmup: Sequence[Payload], payloads: Sequence[Payloa
     """Publish with one producer."""
     publisher = BarePublisher(target)
     ids = publisher.send_all(warmup)
-    start = time.perf_counter()
+    watch = Stopwatch()
     ids += publisher.send_all(payloads)
-    seconds = time.perf_counter() - start
+    took = watch.read()
     if len(publisher.offsets) != len(ids):
         raise NotAcknowledgedError(f"{len(publisher.offsets)} of {len(ids)} acknowledged")
-    return Published(ids, len(payloads), seconds)
+    return Published(ids, len(payloads), took)
 
 
-def _consumer(target: Target) -> Consumer:
-    return Consumer(
+@contextmanager
+def reading(target: Target, *, at_end: bool = False) -> Iterator[Consumer]:
+    """Give a consumer that is assigned to the beginning of the stream, or to its end."""
+    consumer = Consumer(
         LIBRDKAFKA_CONSUMER
         | {"bootstrap.servers": target.bootstrap_servers, "group.id": f"bare-{uuid4()}"}
     )
+    # The end is looked up here: OFFSET_END would be resolved at some later time.
+    consumer.assign(
+        [
+            TopicPartition(
+                target.topic, n, _end(consumer, target, n) if at_end else OFFSET_BEGINNING
+            )
+            for n in range(target.partitions)
+        ]
+    )
+    yield consumer
+    consumer.close()
+
+
+def _end(consumer: Consumer, target: Target, partition: int) -> int:
+    _, end = consumer.get_watermark_offsets(TopicPartition(target.topic, partition), timeout=10)
+    return end
+
+
+def fetch(consumer: Consumer, count: int) -> Iterator[list[Any]]:
+    """Yield the next `count` messages: the first one alone, so that time runs from it."""
+    wanted = 1
+    while count:
+        messages = consumer.consume(wanted, 1.0)
+        if messages:
+            count -= len(messages)
+            # Not more than are left: `consume` waits for the whole batch.
+            wanted = min(BATCH, count)
+            yield messages
 
 
 def consume(target: Target, count: int) -> Consumed:
-    """Consume in batches of 500."""
+    """Consume event by event, fetched in batches of 500."""
     schema = parse_schema(target.schema)
-    consumer = _consumer(target)
-    consumer.assign(
-        [TopicPartition(target.topic, n, OFFSET_BEGINNING) for n in range(target.partitions)]
-    )
     ids: list[str] = []
     payload: Any = {}
     positions = [0] * target.partitions
-    message: Any
-    messages: list[Message] = []
-    while not messages:
-        messages = consumer.consume(1, 1.0)
-    start = time.perf_counter()
-    while messages or len(ids) < count:
-        for message in messages:
-            if message.error():
-                raise KafkaException(message.error())
-            payload = schemaless_reader(io.BytesIO(message.value()), schema, None)
-            ids.append(dict(message.headers())["ce_id"].decode())
-            positions[message.partition()] = message.offset()
-        # Not more than are left: `consume` waits for the whole batch.
-        left = min(_BATCH, count - len(ids))
-        messages = consumer.consume(left, 1.0) if left else []
-    seconds = time.perf_counter() - start
-    consumer.close()
-    return Consumed(ids, seconds, payload)
+    watch = Stopwatch()
+    with reading(target) as consumer:
+        for messages in fetch(consumer, count):
+            if not ids:
+                watch.start()
+            for message in messages:
+                if message.error():
+                    raise KafkaException(message.error())
+                payload = schemaless_reader(io.BytesIO(message.value()), schema, None)
+                ids.append(dict(message.headers())["ce_id"].decode())
+                positions[message.partition()] = message.offset()
+        took = watch.read()
+    return Consumed(ids, took, payload)
+
+
+def consume_batches(target: Target, count: int) -> Consumed:
+    """Consume lists of up to 500 payloads."""
+    schema = parse_schema(target.schema)
+    ids: list[str] = []
+    payloads: list[Any] = []
+    positions = [0] * target.partitions
+    watch = Stopwatch()
+    with reading(target) as consumer:
+        for messages in fetch(consumer, count):
+            if not ids:
+                watch.start()
+            payloads = []
+            for message in messages:
+                if message.error():
+                    raise KafkaException(message.error())
+                payloads.append(schemaless_reader(io.BytesIO(message.value()), schema, None))
+                ids.append(dict(message.headers())["ce_id"].decode())
+                positions[message.partition()] = message.offset()
+        took = watch.read()
+    return Consumed(ids, took, payloads[-1])
 
 
 @contextmanager
@@ -177,23 +222,16 @@ def follow(target: Target, count: int, ready: Callable[[], None]) -> dict[str, i
     `poll` hands an event over at once, where `consume` would wait for its batch to fill.
     """
     schema = parse_schema(target.schema)
-    consumer = _consumer(target)
-    # The end is looked up here: OFFSET_END would be resolved at some later time.
-    ends = [
-        consumer.get_watermark_offsets(TopicPartition(target.topic, n), timeout=10)[1]
-        for n in range(target.partitions)
-    ]
-    consumer.assign([TopicPartition(target.topic, n, end) for n, end in enumerate(ends)])
-    ready()
     arrivals: dict[str, int] = {}
-    while len(arrivals) < count:
-        message: Any = consumer.poll(1.0)
-        if message is None:
-            continue
-        if message.error():
-            raise KafkaException(message.error())
-        schemaless_reader(io.BytesIO(message.value()), schema, None)
-        event_id = dict(message.headers())["ce_id"].decode()
-        arrivals[event_id] = time.monotonic_ns()
-    consumer.close()
+    with reading(target, at_end=True) as consumer:
+        ready()
+        while len(arrivals) < count:
+            message: Any = consumer.poll(1.0)
+            if message is None:
+                continue
+            if message.error():
+                raise KafkaException(message.error())
+            schemaless_reader(io.BytesIO(message.value()), schema, None)
+            event_id = dict(message.headers())["ce_id"].decode()
+            arrivals[event_id] = time.monotonic_ns()
     return arrivals

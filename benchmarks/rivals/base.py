@@ -1,13 +1,15 @@
 """What every rival is given and has to give back, and the settings that all share.
 
 A rival is two functions, `publish(target, warmup, payloads) -> Published` and
-`consume(target, count) -> Consumed`. Each measures itself by these rules:
+`consume(target, count) -> Consumed`, and a third one like the second where it can take events in
+batches. Each measures itself, in seconds and in processor time, by these rules:
 
 - Publishing: `warmup` is published first and is not timed. The time runs from the first publish
   call of `payloads` until every event is acknowledged by all in-sync replicas and its outcome is
   known. A rival that cannot say that an event was acknowledged raises.
 - Consuming: from the first event handed over until the last of `count`. At each event the
   decoded payload, the position to read on from, and the event ID are at hand.
+- Consuming in batches: the same, from the first list of up to `BATCH` events handed over.
 
 Every rival completes each payload with `CreatedDate` and `CreatedById`, gives it a fresh UUID, and
 sends the same Avro body and the same six headers, so all write the same records.
@@ -20,16 +22,20 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from benchmarks.events import CREATED_BY, Payload
+from benchmarks.events import CREATED_BY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fastavro.types import Schema
 
+    from benchmarks.shapes import Payload
+
 SOURCE = "benchmarks"
 """CloudEvents `source` of every event."""
 LINGER_MS = 5
+BATCH = 500
+"""Events that are taken from a client at once, and the most in a batch."""
 CONTENT_TYPE = "application/avro"
 SCHEMA_ID_HEADER = "__value_schema_id"
 HEADERS = frozenset(
@@ -90,6 +96,33 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Elapsed:
+    """What something took."""
+
+    seconds: float
+    """Of the clock on the wall."""
+    cpu: float
+    """Seconds of processor time of this process: user and system, of all its threads."""
+
+
+class Stopwatch:
+    """Runs from when it is made, or started again."""
+
+    def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Begin now."""
+        self._cpu = time.process_time()
+        self._began = time.perf_counter()
+
+    def read(self) -> Elapsed:
+        """Return what it took until now."""
+        seconds = time.perf_counter() - self._began
+        return Elapsed(seconds, time.process_time() - self._cpu)
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
     """What a rival published."""
 
@@ -97,7 +130,7 @@ class Published:
     """Event IDs acknowledged, those of the warm-up included."""
     events: int
     """How many events were timed."""
-    seconds: float
+    took: Elapsed
     """From the first timed call until the last outcome was known."""
 
 
@@ -107,7 +140,7 @@ class Consumed:
 
     ids: list[str]
     """Event IDs in the order received."""
-    seconds: float
+    took: Elapsed
     """From the first event until the last."""
     last: Payload
     """The last payload, decoded."""

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -30,13 +29,16 @@ from faststream.confluent import KafkaBroker, KafkaMessage
 from faststream.confluent.message import FAKE_CONSUMER
 
 from benchmarks.rivals.base import (
+    BATCH,
     CONTENT_TYPE,
     LIBRDKAFKA_PRODUCER,
     LINGER_MS,
     SCHEMA_ID_HEADER,
     Consumed,
+    Elapsed,
     NotAcknowledgedError,
     Published,
+    Stopwatch,
     Target,
     complete,
 )
@@ -46,9 +48,8 @@ if TYPE_CHECKING:
 
     from fastavro.types import Schema
 
-    from benchmarks.events import Payload
+    from benchmarks.shapes import Payload
 
-_BATCH = 500
 _IN_FLIGHT = 10_000
 
 
@@ -146,11 +147,11 @@ async def _publish(
 
     await broker.start()
     ids = await send_all(warmup)
-    start = time.perf_counter()
+    watch = Stopwatch()
     ids += await send_all(payloads)
-    seconds = time.perf_counter() - start
+    took = watch.read()
     await broker.stop()
-    return Published(ids, len(payloads), seconds)
+    return Published(ids, len(payloads), took)
 
 
 def _headers(message: Message) -> dict[str, Any]:
@@ -206,7 +207,7 @@ async def _consume(target: Target, count: int) -> Consumed:
     )
     async def handle(event: dict[str, Any]) -> None:
         if not ids:
-            seen.start = time.perf_counter()
+            seen.watch.start()
         ids.append(event["event_id"])
         positions[event["partition"]] = event["offset"]
         if len(ids) == count:
@@ -215,7 +216,7 @@ async def _consume(target: Target, count: int) -> Consumed:
     await broker.start()
     await seen.done.wait()
     await broker.stop()
-    return Consumed(ids[: seen.events], seen.seconds, seen.last)
+    return Consumed(ids[: seen.events], seen.took, seen.last)
 
 
 def consume_batches(target: Target, count: int) -> Consumed:
@@ -236,11 +237,11 @@ async def _consume_batches(target: Target, count: int) -> Consumed:
         check_crcs=False,
         parser=_parse_batch,
         batch=True,
-        max_records=_BATCH,
+        max_records=BATCH,
     )
     async def handle(bodies: list[dict[str, Any]], message: KafkaMessage) -> None:
         if not ids:
-            seen.start = time.perf_counter()
+            seen.watch.start()
         records: Any = message.raw_message
         for raw, headers in zip(records, message.batch_headers, strict=True):
             ids.append(headers["ce_id"])
@@ -251,21 +252,21 @@ async def _consume_batches(target: Target, count: int) -> Consumed:
     await broker.start()
     await seen.done.wait()
     await broker.stop()
-    return Consumed(ids[: seen.events], seen.seconds, seen.last)
+    return Consumed(ids[: seen.events], seen.took, seen.last)
 
 
 class _Progress:
     """When a handler began, ended, and what it saw last."""
 
     def __init__(self) -> None:
-        self.start = 0.0
+        self.watch = Stopwatch()
         self.events = 0
-        self.seconds = 0.0
+        self.took = Elapsed(0.0, 0.0)
         self.last: Payload = {}
         self.done = asyncio.Event()
 
     def finish(self, events: int, last: Payload) -> None:
-        self.seconds = time.perf_counter() - self.start
+        self.took = self.watch.read()
         self.events = events
         self.last = last
         self.done.set()

@@ -12,7 +12,6 @@ directly instead, so `consume_batches` does that on batches of 500: a second row
 from __future__ import annotations
 
 import json
-import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -36,12 +35,14 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerialize
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from benchmarks.rivals.base import (
+    BATCH,
     LIBRDKAFKA_CONSUMER,
     LIBRDKAFKA_PRODUCER,
     SCHEMA_ID_HEADER,
     Consumed,
     NotAcknowledgedError,
     Published,
+    Stopwatch,
     Target,
     complete,
 )
@@ -51,9 +52,8 @@ if TYPE_CHECKING:
 
     from confluent_kafka import KafkaError, Message
 
-    from benchmarks.events import Payload
+    from benchmarks.shapes import Payload
 
-_BATCH = 500
 _POLL_EVERY = 500
 
 
@@ -145,12 +145,12 @@ def publish(target: Target, warmup: Sequence[Payload], payloads: Sequence[Payloa
             | {"bootstrap.servers": target.bootstrap_servers, "value.serializer": serializer}
         )
         ids = send_all(warmup)
-        start = time.perf_counter()
+        watch = Stopwatch()
         ids += send_all(payloads)
-        seconds = time.perf_counter() - start
+        took = watch.read()
     if failures or len(acknowledged) != len(ids):
         raise NotAcknowledgedError(f"{len(acknowledged)} of {len(ids)} acknowledged")
-    return Published(ids, len(payloads), seconds)
+    return Published(ids, len(payloads), took)
 
 
 def _deserializer(client: SchemaRegistryClient) -> AvroDeserializer:
@@ -179,19 +179,19 @@ def consume(target: Target, count: int) -> Consumed:
         ids: list[str] = []
         payload: Any = {}
         positions = [0] * target.partitions
-        start = 0.0
+        watch = Stopwatch()
         while len(ids) < count:
             message: Any = consumer.poll(1.0)
             if message is None:
                 continue
             if not ids:
-                start = time.perf_counter()
+                watch.start()
             payload = message.value()
             ids.append(dict(message.headers())["ce_id"].decode())
             positions[message.partition()] = message.offset()
-        seconds = time.perf_counter() - start
+        took = watch.read()
         consumer.close()
-    return Consumed(ids, seconds, payload)
+    return Consumed(ids, took, payload)
 
 
 def consume_batches(target: Target, count: int) -> Consumed:
@@ -210,7 +210,7 @@ def consume_batches(target: Target, count: int) -> Consumed:
         messages: list[Message] = []
         while not messages:
             messages = consumer.consume(1, 1.0)
-        start = time.perf_counter()
+        watch = Stopwatch()
         while messages or len(ids) < count:
             for message in messages:
                 if message.error():
@@ -221,8 +221,8 @@ def consume_batches(target: Target, count: int) -> Consumed:
                 ids.append(dict(headers)["ce_id"].decode())
                 positions[message.partition()] = message.offset()
             # Not more than are left: `consume` waits for the whole batch.
-            left = min(_BATCH, count - len(ids))
+            left = min(BATCH, count - len(ids))
             messages = consumer.consume(left, 1.0) if left else []
-        seconds = time.perf_counter() - start
+        took = watch.read()
         consumer.close()
-    return Consumed(ids, seconds, payload)
+    return Consumed(ids, took, payload)

@@ -1,4 +1,4 @@
-"""This SDK, used as its documentation shows: `publish_many`, and a loop over `subscribe`."""
+"""This SDK, used as its documentation shows: `publish_many`, and loops over `subscribe`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from benchmarks.events import CREATED_BY
 from benchmarks.rivals.base import (
+    BATCH,
     SOURCE,
     Consumed,
     NotAcknowledgedError,
     Published,
+    Stopwatch,
     Target,
 )
 from platform_events import EventBus, Start
@@ -19,7 +21,8 @@ from platform_events import EventBus, Start
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from benchmarks.events import Payload
+    from benchmarks.shapes import Payload
+    from platform_events import Subscription
 
 
 def open_bus(target: Target) -> EventBus:
@@ -36,13 +39,25 @@ def publish(target: Target, warmup: Sequence[Payload], payloads: Sequence[Payloa
     """Publish with `publish_many`, whose results are in the order of the payloads."""
     with open_bus(target) as bus:
         results = list(bus.publish_many(target.event, warmup))
-        start = time.perf_counter()
+        watch = Stopwatch()
         results += bus.publish_many(target.event, payloads)
-        seconds = time.perf_counter() - start
+        took = watch.read()
     failed = [result.error for result in results if result.status.name != "PERSISTED"]
     if failed:
         raise NotAcknowledgedError(f"{len(failed)} failed, the first with {failed[0]!r}")
-    return Published([result.event_id for result in results], len(payloads), seconds)
+    return Published([result.event_id for result in results], len(payloads), took)
+
+
+@contextmanager
+def reading(target: Target) -> Iterator[Subscription[Payload]]:
+    """Give a subscription that reads the stream from the beginning to its end."""
+    with open_bus(target) as bus, subscribe(bus, target) as subscription:
+        yield subscription
+
+
+def subscribe(bus: EventBus, target: Target) -> Subscription[Payload]:
+    """Read the stream from the beginning to its end."""
+    return bus.subscribe(target.event, start=Start.EARLIEST, follow=False)
 
 
 def consume(target: Target, count: int) -> Consumed:
@@ -50,23 +65,40 @@ def consume(target: Target, count: int) -> Consumed:
     ids: list[str] = []
     payload: Payload = {}
     position = None
-    start = 0.0
-    with (
-        open_bus(target) as bus,
-        bus.subscribe(target.event, start=Start.EARLIEST, follow=False) as subscription,
-    ):
+    watch = Stopwatch()
+    with reading(target) as subscription:
         for event in subscription:
             if not ids:
-                start = time.perf_counter()
+                watch.start()
             payload = event.payload
             position = event.replay_id
             ids.append(event.event_id)
             if len(ids) == count:
                 break
-        seconds = time.perf_counter() - start
-    if position is None:
-        raise LookupError("the stream is empty")
-    return Consumed(ids, seconds, payload)
+        took = watch.read()
+    assert position is not None
+    return Consumed(ids, took, payload)
+
+
+def consume_batches(target: Target, count: int) -> Consumed:
+    """Consume lists of up to 500 events."""
+    ids: list[str] = []
+    payload: Payload = {}
+    position = None
+    watch = Stopwatch()
+    with reading(target) as subscription:
+        for batch in subscription.batches(BATCH):
+            if not ids:
+                watch.start()
+            for event in batch:
+                payload = event.payload
+                position = event.replay_id
+                ids.append(event.event_id)
+            if len(ids) >= count:
+                break
+        took = watch.read()
+    assert position is not None
+    return Consumed(ids, took, payload)
 
 
 @contextmanager
