@@ -21,12 +21,14 @@ from platform_events.payloads.types import (
     smallest_size,
 )
 from platform_events.payloads.values import decimal_reader
-from platform_events.payloads.varints import SIGNED, long_at
+from platform_events.payloads.varints import SIGNED, number_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _GOES_ON = bytes(byte >> 7 for byte in range(256))
+_MANY = 24
+"""Numbers from which on it is worth asking fastavro."""
 _LONGEST = {Leaf("int"): 5, Leaf("long"): 10}
 """Bytes from which on a number may be outside the range."""
 
@@ -129,11 +131,11 @@ def _numbers_reader(kind: str) -> Callable[[bytes, int], tuple[list[int], int] |
     suspicious = b"\1" * (_LONGEST[Leaf(kind)] - 1)
 
     def read(body: bytes, at: int) -> tuple[list[int], int] | None:
-        count, start = (SIGNED[body[at]], at + 1) if body[at] < 128 else long_at(body, at)
+        count, start = (SIGNED[body[at]], at + 1) if body[at] < 128 else number_at(body, at)
         end = start + count
         if start < end < len(body) and body[end] == 0 and body[start:end].isascii():
             return [*map(SIGNED.__getitem__, body[start:end])], end + 1
-        if count > len(body) - start:
+        if not _MANY < count < len(body) - start:
             return None
         stream = BytesIO(body)
         stream.seek(at)

@@ -16,10 +16,9 @@ from platform_events.payloads.conversions import NAMES, TO_NUMBER, UNUSUAL, chec
 from platform_events.payloads.layout import format_of, is_fixed
 from platform_events.payloads.source import Source, indent
 from platform_events.payloads.types import Array, AvroType, Leaf, Map, Record, Union
-from platform_events.payloads.values import decimal_writer
+from platform_events.payloads.values import INT_LIMIT, decimal_writer
 from platform_events.payloads.varints import (
     SMALL,
-    int_bytes,
     long_bytes,
     number_bytes,
     small_numbers,
@@ -57,7 +56,7 @@ def compile_encoder(
         blame: called with a payload that was refused and the reason; it raises.
     """
     names = {"Mapping": Mapping, "NUMBERS": (int, float), "LISTS": (list, tuple), "blame": blame}
-    helpers = {"encode_text": str.encode, "int_bytes": int_bytes, "long_bytes": long_bytes}
+    helpers = {"encode_text": str.encode, "long_bytes": long_bytes}
     source = Source(record, {**NAMES, **names, **helpers, "refuse": _refuse})
     lines, pieces = _Encoder(source, defaults).record(record, "payload")
     body = indent([*lines, f"return {_joined(pieces)}"])
@@ -155,7 +154,8 @@ class _Encoder:
                 return lines, [*before, name]
             case "string" | "bytes":
                 return lines, [f"{self._numbers(prefix)}[len({name})]", name]
-        long = f"{leaf.base}_bytes({name})"
+        limit = f", {INT_LIMIT}" if leaf.base == "int" else ""
+        long = f"long_bytes({name}{limit})"
         long = f"{prefix!r} + {long}" if prefix else long
         is_small = f"-{SMALL} <= {name} < {SMALL}"
         return lines, [f"({self._numbers(prefix)}[{name}] if {is_small} else {long})"]

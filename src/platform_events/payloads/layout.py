@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from platform_events.payloads.source import indent
 from platform_events.payloads.types import AvroType, Leaf, Union
 from platform_events.payloads.values import DecodeError
-from platform_events.payloads.varints import SIGNED, SPANS, int_at, long_at, pass_long, span_at
+from platform_events.payloads.varints import (
+    SIGNED,
+    SPANS,
+    int_at,
+    long_at,
+    micros_at,
+    millis_at,
+    number_at,
+    pass_long,
+    span_at,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,6 +71,10 @@ def number(kind: str, variable: str) -> list[str]:
     return [
         "n = body[at]",
         f"if n < 128: {variable} = SIGNED[n]; at += 1",
+        "elif (m := body[at + 1]) < 128:",
+        f" n += (m << 7) - 128; {variable} = n >> 1 ^ -(n & 1); at += 2",
+        "elif (k := body[at + 2]) < 128:",
+        f" n += (m << 7) + (k << 14) - 16512; {variable} = n >> 1 ^ -(n & 1); at += 3",
         f"else: {variable}, at = {kind}_at(body, at)",
     ]
 
@@ -93,6 +107,8 @@ def stored(leaf: Leaf, variable: str) -> list[str]:
                 f"if n: {variable} = body[at + 1 : at + n]{decoded}; at += n",
                 f"else: n, at = span_at(body, at); {variable} = body[n:at]{decoded}",
             ]
+    if "timestamp" in leaf.kind:
+        return [f"{variable}, at = {leaf.kind.rpartition('-')[2]}_at(body, at)"]
     return number(leaf.base, variable)
 
 
@@ -130,7 +146,9 @@ def blocks(smallest: int, item: list[str]) -> list[str]:
     """
     return [
         "while True:",
-        *indent(number("long", "count")),
+        " n = body[at]",
+        " if n < 128: count = SIGNED[n]; at += 1",
+        " else: count, at = number_at(body, at)",
         " if not count: break",
         # A negative count, the bytes of the block, then the items.
         " if count < 0: count = -count; at = pass_long(body, at)",
@@ -177,6 +195,9 @@ NAMES: dict[str, Any] = {
     "float_at": struct.Struct("<f").unpack_from,
     "int_at": int_at,
     "long_at": long_at,
+    "micros_at": micros_at,
+    "millis_at": millis_at,
+    "number_at": number_at,
     "pass_long": pass_long,
     "refuse": _refuse,
     "span_at": span_at,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from platform_events.payloads.values import INT_LIMIT, LONG_LIMIT, DecodeError
 
@@ -28,7 +28,8 @@ _PAIR = 1 << 14
 _LONGEST = 10
 """Bytes of a number at most (Avro specification 1.12, Binary Encoding)."""
 _TOO_LONG = "a number has more than 64 bits"
-_pairs_at = struct.Struct("<HHH").unpack_from
+_three_pairs_at = struct.Struct("<HHH").unpack_from
+_four_pairs_at = struct.Struct("<HHHH").unpack_from
 
 
 class Kept(dict[int, bytes]):
@@ -70,93 +71,104 @@ def number_bytes(number: int) -> bytes:
     return _write(number << 1 ^ number >> 63)
 
 
-def long_bytes(number: int) -> bytes:
+def long_bytes(number: int, limit: int = LONG_LIMIT) -> bytes:
     """Return the bytes of a number that is not small.
 
     Raises:
-        OverflowError: it is outside the range of long.
+        OverflowError: it is not below the limit, or is below its negative.
     """
     low = _even
     if number < 0:
         low, number = _odd, ~number
     if number < 1 << 27:
         return low[number & 8191] + _last[number >> 13]
+    if number >= limit:
+        raise OverflowError
+    middle = _inner[number >> 13 & 16383]
     if number < 1 << 41:
-        return low[number & 8191] + _inner[number >> 13 & 16383] + _last[number >> 27]
-    if number >= LONG_LIMIT:
-        raise OverflowError
-    middle = _inner[number >> 13 & 16383] + _inner[number >> 27 & 16383]
-    return low[number & 8191] + middle + _last[number >> 41]
+        return low[number & 8191] + middle + _last[number >> 27]
+    return low[number & 8191] + middle + _inner[number >> 27 & 16383] + _last[number >> 41]
 
 
-def int_bytes(number: int) -> bytes:
-    """Return the bytes of a number that is not small.
+class _Codes(dict[int, Any]):
+    """By two bytes as one number, what they say; None if they do not go on as they should."""
 
-    Raises:
-        OverflowError: it is outside the range of int.
-    """
-    if not -INT_LIMIT <= number < INT_LIMIT:
-        raise OverflowError
-    return long_bytes(number)
-
-
-class _Codes(dict[int, "int | None"]):
-    """What two bytes say, by those bytes as one number, if both go on, or only the first."""
-
-    def __init__(self, last: int, shift: int) -> None:
-        self._last = last
+    def __init__(self, shift: int, mark: int) -> None:
         self._shift = shift
+        self._mark = mark
 
     def __missing__(self, pair: int) -> int | None:
-        goes_on = pair & 0x8080 == self._last
-        code = self[pair] = (pair & 127 | (pair & 0x7F00) >> 1) << self._shift if goes_on else None
+        is_right = pair & 0x8080 == self._mark
+        code = self[pair] = (pair & 127 | (pair & 0x7F00) >> 1) << self._shift if is_right else None
         return code
 
 
-_first_codes, _inner_codes, _last_codes = _Codes(0x8080, 0), _Codes(0x8080, 14), _Codes(0x80, 28)
+_first, _second, _third = (_Codes(shift, 0x8080) for shift in (0, 14, 28))
+_third_and_last, _fourth_and_last = _Codes(28, 0x80), _Codes(42, 0x80)
 
 
-def long_at(body: bytes, at: int) -> tuple[int, int]:
-    """Return the number at a position whose first byte goes on, and the position after it.
+def number_at(body: bytes, at: int) -> tuple[int, int]:
+    """Return the number at a position, and the position after it.
 
     Raises:
         IndexError: the bytes end within it.
         DecodeError: it has more than 64 bits.
     """
-    second = body[at + 1]
-    if second < 128:
-        code = (second << 7) + body[at] - 128
-        return code >> 1 ^ -(code & 1), at + 2
-    if len(body) - at >= 6:
-        first, inner, last = _pairs_at(body, at)
-        high, middle = _last_codes[last], _inner_codes[inner]
-        if high is not None and middle is not None:
-            code = _first_codes[first] + middle + high  # type: ignore[operator]
-            return code >> 1 ^ -(code & 1), at + 6
     code = shift = 0
     for byte in body[at : at + _LONGEST]:
         code |= (byte & 127) << shift
+        at += 1
         if byte < 128:
             if code >> 64:
                 break
-            return code >> 1 ^ -(code & 1), at + 1 + shift // 7
+            return code >> 1 ^ -(code & 1), at
         shift += 7
-    else:
-        if shift < 7 * _LONGEST:
-            raise IndexError
+    if shift < 7 * _LONGEST - 7:
+        raise IndexError
     raise DecodeError(_TOO_LONG)
 
 
+def long_at(body: bytes, at: int) -> tuple[int, int]:
+    """As `number_at`, for one of which the first three bytes go on."""
+    fourth = body[at + 3]
+    if fourth < 128:
+        code = body[at] + (body[at + 1] << 7) + (body[at + 2] << 14) + (fourth << 21) - 0x204080
+        return code >> 1 ^ -(code & 1), at + 4
+    if len(body) - at >= 6:
+        first, second, third = _three_pairs_at(body, at)
+        last = _third_and_last[third]
+        if last is not None:
+            code = _first[first] + _second[second] + last
+            return code >> 1 ^ -(code & 1), at + 6
+    return number_at(body, at)
+
+
 def int_at(body: bytes, at: int) -> tuple[int, int]:
-    """As `long_at`; it also raises `DecodeError` for what is no int."""
-    second = body[at + 1]
-    if second < 128:
-        code = (second << 7) + body[at] - 128
-        return code >> 1 ^ -(code & 1), at + 2
+    """As `long_at`; it also raises `DecodeError` for what is outside the range of int."""
     number, at = long_at(body, at)
     if not -INT_LIMIT <= number < INT_LIMIT:
         raise DecodeError("a number is outside the range of int")
     return number, at
+
+
+def millis_at(body: bytes, at: int) -> tuple[int, int]:
+    """As `number_at`, and fast for the milliseconds of our time, which take six bytes."""
+    try:
+        first, second, third = _three_pairs_at(body, at)
+        code = _first[first] + _second[second] + _third_and_last[third]
+    except (TypeError, struct.error):
+        return number_at(body, at)
+    return code >> 1 if not code & 1 else ~(code >> 1), at + 6
+
+
+def micros_at(body: bytes, at: int) -> tuple[int, int]:
+    """As `number_at`, and fast for the microseconds of our time, which take eight bytes."""
+    try:
+        first, second, third, fourth = _four_pairs_at(body, at)
+        code = _first[first] + _second[second] + _third[third] + _fourth_and_last[fourth]
+    except (TypeError, struct.error):
+        return number_at(body, at)
+    return code >> 1 if not code & 1 else ~(code >> 1), at + 8
 
 
 def pass_long(body: bytes, at: int) -> int:
@@ -178,7 +190,7 @@ def span_at(body: bytes, at: int) -> tuple[int, int]:
         IndexError: the bytes end within the length.
         DecodeError: the length is negative.
     """
-    size, at = (SIGNED[body[at]], at + 1) if body[at] < 128 else long_at(body, at)
+    size, at = (SIGNED[body[at]], at + 1) if body[at] < 128 else number_at(body, at)
     if size < 0:
         raise DecodeError("a length is negative")
     return at, at + size

@@ -72,7 +72,7 @@ class _StrictWalk(Walk):
             return decoded(self.source, leaf, "v")
         least, most = WHOLE_NUMBERS[leaf.kind]
         range_ = f"if not {least} <= v <= {most}: raise OverflowError"
-        return [*layout.number(leaf.base, "v"), range_]
+        return [*layout.stored(leaf, "v"), range_]
 
 
 def compile_walk(record: Record) -> Callable[[bytes], None]:
