@@ -68,8 +68,8 @@ HOSTILE: list[tuple[Any, bytes, str]] = [
     ("bytes", varint(4) + b"abc", "end within"),
     (FIXED, b"abc", "end within"),
     ("double", b"1234567", "end within"),
-    ("string", varint(-1) + b"abc", "end within"),
-    ("bytes", varint(-(2**40)) + b"abc", "end within"),
+    ("string", varint(-1) + b"abc", "negative"),
+    ("bytes", varint(-(2**40)) + b"abc", "negative"),
     # Branches and symbols that are not there.
     (["null", "int"], b"\4", "branch"),
     (ENUM, varint(2), "symbol"),

@@ -66,6 +66,35 @@ def read_default(avro_type: AvroType, default: Any) -> Any:
     return value
 
 
+def default_values(avro_type: AvroType) -> dict[Record, dict[str, Any]]:
+    """Return the values of fields that may be left out, by record in a type and field.
+
+    Raises:
+        ValueError: a default does not fit its field.
+    """
+    found: dict[Record, dict[str, Any]] = {}
+    _collect_defaults(avro_type, found)
+    return found
+
+
+def _collect_defaults(avro_type: AvroType, found: dict[Record, dict[str, Any]]) -> None:
+    match avro_type:
+        case Array(items=part) | Map(values=part):
+            _collect_defaults(part, found)
+        case Union(branches=branches):
+            for branch in branches:
+                _collect_defaults(branch, found)
+        case Record(name=name, fields=fields) if avro_type not in found:
+            values = found[avro_type] = {}
+            for item in fields:
+                _collect_defaults(item.type, found)
+                if item.has_default:
+                    try:
+                        values[item.name] = read_default(item.type, item.default)
+                    except PayloadError as error:
+                        raise ValueError(f"default of {item.name} in {name}: {error}") from None
+
+
 def _read(convert: Converter, document: Any) -> Any:
     try:
         return convert(document)

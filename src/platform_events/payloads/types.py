@@ -69,6 +69,13 @@ class Leaf:
         return self.kind.removesuffix("-millis").removesuffix("-micros")
 
     @property
+    def base(self) -> str:
+        """The type without its logical type: a primitive, `enum` or `fixed`."""
+        if self.kind == "decimal":
+            return "fixed" if self.size else "bytes"
+        return LOGICAL_TYPES[self.kind].bases[0] if self.kind in LOGICAL_TYPES else self.kind
+
+    @property
     def micros(self) -> int:
         """Microseconds of that unit; 1 if there is none."""
         return 1000 if self.kind.endswith("-millis") else 1
@@ -367,7 +374,7 @@ def _decimal(base: Leaf, precision: Any, scale: Any) -> Leaf:
     if precision > MAX_PRECISION:
         raise ValueError(f"a decimal has at most {MAX_PRECISION} digits, not {precision}")
     if not 0 <= scale <= precision or precision == 0:
-        return base
+        raise ValueError(f"a decimal of {precision} digits cannot have {scale} after the point")
     if base.kind == "fixed" and not has_room(base.size, precision):
-        return base
+        raise ValueError(f"a fixed of {base.size} bytes has no room for {precision} digits")
     return Leaf("decimal", base.name, base.size, precision=precision, scale=scale)

@@ -73,6 +73,10 @@ class MisfitError(ValueError):
     """Where, as steps such as `.items[2]`, as far as it is known."""
 
 
+class DecodeError(ValueError):
+    """These bytes are not a payload of the schema. The text is the reason, one line."""
+
+
 def expectation(leaf: Leaf) -> str:
     """Return what the type takes, in words."""
     if leaf.kind == "fixed":

@@ -104,10 +104,10 @@ class Fickle(collections.UserDict[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         self.reads += 1
-        return 1.5 if self.reads == 1 else "1.5"
+        return "1.5" if self.reads == 1 else 1.5
 
 
-def test_what_changes_between_guard_and_writer_is_a_payload_error() -> None:
+def test_what_changes_before_it_is_explained_is_a_payload_error() -> None:
     encoder = PayloadEncoder(SHOP)
     with pytest.raises(PayloadError, match="changed while it was encoded"):
         encoder.encode({**FITTING, "items": [Fickle(price=1.5)]})

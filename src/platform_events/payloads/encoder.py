@@ -1,0 +1,223 @@
+"""Generated source that checks a payload and writes it, in one pass.
+
+It refuses a value by any exception; which field is to blame is for the diagnosis to find. Each
+part of a payload is lines, and pieces: expressions of bytes that hold when the lines have run. A
+record joins the pieces of its fields. What is usual is written in place, see `conversions`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from platform_events.payloads.conversions import NAMES, TO_NUMBER, UNUSUAL, checked
+from platform_events.payloads.layout import format_of, is_fixed
+from platform_events.payloads.source import Source, indent
+from platform_events.payloads.types import Array, AvroType, Leaf, Map, Record, Union
+from platform_events.payloads.values import INT_LIMIT, decimal_writer
+from platform_events.payloads.varints import (
+    SMALL,
+    long_bytes,
+    number_bytes,
+    small_numbers,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_TESTS = {
+    "null": "{0} is None",
+    "boolean": "type({0}) is bool",
+    "number": "isinstance({0}, NUMBERS)",
+    "array": "isinstance({0}, LISTS)",
+    "object": "isinstance({0}, Mapping)",
+}
+"""How a value names its branch of a union, tried in this order. What passes none of the tests of
+the union's kinds is left to the branch of the string kind, and to the only branch beside null.
+The diagnosis chooses alike."""
+
+
+_FEW = 3
+"""Pieces up to which `+` is faster than a join."""
+
+
+def compile_encoder(
+    record: Record,
+    defaults: Mapping[Record, Mapping[str, Any]],
+    blame: Callable[[Any, Exception], None],
+) -> Callable[[Any], bytes]:
+    """Return the function from a payload to its body.
+
+    Args:
+        record: what it has to fit.
+        defaults: by record in it, the values of fields that may be left out.
+        blame: called with a payload that was refused and the reason; it raises.
+    """
+    names = {"Mapping": Mapping, "NUMBERS": (int, float), "LISTS": (list, tuple), "blame": blame}
+    helpers = {"encode_text": str.encode, "long_bytes": long_bytes}
+    source = Source(record, {**NAMES, **names, **helpers, "refuse": _refuse})
+    lines, pieces = _Encoder(source, defaults).record(record, "payload")
+    body = indent([*lines, f"return {_joined(pieces)}"])
+    blamed = "except Exception as error: blame(payload, error)"
+    return source.compile("encode", "payload", ["try:", *body, blamed])
+
+
+class _Encoder:
+    """Lines and pieces by type. `name` is a variable with the value, which the lines may change."""
+
+    def __init__(self, source: Source, defaults: Mapping[Record, Mapping[str, Any]]) -> None:
+        self._source = source
+        self._defaults = defaults
+        self._small: dict[bytes, str] = {}
+
+    def record(self, record: Record, name: str) -> tuple[list[str], list[str]]:
+        """Return the lines and pieces of a record."""
+        defaults, count = self._defaults[record], len(record.fields)
+        lines = [
+            f"if type({name}) is not dict:",
+            f" if not isinstance({name}, Mapping): refuse()",
+            f" {name} = dict({name})",
+            f"if len({name}) != {count}:",
+            f" {name} = {{**{self._source.constant(defaults)}, **{name}}}",
+            f" if len({name}) != {count}: refuse()",
+        ]
+        pieces: list[str] = []
+        variables = {item.name: self._source.variable() for item in record.fields}
+        lines += [f"{variable} = {name}[{field!r}]" for field, variable in variables.items()]
+        for fixed, group in groupby(record.fields, lambda item: is_fixed(item.type)):
+            values = [(item.type, variables[item.name]) for item in group]
+            if fixed:
+                parts = [self._run(values)]
+            else:
+                parts = [self._value(avro_type, variable) for avro_type, variable in values]
+            for more_lines, more_pieces in parts:
+                lines += more_lines
+                pieces += more_pieces
+        return lines, pieces
+
+    def _run(self, values: Sequence[tuple[AvroType, str]]) -> tuple[list[str], list[str]]:
+        """Write values of fixed sizes at once."""
+        leaves = [(leaf, name) for leaf, name in values if isinstance(leaf, Leaf)]
+        lines = [line for leaf, name in leaves for line in self._check(leaf, name)]
+        pack = struct.Struct(format_of([leaf for leaf, _ in leaves])).pack
+        names = ", ".join(name for _, name in leaves)
+        return lines, [f"{self._source.constant(pack)}({names})"]
+
+    def _value(
+        self, avro_type: AvroType, name: str, prefix: bytes = b""
+    ) -> tuple[list[str], list[str]]:
+        match avro_type:
+            case Leaf():
+                return self._leaf(avro_type, name, prefix)
+            case Union():
+                return self._union(avro_type, name)
+            case Record() if self._source.is_inline(avro_type):
+                lines, pieces = self.record(avro_type, name)
+            case _:
+                function = self._source.function(avro_type, "value", lambda: self._body(avro_type))
+                lines, pieces = [], [f"{function}({name})"]
+        return lines, [repr(prefix), *pieces] if prefix else pieces
+
+    def _check(self, leaf: Leaf, name: str) -> list[str]:
+        if leaf.family not in UNUSUAL:
+            return []
+        test = UNUSUAL[leaf.family].format(name, leaf.size)
+        return [f"if {test}: {name} = {self._source.constant(checked(leaf))}({name})"]
+
+    def _leaf(self, leaf: Leaf, name: str, prefix: bytes) -> tuple[list[str], list[str]]:
+        lines = self._check(leaf, name)
+        before = [repr(prefix)] if prefix else []
+        match leaf.kind:
+            case "null":
+                return [f"if {name} is not None: refuse()"], before
+            case "boolean":
+                true, false = prefix + bytes((1,)), prefix + bytes((0,))
+                return lines, [f"({true!r} if {name} else {false!r})"]
+            case "float" | "double" | "fixed":
+                lines, pieces = self._run([(leaf, name)])
+                return lines, [*before, *pieces]
+            case "enum":
+                codes = {symbol: prefix + number_bytes(i) for symbol, i in leaf.indexes.items()}
+                return lines, [f"{self._source.constant(codes)}[{name}]"]
+            case "uuid":
+                return lines, [repr(prefix + b"H"), f"uuid_bytes({name})"]
+            case "decimal":
+                lines.append(f"{name} = {self._source.constant(decimal_writer(leaf))}({name})")
+            case "string":
+                lines = [f"{name} = encode_text({name})"]
+            case kind if kind in TO_NUMBER:
+                lines.append(f"{name} = {TO_NUMBER[kind].format(name)}")
+        match leaf.base:
+            case "fixed":
+                return lines, [*before, name]
+            case "string" | "bytes":
+                return lines, [f"{self._numbers(prefix)}[len({name})]", name]
+        limit = f", {INT_LIMIT}" if leaf.base == "int" else ""
+        long = f"long_bytes({name}{limit})"
+        long = f"{prefix!r} + {long}" if prefix else long
+        is_small = f"-{SMALL} <= {name} < {SMALL}"
+        return lines, [f"({self._numbers(prefix)}[{name}] if {is_small} else {long})"]
+
+    def _numbers(self, prefix: bytes = b"") -> str:
+        if prefix not in self._small:
+            self._small[prefix] = self._source.constant(small_numbers(prefix))
+        return self._small[prefix]
+
+    def _union(self, union: Union, name: str) -> tuple[list[str], list[str]]:
+        result = self._source.variable()
+        prefixes = {branch: number_bytes(index) for index, branch in enumerate(union.branches)}
+
+        def branch_lines(branch: AvroType) -> list[str]:
+            lines, pieces = self._value(branch, name, prefixes[branch])
+            return indent([*lines, f"{result} = {_joined(pieces)}"])
+
+        others = [branch for branch in union.branches if branch != Leaf("null")]
+        tests = _TESTS if len(others) != 1 else {"null": _TESTS["null"]}
+        last = others[0] if len(others) == 1 else union.branch_of("string")
+        lines, word = [], "if"
+        for kind, test in tests.items():
+            branch = union.branch_of(kind)
+            if branch is not None:
+                lines += [f"{word} {test.format(name)}:", *branch_lines(branch)]
+                word = "elif"
+        rest = indent(["refuse()"]) if last is None else branch_lines(last)
+        lines += ["else:", *rest] if lines else [line[1:] for line in rest]
+        return lines, [result]
+
+    def _body(self, avro_type: Array | Map | Record) -> list[str]:
+        """Return the lines of the function that returns the bytes of a value."""
+        item = self._source.variable()
+        match avro_type:
+            case Record():
+                lines, pieces = self.record(avro_type, "value")
+                return [*lines, f"return {_joined(pieces)}"]
+            case Array(items=part):
+                test, loop, key, pieces = "LISTS", f"{item} in value", [], []
+            case Map(values=part):
+                test, loop = "Mapping", f"key, {item} in value.items()"
+                key, pieces = self._leaf(Leaf("string"), "key", b"")
+        lines, more = self._value(part, item)
+        return [
+            f"if not isinstance(value, {test}): refuse()",
+            "out = [b'']",
+            "add = out.append",
+            f"for {loop}:",
+            *indent([*key, *lines, f"add({_joined([*pieces, *more])})"]),
+            # Counted here: another thread may change the list.
+            "if len(out) == 1: return b'\\0'",
+            f"out[0] = {self._numbers()}[len(out) - 1]",
+            "add(b'\\0')",
+            "return b''.join(out)",
+        ]
+
+
+def _refuse() -> None:
+    raise TypeError
+
+
+def _joined(pieces: list[str]) -> str:
+    if len(pieces) > _FEW:
+        return f"b''.join(({', '.join(pieces)}))"
+    return " + ".join(pieces) or "b''"
