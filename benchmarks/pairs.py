@@ -180,7 +180,9 @@ def pair_rows(contests: list[Contest]) -> Rows:
 def _compared(pairs: list[tuple[float, float]]) -> Iterator[str]:
     for figures in zip(*pairs, strict=True):
         yield f"{statistics.median(figures):,.2f}"
-    low, middle, high = statistics.quantiles((new / old for old, new in pairs), n=4)
+    low, middle, high = statistics.quantiles(
+        (new / old for old, new in pairs), n=4, method="inclusive"
+    )
     yield f"{middle:.3f}"
     yield f"{low:.3f} to {high:.3f}"
 

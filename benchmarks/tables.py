@@ -15,10 +15,12 @@ from benchmarks.rivals.table import DIRECTIONS, RIVALS, VERBS, Direction
 from benchmarks.rows import Rows, verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _WIDTH = 140
 """Columns when the output is no terminal."""
+_TABLES: dict[str, Callable[[dict[str, Any]], Rows]] = {"first": first_rows, "live": live_rows}
+"""The parts with one table."""
 
 
 def print_tables(results: dict[str, Any]) -> None:
@@ -36,10 +38,7 @@ def all_rows(results: dict[str, Any]) -> Iterator[Rows]:
         for case in results.get(part, {}).values():
             for direction in case["rates"]:
                 yield race_rows(case, direction)
-    if "first" in results:
-        yield first_rows(results["first"])
-    if "live" in results:
-        yield live_rows(results["live"])
+    yield from (rows(results[part]) for part, rows in _TABLES.items() if part in results)
     if "single_call" in results:
         yield latency_rows(results)
     if "budgets" in results:
@@ -135,9 +134,15 @@ def goal_rows(goals: list[dict[str, Any]]) -> Rows:
         (
             goal["what"],
             f"{goal['sense']} {goal['bar']:g} {goal['unit']}".rstrip(),
-            "failed" if goal["value"] is None else f"{goal['value']:.3f} {goal['unit']}".rstrip(),
+            f"{_figure(goal['value'])} {goal['unit']}".rstrip(),
             verdict(goal["met"], goal["value"]),
         )
         for goal in goals
     ]
     return Rows("Bars", ("what", "bar", "measured", ""), body)
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "failed"
+    return str(value) if isinstance(value, int) else f"{value:.3f}"

@@ -107,11 +107,9 @@ class Course:
         events per second, processor time is in seconds per million events.
         """
         expected = self._fill()
-        return {
-            direction: self._race(direction, expected)
-            for direction in _ORDER
-            if direction in self.directions
-        }
+        wanted = [direction for direction in _ORDER if direction in self.directions]
+        found = {direction: self._race(direction, expected) for direction in wanted}
+        return {direction: found[direction] for direction in self.directions}
 
     def _race(self, direction: Direction, expected: dict[int, Digest]) -> dict[str, Turns]:
         rivals = [rival for rival in self.rivals if rival.takes(direction)]
