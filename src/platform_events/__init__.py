@@ -12,6 +12,7 @@ from platform_events.errors import __all__ as _errors
 if TYPE_CHECKING:
     from platform_events.bus.aio import AsyncEventBus, AsyncSubscription
     from platform_events.bus.bus import EventBus
+    from platform_events.bus.cluster import Cluster
     from platform_events.bus.subscription import Subscription
     from platform_events.bus.values import Event, EventMessage, PublishResult, PublishStatus, Start
     from platform_events.envelope import Origin
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [  # noqa: PLE0604
     "AsyncEventBus",
     "AsyncSubscription",
+    "Cluster",
     "Event",
     "EventBus",
     "EventMessage",
@@ -51,6 +53,7 @@ __all__ = [  # noqa: PLE0604
 _HOMES = {
     "bus.aio": ("AsyncEventBus", "AsyncSubscription"),
     "bus.bus": ("EventBus",),
+    "bus.cluster": ("Cluster",),
     "bus.subscription": ("Subscription",),
     "bus.values": ("Event", "EventMessage", "PublishResult", "PublishStatus", "Start"),
     "envelope": ("Origin",),
