@@ -12,6 +12,7 @@ from platform_events.errors import __all__ as _errors
 if TYPE_CHECKING:
     from platform_events.bus.aio import AsyncEventBus, AsyncSubscription
     from platform_events.bus.bus import EventBus
+    from platform_events.bus.cluster import Cluster
     from platform_events.bus.event import Event
     from platform_events.bus.subscription import Subscription
     from platform_events.bus.values import EventMessage, PublishResult, PublishStatus, Start
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [  # noqa: PLE0604
     "AsyncEventBus",
     "AsyncSubscription",
+    "Cluster",
     "Event",
     "EventBus",
     "EventMessage",
@@ -52,6 +54,7 @@ __all__ = [  # noqa: PLE0604
 _HOMES = {
     "bus.aio": ("AsyncEventBus", "AsyncSubscription"),
     "bus.bus": ("EventBus",),
+    "bus.cluster": ("Cluster",),
     "bus.event": ("Event",),
     "bus.subscription": ("Subscription",),
     "bus.values": ("EventMessage", "PublishResult", "PublishStatus", "Start"),

@@ -175,6 +175,24 @@ class Settings(BaseSettings):
             for key, entry in value.items()
         }
 
+    def of_tenant(
+        self, tenant: str, source: str | None = None, created_by: str | None = None
+    ) -> Settings:
+        """Return these settings for another tenant; None leaves a value as it is.
+
+        Raises:
+            ConfigurationError: a value is not allowed.
+        """
+        Namespace(self.prefix, tenant)
+        texts = {"source": source, "created_by": created_by}
+        given = {name: text for name, text in texts.items() if text is not None}
+        for name, text in given.items():
+            try:
+                _check_text(text)
+            except ValueError as error:
+                raise ConfigurationError(f"setting {name!r}: {error}") from None
+        return self.model_copy(update={"tenant": tenant, **given})
+
     @property
     def namespace(self) -> Namespace:
         """The Kafka names of this tenant."""

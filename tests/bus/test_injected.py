@@ -138,7 +138,7 @@ def test_an_urgent_event_after_a_settled_one_does_not_linger(
 def test_a_result_never_has_the_replay_id_of_another_topic(bus: EventBus) -> None:
     publisher = bus.publishing()
     target = publisher.find(EVENT)
-    pending = PendingEvent(publisher._producer, target, b"mine", 0.0)
+    pending = PendingEvent(publisher._outbox, target, b"mine", 0.0)
     pending.in_log, pending.partition, pending.offset, pending.append_time_ms = True, 0, 7, 1
     pending.told_at = time.monotonic()
     pending.settled = True

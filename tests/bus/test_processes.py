@@ -110,7 +110,7 @@ class TestProcesses:
         outcome = self.run(
             Settings(),
             """
-            with bus._starting:
+            with bus._connection.starting:
                 if os.fork() == 0:
                     try:
                         bus.publish("Order_Placed__e", {"order_id": "x"})

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import KafkaError, Message
 
-from platform_events.kafka.producer import Delivery, RecordProducer
+from platform_events.kafka.outbox import Delivery, Outbox
+from platform_events.kafka.producer import RecordProducer
 from platform_events.settings import Settings
 
 REFUSED = KafkaError.TOPIC_AUTHORIZATION_FAILED
@@ -29,11 +30,11 @@ def report(
     trouble_meanwhile: bool = False,
 ) -> bool | None:
     """Deliver one report and return what it says about the log."""
-    delivery = Delivery(producer)
+    delivery = Delivery(Outbox(producer))
     delivery.cost = 0
-    delivery.troubles = producer._health.transport_errors
+    delivery.troubles = producer.health.transport_errors
     if trouble_meanwhile:
-        producer._health.note(KafkaError(KafkaError._TRANSPORT))
+        producer.health.note(KafkaError(KafkaError._TRANSPORT))
     delivery(KafkaError(code), Message(partition=partition, latency=latency))
     assert delivery.settled
     return delivery.in_log

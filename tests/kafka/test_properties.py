@@ -193,5 +193,5 @@ def test_a_callback_that_fails_ends_nothing(
 def test_an_answer_takes_no_longer_than_the_client_waits(name: str) -> None:
     settings = Settings(bootstrap_servers="127.0.0.1:1", kafka={name: "7000"})
     producer = RecordProducer(settings)
-    assert producer._answer_ms == 7000
+    assert producer.answer_ms == 7000
     producer.close(0)

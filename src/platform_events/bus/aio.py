@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
@@ -37,8 +37,6 @@ _SLICE = 0.2
 """Seconds a thread waits at a time for events of a stream that is not followed live."""
 _LOOK_SECONDS = 5.0
 """Seconds without new events after which it is asked what became of a stream."""
-_THREADS = 8
-"""Threads that read and decode for all subscriptions of a bus."""
 
 
 class AsyncSubscription(AsyncIterator[Event[Payload]], Generic[Payload]):
@@ -162,9 +160,13 @@ class AsyncEventBus:
 
     def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
         self._bus = EventBus(settings, **overrides)
-        self._threads = ThreadPoolExecutor(
-            _THREADS, thread_name_prefix="platform-events-subscriptions"
-        )
+
+    @classmethod
+    def over(cls, bus: EventBus) -> Self:
+        """Return a bus for asyncio over one that nobody else uses."""
+        own = cls.__new__(cls)
+        own._bus = bus  # noqa: SLF001
+        return own
 
     @property
     def settings(self) -> Settings:
@@ -290,12 +292,11 @@ class AsyncEventBus:
         subscription = await asyncio.to_thread(
             subscribe, stream, start, follow, on_expired, on_undecodable
         )
-        return AsyncSubscription(subscription, self._threads)
+        return AsyncSubscription(subscription, self._bus.reading_threads)
 
     async def close(self) -> None:
         """Wait for events on their way, then end all clients; see `EventBus.close`."""
         await asyncio.to_thread(self._bus.close)
-        self._threads.shutdown(wait=False)
 
     async def __aenter__(self) -> Self:
         return self

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from platform_events.bus import lifetime
+from platform_events.bus.connection import Connection
 from platform_events.bus.decoding import EventDecoder
 from platform_events.bus.models import Models
 from platform_events.bus.position import Position
@@ -23,32 +22,27 @@ from platform_events.bus.starts import (
 )
 from platform_events.bus.subscription import OnUndecodable, Subscription
 from platform_events.bus.values import PublishResult, PublishStatus, Start
-from platform_events.catalog.follower import Follower
 from platform_events.catalog.live import Catalog
 from platform_events.catalog.retirement import TRUSTED_FOR
 from platform_events.definitions.model import ChannelDefinition
-from platform_events.errors import ClosedError, ForkedError, PublishError, UsageError
-from platform_events.kafka.admin import Admin
+from platform_events.errors import ClosedError, PublishError, UsageError
 from platform_events.kafka.connection import refuse_green_threads
 from platform_events.kafka.live import LiveReader
 from platform_events.kafka.reader import TopicReader
-from platform_events.kafka.tail import Tail
-from platform_events.kafka.watch import TopicWatch
-from platform_events.metrics import expose_metrics
 from platform_events.names import stream_name
 from platform_events.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from concurrent.futures import Future
+    from concurrent.futures import Executor, Future
     from types import UnionType
 
     from platform_events.bus.models import ModelArgument
+    from platform_events.catalog.follower import Followed
     from platform_events.envelope import UserHeaders
+    from platform_events.kafka.admin import Admin
 
 Model = TypeVar("Model")
-_TICK = 0.5
-"""Seconds between two looks at the catalog."""
 _ON_EXPIRED = ("fail", "earliest", "latest")
 _ON_UNDECODABLE = ("fail", "skip")
 _logger = logging.getLogger("platform_events")
@@ -58,7 +52,8 @@ class EventBus:
     """One tenant's event bus. Thread-safe; make one for a process and close it at the end.
 
     Nothing is connected before the first use. A bus that was used does not survive a fork. A bus
-    that was never closed is closed at exit.
+    that was never closed is closed at exit. It has a connection of its own; buses of several
+    tenants that share one come from a `Cluster`.
 
     Args:
         settings: all settings; None reads them from the environment.
@@ -71,18 +66,26 @@ class EventBus:
     def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
         if settings is not None and overrides:
             raise UsageError("give EventBus either settings or single values, not both")
-        self.settings = settings or Settings(**overrides)
+        settings = settings or Settings(**overrides)
+        self._begin(settings, Connection(settings), owns_connection=True)
+
+    @classmethod
+    def sharing(cls, connection: Connection, settings: Settings) -> Self:
+        """Return a bus that uses a connection with others; raises if that is not usable."""
+        bus = cls.__new__(cls)
+        bus._begin(settings, connection, owns_connection=False)  # noqa: SLF001
+        return bus
+
+    def _begin(self, settings: Settings, connection: Connection, *, owns_connection: bool) -> None:
+        self.settings = settings
         """The settings in force."""
-        if self.settings.metrics:
-            expose_metrics()
-        self._starting = threading.Lock()
-        self._forked = False
+        self._connection = connection
+        self._owns_connection = owns_connection
         self._closed = threading.Event()
         self._subscriptions: weakref.WeakSet[Subscription[Any]] = weakref.WeakSet()
-        self._admin: Admin | None = None
+        self._followed: Followed | None = None
         self._publisher: Publisher | None = None
-        self._tail: Tail | None = None
-        lifetime.register(self)
+        connection.join(self)
 
     def publish(
         self,
@@ -276,8 +279,10 @@ class EventBus:
             refuse_green_threads()
         name = stream_name(stream)
         models = None if model is None else Models(model)
-        admin = self._connected()
-        entry = self.catalog.entry(name)
+        catalog = self.catalog
+        clients = self._connection.clients
+        admin = clients.admin
+        entry = catalog.entry(name)
         if models is not None and isinstance(entry.active, ChannelDefinition):
             models.match([member.event for member in entry.active.members])
         found = find_stream(entry, self.settings.namespace.topic(name), admin)
@@ -291,8 +296,8 @@ class EventBus:
             if ends is None
             else TopicReader(self.settings, found.topic.name, dict(enumerate(position.offsets))),
             position,
-            EventDecoder(found.path, self.catalog, models),
-            Recovery(found, admin, self._watch, self.catalog, on_expired),
+            EventDecoder(found.path, catalog, models),
+            Recovery(found, admin, clients.watch, catalog, on_expired),
             patience=self.settings.request_timeout,
             skip_undecodable=on_undecodable == "skip",
             guard=self._check_usable,
@@ -301,19 +306,15 @@ class EventBus:
         return subscription
 
     def _read_live(self, position: Position, topic: str, ends: Sequence[int]) -> LiveReader:
-        admin = self._connected()
-        with self._starting:
-            self._check_usable()
-            if self._tail is None:
-                self._tail = Tail(self.settings)
+        clients = self._connection.clients
 
         def ask_ends() -> dict[int, int]:
-            marks = admin.watermarks({topic: len(position.offsets)})[topic]
+            marks = clients.admin.watermarks({topic: len(position.offsets)})[topic]
             return {partition: end for partition, (_, end) in enumerate(marks)}
 
         return LiveReader(
             self.settings,
-            self._tail,
+            clients.tail,
             topic,
             dict(enumerate(position.offsets)),
             dict(enumerate(ends)),
@@ -323,39 +324,44 @@ class EventBus:
     @property
     def catalog(self) -> Catalog:
         """Definitions and schemas of the tenant, as they are now."""
-        self._connected()
-        return self._catalog
+        return self._connected().catalog
 
     @property
     def admin(self) -> Admin:
         """Topics of the cluster."""
-        return self._connected()
+        self._connected()
+        return self._connection.clients.admin
+
+    @property
+    def reading_threads(self) -> Executor:
+        """Threads that read for asyncio, and that all who use the connection share."""
+        return self._connection.reading_threads
 
     def close(self) -> None:
         """Wait up to `close_timeout` for events on their way, then end all clients.
 
         What is still on its way then becomes UNKNOWN, or NOT_PERSISTED if it certainly never left.
-        Closing again does nothing.
+        A bus of a `Cluster` leaves the clients to the others. Closing again does nothing.
         """
-        if self._forked:
-            return
-        with self._starting:
-            if self._closed.is_set():
-                return
+        if self._owns_connection:
+            self._connection.close()
+        elif self.stop():
+            if self._publisher is not None:
+                self._publisher.close(self.settings.close_timeout)
+            if self._followed is not None:
+                self._followed.is_left = True
+
+    def stop(self) -> bool:
+        """Begin nothing more; return whether there was anything to stop."""
+        with self._connection.starting:
+            if self._closed.is_set() or self._connection.is_forked:
+                return False
             self._closed.set()
         for subscription in list(self._subscriptions):
             subscription.close()
         if self._publisher is not None:
-            self._publisher.close(self.settings.close_timeout)
-        if self._admin is not None and self._follower.close(self.settings.close_timeout):
-            self._catalog.close()
-            self._admin.close()
-        if self._tail is not None:
-            self._tail.close()
-
-    def abandon(self) -> None:
-        """Note that this process is a fork, in which the clients that it has cannot be used."""
-        self._forked = self._admin is not None or self._starting.locked()
+            self._publisher.stop()
+        return True
 
     def __enter__(self) -> Self:
         return self
@@ -364,39 +370,32 @@ class EventBus:
         self.close()
 
     def _check_usable(self) -> None:
-        if self._forked:
-            raise ForkedError(
-                "this EventBus was used before the fork and cannot be here; fork before a bus is "
-                "used, or start processes by spawn"
-            )
+        if self._connection.is_forked:
+            self._connection.check_usable()
         if self._closed.is_set():
             raise ClosedError("the bus is closed; make a new EventBus")
 
-    def _connected(self) -> Admin:
+    def _connected(self) -> Followed:
         self._check_usable()
-        if self._admin is None:
-            with self._starting:
+        if self._followed is None:
+            with self._connection.starting:
                 self._check_usable()
-                if self._admin is None:
-                    admin = Admin(self.settings)
-                    self._catalog = Catalog(self.settings, admin)
-                    self._watch = TopicWatch(admin)
-                    self._follower = Follower(
-                        admin, self._catalog, self._watch, tick=_TICK, refresh=math.inf
-                    )
-                    self._admin = admin
-        return self._admin
+                if self._followed is None:
+                    catalog = Catalog(self.settings, self._connection.clients.admin)
+                    self._followed = self._connection.follower().follow(catalog)
+        return self._followed
 
     def publishing(self) -> Publisher:
         """Return the publisher that all calls share."""
-        admin = self._connected()
+        followed = self._connected()
         if self._publisher is None:
-            with self._starting:
+            with self._connection.starting:
                 self._check_usable()
                 if self._publisher is None:
-                    self._publisher = Publisher(self.settings, self._catalog, admin, self._watch)
-                    self._follower.after_look = self._publisher.learn
-                    self._follower.refresh = TRUSTED_FOR / 2
+                    clients = self._connection.clients
+                    self._publisher = Publisher(self.settings, followed.catalog, clients)
+                    followed.after_look = self._publisher.learn
+                    followed.refresh = TRUSTED_FOR / 2
         return self._publisher
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from platform_events.bus.values import PublishResult, PublishStatus
-from platform_events.kafka.producer import Delivery, RecordProducer
+from platform_events.kafka.outbox import Delivery, Outbox
 from platform_events.replay import LowWaterMark, ReplayId, encode_offset
 
 if TYPE_CHECKING:
@@ -22,10 +22,8 @@ class PendingEvent(Delivery):
 
     __slots__ = ("began", "event_id", "target")
 
-    def __init__(
-        self, producer: RecordProducer, target: Target, event_id: bytes, began: float
-    ) -> None:
-        super().__init__(producer)
+    def __init__(self, outbox: Outbox, target: Target, event_id: bytes, began: float) -> None:
+        super().__init__(outbox)
         self.target = target
         self.event_id = event_id
         self.began = began
@@ -54,7 +52,7 @@ class PendingEvent(Delivery):
                     time_ms = self.append_time_ms - LowWaterMark.MARGIN_MS
                     replay_id = target.identity.time_id(time_ms)
             return PublishResult(PublishStatus.PERSISTED, event_id, replay_id)
-        error = self.producer.explain(self, self.target.doing)
+        error = self.outbox.explain(self, self.target.doing)
         unknown = self.in_log is None
         status = PublishStatus.UNKNOWN if unknown else PublishStatus.NOT_PERSISTED
         return PublishResult(status, event_id, None, error)
@@ -67,20 +65,22 @@ class SubmittedEvent(PendingEvent):
     OVERHEAD = 2_600
     """More than other deliveries: a future has a lock and a condition (measured)."""
 
-    def __init__(self, producer: RecordProducer, target: Target, event_id: bytes,
+    def __init__(self, outbox: Outbox, target: Target, event_id: bytes,
                  settled_events: deque[SubmittedEvent]) -> None:  # fmt: skip
-        super().__init__(producer, target, event_id, time.monotonic())
+        super().__init__(outbox, target, event_id, time.monotonic())
         self.settled_events = settled_events
         self.future: Future[PublishResult] = Future()
         self.future.set_running_or_notify_cancel()
 
     def __call__(self, error: Any, message: Any) -> None:
         """Take the outcome; the future is resolved after, since its callbacks may publish."""
+        was_given_up = self.settled
         super().__call__(error, message)
-        self.settled_events.append(self)
-        self.producer.request_background(urgent=False)
+        if not was_given_up:
+            self.settled_events.append(self)
+            self.outbox.producer.request_background(urgent=False)
 
-    def refuse(self, error: PlatformEventsError) -> None:
-        """Settle an event that never left this process."""
-        super().refuse(error)
+    def give_up(self, error: PlatformEventsError) -> None:
+        """Settle an event without a report of its own."""
+        super().give_up(error)
         self.settled_events.append(self)

@@ -17,7 +17,8 @@ from platform_events.bus.values import EventIds, EventMessage, PublishResult, Pu
 from platform_events.bus.vouching import Voucher, own_entry
 from platform_events.envelope import ID, header_bytes, user_headers
 from platform_events.errors import EventTooLargeError, PlatformEventsError, UsageError
-from platform_events.kafka.producer import MAX_RECORD_BYTES, RecordProducer
+from platform_events.kafka.outbox import Outbox
+from platform_events.kafka.producer import MAX_RECORD_BYTES
 from platform_events.names import stream_name
 
 if TYPE_CHECKING:
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 
     from platform_events.catalog.live import Catalog
     from platform_events.envelope import Headers, UserHeaders
-    from platform_events.kafka.admin import Admin
-    from platform_events.kafka.watch import TopicWatch
+    from platform_events.kafka.clients import Clients
     from platform_events.settings import Settings
 
 MAX_EVENT_ID = 36
@@ -39,22 +39,23 @@ _SERVE_WITHIN = 0.05
 
 
 class Publisher:
-    """Publishes to all events of one tenant through one producer. Thread-safe."""
+    """Publishes to all events of one tenant through a shared producer. Thread-safe."""
 
-    def __init__(
-        self, settings: Settings, catalog: Catalog, admin: Admin, watch: TopicWatch
-    ) -> None:
+    def __init__(self, settings: Settings, catalog: Catalog, clients: Clients) -> None:
         self._settings = settings
         self._created_by = settings.created_by
         self._catalog = catalog
-        self._admin = admin
-        self._watch = watch
+        self._admin = clients.admin
+        self._watch = clients.watch
         self._targets: dict[str, Target] = {}
         self._finding: dict[str, threading.Lock] = {}
         """One for each event: a topic that is described slowly holds up no others."""
         self._new_id = EventIds()
+        self._submitted: set[SubmittedEvent] = set()
+        """Those whose futures have no result yet."""
         self._settled: deque[SubmittedEvent] = deque()
-        self._producer = RecordProducer(settings)
+        self._producer = clients.producer
+        self._outbox = Outbox(self._producer)
         self._producer.after_serving(self._resolve_futures)
 
     def find(self, event: str) -> Target:
@@ -111,9 +112,9 @@ class Publisher:
         """Publish one event and wait for its outcome."""
         target = self.find(event)
         event_id = self._event_id(message)
-        pending = PendingEvent(self._producer, target, event_id, time.monotonic())
+        pending = PendingEvent(self._outbox, target, event_id, time.monotonic())
         self._send(pending, message.payload, user_headers(headers) + user_headers(message.headers))
-        self._producer.wait_for(pending)
+        self._outbox.wait_for(pending)
         result = pending.result()
         _count(pending, [result])
         return result
@@ -146,7 +147,7 @@ class Publisher:
     def _send_all(
         self, target: Target, payloads: Iterable[Any], common: Headers, pending: deque[PendingEvent]
     ) -> Iterator[list[PublishResult]]:
-        producer, catalog = self._producer, self._catalog
+        producer, outbox, catalog = self._producer, self._outbox, self._catalog
         new_id = self._new_id
         revision = -1
         gone: PlatformEventsError | None = None
@@ -163,7 +164,7 @@ class Publisher:
             if isinstance(payload, EventMessage):
                 one = self._begin(target, payload, common, gone, now)
             else:
-                one = PendingEvent(producer, target, new_id(), now)
+                one = PendingEvent(outbox, target, new_id(), now)
                 if gone is None:
                     self._send(one, payload, common)
                 else:
@@ -176,7 +177,7 @@ class Publisher:
                     yield _take_settled(pending)
                 elif len(pending) > most:
                     # Settled events that wait for the first one are in no buffer.
-                    producer.wait_for(pending[0])
+                    outbox.wait_for(pending[0])
                     yield _take_settled(pending)
 
     def _finish(
@@ -192,7 +193,7 @@ class Publisher:
     def _wait_for_all(self, pending: deque[PendingEvent]) -> Iterator[list[PublishResult]]:
         while pending:
             if not pending[0].settled:
-                self._producer.wait_for(pending[0])
+                self._outbox.wait_for(pending[0])
             yield _take_settled(pending)
 
     def submit(
@@ -201,8 +202,13 @@ class Publisher:
         """Queue one event, waiting while the buffer is full; the outcome comes later."""
         target = self.find(event)
         all_headers = user_headers(headers) + user_headers(message.headers)
-        pending = SubmittedEvent(self._producer, target, self._event_id(message), self._settled)
-        self._send(pending, message.payload, all_headers)
+        pending = SubmittedEvent(self._outbox, target, self._event_id(message), self._settled)
+        self._submitted.add(pending)
+        try:
+            self._send(pending, message.payload, all_headers)
+        except BaseException:
+            self._submitted.discard(pending)
+            raise
         self._producer.request_background(urgent=urgent)
         if pending.settled:
             # Refused: after a close nobody else would resolve it.
@@ -219,11 +225,22 @@ class Publisher:
         """Whether `submit` to this event would not wait."""
         name = stream_name(event)
         target = self._targets.get(name)
-        return target is not None and self._is_current(target) and self._producer.has_room()
+        return target is not None and self._is_current(target) and self._outbox.has_room()
+
+    def stop(self) -> None:
+        """Send nothing more; what is on its way goes on."""
+        self._outbox.stop()
 
     def close(self, timeout: float) -> None:
-        """Wait for what is on its way, at most `timeout` seconds; the rest becomes UNKNOWN."""
-        self._producer.close(timeout)
+        """Send nothing more, and leave the producer to others.
+
+        What is on its way is waited for, at most `timeout` seconds; the rest becomes UNKNOWN.
+        """
+        self._outbox.close(timeout, self._submitted.copy)
+        self._producer.forget(self._resolve_futures)
+        self._resolve_futures()
+        for target in self._targets.values():
+            self._watch.remove(target.watched)
 
     def _begin(
         self,
@@ -240,10 +257,10 @@ class Publisher:
             headers = user_headers(message.headers)
         except PlatformEventsError as error:
             given = str(message.event_id or "").encode(errors="replace")
-            refused = PendingEvent(self._producer, target, given or self._new_id(), began)
+            refused = PendingEvent(self._outbox, target, given or self._new_id(), began)
             refused.refuse(error)
             return refused
-        pending = PendingEvent(self._producer, target, event_id, began)
+        pending = PendingEvent(self._outbox, target, event_id, began)
         self._send(pending, message.payload, common + headers if headers else common)
         return pending
 
@@ -282,16 +299,17 @@ class Publisher:
         if total > MAX_RECORD_BYTES:
             pending.refuse(EventTooLargeError(total, MAX_RECORD_BYTES))
             return
-        self._producer.send(
+        self._outbox.send(
             target.topic, body, key, [(ID, event_id), *target.headers, *headers], size, pending
         )
 
     def _resolve_futures(self) -> None:
-        while True:
+        while self._settled:
             try:
                 event = self._settled.popleft()
             except IndexError:
                 return
+            self._submitted.discard(event)
             result = event.result()
             _count(event, [result])
             event.future.set_result(result)

@@ -1,4 +1,4 @@
-"""Keeping what a process knows of catalog and topics up to date."""
+"""Keeping what a process knows of catalogs and topics up to date."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from platform_events.errors import PlatformEventsError
+from platform_events.errors import BrokerError, PlatformEventsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from platform_events.catalog.live import Catalog
     from platform_events.kafka.admin import Admin
+    from platform_events.kafka.tail import Tail
     from platform_events.kafka.watch import TopicWatch
 
 _MISSING_INTERVAL = 1.0
@@ -22,72 +23,152 @@ _MISSING_INTERVAL = 1.0
 _logger = logging.getLogger("platform_events")
 
 
+class Followed:
+    """A catalog that is followed, and how it goes."""
+
+    def __init__(self, catalog: Catalog, refresh: float) -> None:
+        self.catalog = catalog
+        self.refresh = refresh
+        """Seconds between two refreshes, which also notice a topic that was deleted, or made again;
+        infinite for none. It can be changed. The first one is done at once, and while there is no
+        catalog, or it cannot be read, it is looked for each second."""
+        self.after_look: Callable[[], None] = lambda: None
+        """Is called after each look at the catalogs and topics."""
+        self.failure: PlatformEventsError | None = None
+        """What the last refresh failed with; None if it did not."""
+        self.is_left = False
+        """Whether nobody uses it any longer; then it is closed."""
+        self.warning = ""
+        """What was logged as wrong last; empty since all is well."""
+        self._refreshed_at = -math.inf
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is to be refreshed now."""
+        is_adrift = self.catalog.is_adrift
+        if self.refresh == math.inf and not is_adrift:
+            return False
+        is_known = self.failure is None and self.catalog.is_read and not is_adrift
+        pause = self.refresh if is_known else min(self.refresh, _MISSING_INTERVAL)
+        return time.monotonic() > self._refreshed_at + pause
+
+    def settle(self, failure: PlatformEventsError | None) -> None:
+        """Note how a refresh went."""
+        self.failure = failure
+        self._refreshed_at = time.monotonic()
+
+
 class Follower:
-    """Follows a catalog and watches topics, in a thread of its own: a cluster may not answer.
+    """Follows catalogs and watches topics, in a thread of its own: a cluster may not answer.
 
     Args:
-        admin: serves both.
-        catalog: is followed.
+        admin: serves all.
         watch: is asked to look.
-        tick: seconds between two looks at the catalog.
-        refresh: seconds between two refreshes of the catalog, which also notice one whose topic was
-            deleted, or made again; infinite for none. It can be changed. The first one is done at
-            once, and while there is no catalog, or it cannot be read, it is looked for each second.
+        tail: is asked for what the catalogs are followed through, once one was read.
+        tick: seconds between two looks at the catalogs.
     """
 
     def __init__(
-        self, admin: Admin, catalog: Catalog, watch: TopicWatch, *, tick: float, refresh: float
+        self, admin: Admin, watch: TopicWatch, tail: Callable[[], Tail], *, tick: float
     ) -> None:
         self._admin = admin
-        self._catalog = catalog
         self._watch = watch
+        self._tail = tail
         self._tick = tick
-        self.refresh = refresh
-        self.after_look: Callable[[], None] = lambda: None
-        self.failure: PlatformEventsError | None = None
-        """What the last refresh failed with; None if it did not."""
-        self._refresh_at = -math.inf
-        self._last_warning = ""
+        self._followed: tuple[Followed, ...] = ()
+        self._changing = threading.Lock()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="platform-events", daemon=True)
         self._thread.start()
 
+    def follow(self, catalog: Catalog, *, refresh: float = math.inf) -> Followed:
+        """Begin to follow one more catalog, and refresh it every `refresh` seconds."""
+        followed = Followed(catalog, refresh)
+        with self._changing:
+            self._followed = (*self._followed, followed)
+        return followed
+
     def close(self, timeout: float) -> bool:
-        """Stop, and return whether that was done in time (seconds)."""
+        """Stop, and return whether that was done in time (seconds); if so, catalogs are closed."""
         self._closed.set()
         self._thread.join(timeout)
-        return not self._thread.is_alive()
+        if self._thread.is_alive():
+            return False
+        for followed in self._followed:
+            followed.catalog.close()
+        return True
 
     def _run(self) -> None:
         while not self._closed.wait(self._tick):
-            is_due = self.refresh < math.inf and time.monotonic() > self._refresh_at
             try:
-                self._catalog.follow()
-                self._watch.tick()
-                self.after_look()
-                self._admin.serve()
-                if is_due:
-                    # Last, and not again at once: it may take as long as a request may.
-                    self._refresh()
-                if is_due or self.refresh == math.inf:
-                    self._last_warning = ""
-            except PlatformEventsError as error:
-                # Once while it lasts.
-                if error.line != self._last_warning:
-                    self._last_warning = error.line
-                    _logger.warning("%s", error.line)
+                self._look()
             except Exception:
-                _logger.exception("following the catalog and the topics failed; it goes on")
+                _logger.exception("following the catalogs and the topics failed; it goes on")
 
-    def _refresh(self) -> None:
+    def _look(self) -> None:
+        self._close_left()
+        due = [one for one in self._followed if one.is_due]
+        for one in self._followed:
+            try:
+                one.catalog.keep_up(self._tail)
+            except PlatformEventsError as error:
+                self._warn([one], error)
+            else:
+                if one.refresh == math.inf and one.failure is None:
+                    one.warning = ""
+        self._watch.tick()
+        for one in self._followed:
+            one.after_look()
+        self._admin.serve()
+        if due:
+            # Last, and not again at once: it may take as long as a request may.
+            self._refresh(due)
+
+    def _refresh(self, due: Sequence[Followed]) -> None:
+        """Ask for all at once, so that many catalogs are few requests."""
+        asked_at = time.monotonic()
         try:
-            self._catalog.renew()
-        except PlatformEventsError as error:
-            self.failure = error
-            raise
-        else:
-            self.failure = None
-        finally:
-            is_known = self.failure is None and self._catalog.is_read
-            pause = self.refresh if is_known else min(self.refresh, _MISSING_INTERVAL)
-            self._refresh_at = time.monotonic() + pause
+            topics = self._admin.describe_each(
+                {one.catalog.topic for one in due},
+                expected={one.catalog.topic for one in due if one.catalog.topic_id},
+            )
+            there = {name: topic for name, topic in topics.items() if topic is not None}
+            ends = self._admin.stable_ends(
+                name for name, topic in there.items() if not isinstance(topic, PlatformEventsError)
+            )
+        except BrokerError as error:
+            for one in due:
+                one.settle(error)
+            self._warn(due, error)
+            return
+        for one in due:
+            name = one.catalog.topic
+            topic, end = topics[name], ends.get(name, 0)
+            try:
+                if isinstance(topic, BrokerError):
+                    raise topic
+                if isinstance(end, BrokerError):
+                    raise end
+                one.catalog.learn(asked_at, topic, end)
+            except PlatformEventsError as error:
+                one.settle(error)
+                self._warn([one], error)
+            else:
+                one.settle(None)
+                one.warning = ""
+
+    def _warn(self, failing: Sequence[Followed], error: PlatformEventsError) -> None:
+        """Log what goes wrong, once while it lasts, and once for all that it concerns."""
+        is_news = all(one.warning != error.line for one in self._followed)
+        for one in failing:
+            one.warning = error.line
+        if is_news:
+            _logger.warning("%s", error.line)
+
+    def _close_left(self) -> None:
+        left = [one for one in self._followed if one.is_left]
+        if left:
+            with self._changing:
+                self._followed = tuple(one for one in self._followed if one not in left)
+            for one in left:
+                one.catalog.close()

@@ -7,6 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+from platform_events.catalog.log import CatalogLog
 from platform_events.catalog.state import CatalogState, Entry
 from platform_events.definitions.model import ChannelDefinition, EventDefinition
 from platform_events.errors import (
@@ -15,15 +16,16 @@ from platform_events.errors import (
     UnknownStreamError,
     UsageError,
 )
-from platform_events.kafka.reader import END_SLICE, MAX_BATCH, TopicReader
 from platform_events.names import is_channel_name, stream_path
 from platform_events.wording import one_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from platform_events.definitions.schema import Schema
-    from platform_events.kafka.admin import Admin
+    from platform_events.kafka.admin import Admin, Topic
+    from platform_events.kafka.reader import Record, TopicReader
+    from platform_events.kafka.tail import Tail
     from platform_events.settings import Settings
 
 Answer = TypeVar("Answer")
@@ -34,24 +36,26 @@ _REFRESH_INTERVAL = 1.0
 class Catalog:
     """Definitions and schemas of one tenant. Thread-safe.
 
-    Nothing is read before the first question. `follow()` takes what was written since. A question
-    that finds nothing has the catalog refreshed, so that what was just applied is known; that is
-    done once a second at most, whoever asks, so the answer that there is nothing may take as long.
+    Nothing is read before the first question. A `Follower` has it take what was written since. A
+    question that finds nothing has the catalog refreshed, so that what was just applied is known;
+    that is done once a second at most, whoever asks, so the answer that there is nothing may take
+    as long.
     """
 
     def __init__(self, settings: Settings, admin: Admin) -> None:
         self._settings = settings
         self._admin = admin
-        self._topic = settings.namespace.catalog
-        self._topic_id = ""
+        self.topic = settings.namespace.catalog
+        """The topic's name."""
+        self.topic_id = ""
+        """Kafka's UUID of it, as last seen; empty if there was none."""
         self._reading = threading.Lock()
         self._asking = threading.Lock()
         self._asked = -math.inf
         """When the last refresh began, by `time.monotonic()`."""
         self._known = -math.inf
         """A moment up to which everything written was read."""
-        self._reader: TopicReader | None = None
-        self._position = 0
+        self._log: CatalogLog | None = None
         self._state = CatalogState()
         """Never changed, only replaced, so that every question sees one of them whole."""
         self.revision = 0
@@ -171,32 +175,74 @@ class Catalog:
         """
         with self._reading:
             began = self._asked = time.monotonic()
-            topic = self._admin.describe_one(self._topic, expected=bool(self._topic_id))
-            if topic is None or topic.topic_id != self._topic_id:
-                self._restart(topic.topic_id if topic else "")
-            if topic is None:
-                self._known = began
-                return
-            first, end = self._admin.watermarks({self._topic: 1})[self._topic][0]
-            if self._reader is None:
-                self._position = first
-                self._reader = TopicReader(self._settings, self._topic, {0: first})
-            deadline = time.monotonic() + self._settings.request_timeout
-            while self._position < end:
-                if not self._take(self._reader, END_SLICE) and time.monotonic() > deadline:
-                    self._reader.raise_unreachable()
-            self._is_read = end > 0
+            topic = self._admin.describe_one(self.topic, expected=bool(self.topic_id))
+            log = self._observe(topic)
+            if topic is not None:
+                first, end = self._admin.watermarks({self.topic: 1})[self.topic][0]
+                if log is None:
+                    log = self._log = CatalogLog(self._settings, self.topic, first, self._fold)
+                self._read_up_to(log, end)
             self._known = began
-
-    def renew(self) -> None:
-        """Read everything written up to a second ago, if that is not known; raises as `refresh`."""
-        self._renew(time.monotonic() - _REFRESH_INTERVAL, wait=True)
 
     def follow(self) -> None:
         """Take what has arrived meanwhile, without waiting."""
         with self._reading:
-            while self._reader is not None and self._take(self._reader, 0):
-                pass
+            self._follow()
+
+    def keep_up(self, tail: Callable[[], Tail]) -> None:
+        """Take what has arrived meanwhile, through a tail once the catalog was read.
+
+        It does nothing while another thread reads.
+
+        Raises:
+            BrokerError: the broker does not let us read.
+        """
+        if not self._reading.acquire(blocking=False):
+            return
+        spare: TopicReader | None = None
+        try:
+            self._follow()
+            if self._log is not None and self._log.is_attachable:
+                spare = self._log.attach(tail())
+        finally:
+            self._reading.release()
+        if spare is not None:
+            spare.close()
+
+    def learn(self, asked_at: float, topic: Topic | None, end: int) -> None:
+        """Take what somebody asked for many catalogs at once, unless this has asked since.
+
+        It does nothing while another thread reads.
+
+        Args:
+            asked_at: when, by `time.monotonic()`: everything written up to then is read.
+            topic: the catalog's topic then.
+            end: the end of what could be read then.
+
+        Raises:
+            BrokerError: the catalog cannot be read.
+        """
+        if not self._reading.acquire(blocking=False):
+            return
+        try:
+            if asked_at <= self._asked:
+                return
+            log = self._observe(topic)
+            if log is not None:
+                self._read_up_to(log, end)
+            if log is not None or topic is None:
+                self._asked = self._known = asked_at
+                return
+        finally:
+            self._reading.release()
+        # It is read for the first time.
+        self.refresh()
+
+    @property
+    def is_adrift(self) -> bool:
+        """Whether the tail was left for a reason that `learn` finds out."""
+        log = self._log
+        return log is not None and log.is_adrift
 
     def close(self) -> None:
         """Stop following."""
@@ -240,27 +286,38 @@ class Catalog:
         finally:
             self._asking.release()
 
+    def _observe(self, topic: Topic | None) -> CatalogLog | None:
+        """Begin again if the topic is another one; return the log if it is read already."""
+        topic_id = topic.topic_id if topic else ""
+        if topic is None or topic_id != self.topic_id:
+            self._restart(topic_id)
+        return self._log
+
     def _restart(self, topic_id: str) -> None:
-        if self._reader is not None:
-            self._reader.close()
-        self._reader = None
+        if self._log is not None:
+            self._log.close()
+        self._log = None
         # First, for those who look without waiting.
         self._is_read = False
         self._known = -math.inf
         self._state = CatalogState()
         self.revision += 1
-        self._topic_id = topic_id
+        self.topic_id = topic_id
 
-    def _take(self, reader: TopicReader, timeout: float) -> bool:
-        batch = reader.read(MAX_BATCH, timeout)
-        if batch.records:
-            state = self._state.copy()
-            for record in batch.records:
-                state.fold(record.key(), record.value(), f"{self._topic}@{record.offset()}")
-            self._state = state
-            self.revision += len(batch.records)
-        self._position = max(self._position, reader.positions().get(0, 0))
-        return bool(batch)
+    def _follow(self) -> None:
+        while self._log is not None and self._log.take(0):
+            pass
+
+    def _read_up_to(self, log: CatalogLog, end: int) -> None:
+        log.take_up_to(end)
+        self._is_read = end > 0
+
+    def _fold(self, records: Sequence[Record]) -> None:
+        state = self._state.copy()
+        for record in records:
+            state.fold(record.key(), record.value(), f"{self.topic}@{record.offset()}")
+        self._state = state
+        self.revision += len(records)
 
     def _explain_unknown(self, name: str, entry: Entry | None) -> str:
         tenant = self._settings.tenant

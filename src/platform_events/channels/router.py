@@ -134,11 +134,12 @@ class Router:
             AuthenticationError, AuthorizationError: the cluster has refused for 30 s.
             CatalogCorruptError: the catalog could not be read for 30 s.
         """
-        follower = Follower(self._admin, self._catalog, self._watch, tick=_TICK, refresh=_REFRESH)
+        follower = Follower(self._admin, self._watch, lambda: self._tail, tick=_TICK)
+        followed = follower.follow(self._catalog, refresh=_REFRESH)
         try:
             while not stop.is_set():
                 self.health.beat()
-                self._look_around(follower.failure)
+                self._look_around(followed.failure)
                 try:
                     self._follow_definitions()
                     self._leadership.poll(_TICK)
@@ -150,9 +151,9 @@ class Router:
             self.health.obstacle = "it is stopping"
             self._leadership.close()
             self._revoke(list(self._feeders))
+            is_over = follower.close(_ANSWER_SECONDS)
             self._tail.close()
-            if follower.close(_ANSWER_SECONDS):
-                self._catalog.close()
+            if is_over:
                 self._admin.close()
 
     def _look_around(self, failure: PlatformEventsError | None) -> None:

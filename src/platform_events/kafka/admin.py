@@ -24,12 +24,17 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from platform_events.errors import BrokerError, BrokerTimeoutError
+from platform_events.errors import (
+    AuthorizationError,
+    BrokerError,
+    BrokerTimeoutError,
+    BrokerUnreachableError,
+)
 from platform_events.kafka.asking import KNOWN_AFTER, POLL_INTERVAL, AdminConnection
 from platform_events.kafka.groups import GroupMember
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from platform_events.settings import Settings
 
@@ -65,6 +70,17 @@ class Admin(AdminConnection):
             expected: those of them that were made. One that is missing is looked for again for a
                 while: not every broker knows at once what another has made.
         """
+        topics = {}
+        for name, found in self.describe_each(names, expected=expected).items():
+            if isinstance(found, AuthorizationError):
+                raise found
+            topics[name] = found
+        return topics
+
+    def describe_each(
+        self, names: Iterable[str], *, expected: Iterable[str] = ()
+    ) -> dict[str, Topic | AuthorizationError | None]:
+        """Return the same, with the error instead of a topic that may not be seen."""
         topics = self._describe(names)
         deadline = time.monotonic() + KNOWN_AFTER
         while missing := [name for name in expected if topics[name] is None]:
@@ -74,16 +90,20 @@ class Admin(AdminConnection):
             topics |= self._describe(missing)
         return topics
 
-    def _describe(self, names: Iterable[str]) -> dict[str, Topic | None]:
+    def _describe(self, names: Iterable[str]) -> dict[str, Topic | AuthorizationError | None]:
         wanted = list(names)
         if not wanted:
             return {}
         futures = self._live().describe_topics(
             TopicCollection(wanted), request_timeout=self._timeout
         )
-        topics: dict[str, Topic | None] = {}
+        topics: dict[str, Topic | AuthorizationError | None] = {}
         for name, future in futures.items():
-            described = self._wait_or_none(future, f"describing topic {name}", _ABSENT)
+            try:
+                described = self._wait_or_none(future, f"describing topic {name}", _ABSENT)
+            except AuthorizationError as error:
+                topics[name] = error
+                continue
             known = described is not None and str(described.topic_id) not in self._deleted
             topics[name] = _as_topic(name, described) if known else None
         return topics
@@ -176,13 +196,13 @@ class Admin(AdminConnection):
 
         It returns as `configure` does.
         """
-        gone = {topic.topic_id for topic in self._describe(names).values() if topic}
+        gone = {topic.topic_id for topic in self.describe(names).values() if topic}
         futures = self._live().delete_topics(list(names), request_timeout=self._timeout)
         for name, future in futures.items():
             self._wait_or_none(future, f"deleting topic {name}", _ABSENT)
 
         def are_gone() -> bool:
-            left = self._describe(names).values()
+            left = self.describe(names).values()
             return gone.isdisjoint(topic.topic_id for topic in left if topic)
 
         self._await_known(are_gone)
@@ -208,6 +228,17 @@ class Admin(AdminConnection):
             name: [(first, max(first, end)) for first, end in zip(found, ends[name], strict=True)]
             for name, found in firsts.items()
         }
+
+    def stable_ends(self, names: Iterable[str]) -> dict[str, int | BrokerError]:
+        """Return what a subscriber can read up to in partition 0 of each topic, or why not.
+
+        It asks once, so that no topic has to wait for another one whose leader moves.
+        """
+        request = {Partition(name, 0): OffsetSpec.latest() for name in names}
+        ends: dict[str, int | BrokerError] = {}
+        for partition, outcome in self._ask_offsets(request, IsolationLevel.READ_COMMITTED):
+            ends[partition.topic] = outcome
+        return ends
 
     def log_ends(self, name: str, partitions: int) -> list[int]:
         """Return the offset after the last record of each partition, committed or not."""
@@ -279,19 +310,39 @@ class Admin(AdminConnection):
             return found
 
         def ask() -> dict[str, list[int]]:
-            futures = self._live().list_offsets(
-                request, isolation_level=isolation, request_timeout=self._timeout
-            )
-            for partition, future in futures.items():
-                doing = f"asking for the offsets of topic {partition.topic}"
-                offset = self._wait(future, doing).offset
-                if offset == OFFSET_INVALID:
-                    # Without an error, while a leader moves (tried).
-                    raise BrokerTimeoutError(f"{doing}: no leader is known", "LEADER_NOT_AVAILABLE")
-                found[partition.topic][partition.partition] = offset
+            for partition, outcome in self._ask_offsets(request, isolation):
+                if isinstance(outcome, BrokerError):
+                    raise outcome
+                found[partition.topic][partition.partition] = outcome
             return found
 
         return self._ask_until_settled(ask)
+
+    def _ask_offsets(
+        self, request: Mapping[Partition, OffsetSpec], isolation: IsolationLevel
+    ) -> Iterator[tuple[Partition, int | BrokerError]]:
+        """Yield the offset of each partition, or why there is none.
+
+        What fails them all is raised, rather than waited for again for each.
+        """
+        if not request:
+            return
+        futures = self._live().list_offsets(
+            dict(request), isolation_level=isolation, request_timeout=self._timeout
+        )
+        for partition, future in futures.items():
+            doing = f"asking for the offsets of topic {partition.topic}"
+            outcome: int | BrokerError
+            try:
+                outcome = self._wait(future, doing).offset
+            except BrokerError as error:
+                if not error.kafka_code or isinstance(error, BrokerUnreachableError):
+                    raise
+                outcome = error
+            if outcome == OFFSET_INVALID:
+                # Without an error, while a leader moves (tried).
+                outcome = BrokerTimeoutError(f"{doing}: no leader is known", "LEADER_NOT_AVAILABLE")
+            yield partition, outcome
 
 
 def _as_topic(name: str, described: Any) -> Topic:

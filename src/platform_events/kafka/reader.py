@@ -106,7 +106,7 @@ def make_consumer(settings: Settings, health: Health) -> Consumer:
         ConfigurationError: a property of the user's is not accepted.
     """
     properties: Mapping[str, Any] = {
-        "group.id": settings.namespace.topic("reader"),
+        "group.id": f"{settings.prefix}.reader",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "enable.partition.eof": True,

@@ -32,16 +32,18 @@ MAX_WAITING = 20_000
 MAX_WAITING_BYTES = 16 * 1024 * 1024
 """Bytes of bodies that wait for one reader at most."""
 _SLICE = 0.1
-"""Seconds of waiting between two looks at whether the tail was closed."""
+"""Seconds of waiting between two looks at whether the tail was closed, for which that waits."""
 _logger = logging.getLogger("platform_events")
 
 
 class Attachment:
     """One reader's place at the tail. It ends by lagging too far, and when something is wrong."""
 
-    def __init__(self, starts: Mapping[Partition, int]) -> None:
+    def __init__(self, starts: Mapping[Partition, int], *, crosses_markers: bool = False) -> None:
         self.starts = dict(starts)
         """The first offset of each partition that comes from here; earlier ones may come too."""
+        self.crosses_markers = crosses_markers
+        """Whether ends are told with the records before them, not only once they are all."""
         self.ended = ""
         """Why nothing more comes, in words: the reader lagged too far, or Kafka's reason."""
         self._runs: deque[Run] = deque()
@@ -143,11 +145,13 @@ class Tail:
         self._thread = threading.Thread(target=self._run, name="platform-events-tail", daemon=True)
         self._thread.start()
 
-    def attach(self, ends: Mapping[Partition, int]) -> Attachment:
+    def attach(self, ends: Mapping[Partition, int], *, crosses_markers: bool = False) -> Attachment:
         """Begin to read these partitions for one more reader.
 
         Args:
             ends: where to begin with partitions that are not read yet: their ends.
+            crosses_markers: tell at once how far it is behind the transaction marker after the
+                last record; the end of a partition is told half a second after that.
 
         Returns:
             The attachment; its `starts` say from which offsets on nothing is missing.
@@ -159,7 +163,8 @@ class Tail:
                     [TopicPartition(*key, offset) for key, offset in fresh.items()]
                 )
                 self._next |= fresh
-            attachment = Attachment({key: self._next[key] for key in ends})
+            starts = {key: self._next[key] for key in ends}
+            attachment = Attachment(starts, crosses_markers=crosses_markers)
             for key in ends:
                 self._readers.setdefault(key, set()).add(attachment)
             self._wanted.set()
@@ -222,6 +227,7 @@ class Tail:
                 self._end_all(str(error))
 
     def _hand_out(self, messages: list[Any]) -> None:
+        crossing: set[Partition] = set()
         with self._lock:
             for (topic, partition, is_error), group in groupby(messages, _key):
                 if is_error:
@@ -239,9 +245,22 @@ class Tail:
                     record.headers()
                     size += len(record.value() or b"")
                 self._next[key] = max(self._next[key], records[-1].offset() + 1)
+                if any(reader.crosses_markers for reader in readers):
+                    crossing.add(key)
                 for reader in [one for one in readers if not one.put((key, records), size)]:
                     self._detach(reader)
+            if crossing:
+                self._cross_markers(crossing)
             self._drop_unread()
+
+    def _cross_markers(self, keys: Iterable[Partition]) -> None:
+        """Tell how far the client is, now that everything up to there is handed out."""
+        for one in self._consumer.position([TopicPartition(*key) for key in keys]):
+            key = (one.topic, one.partition)
+            for reader in self._readers.get(key, ()):
+                if reader.crosses_markers and one.offset >= 0:
+                    reader.reach(key, one.offset)
+                    reader.wake()
 
     def _end_all(self, reason: str) -> None:
         """Send every reader away, to read by itself what it may have missed."""

@@ -105,21 +105,12 @@ class TopicWatch:
         Raises:
             BrokerError: the cluster cannot be asked.
         """
-        names = {one.topic.name for one in watched}
-        try:
-            seen = self._admin.describe(names)
-        except AuthorizationError:
-            # One topic that may not be seen any more must not hide what becomes of the others.
-            seen = self._describe_allowed(names)
+        seen = self._admin.describe_each({one.topic.name for one in watched})
+        for found in seen.values():
+            if isinstance(found, AuthorizationError):
+                # One topic that may not be seen any more must not hide what becomes of the others.
+                _logger.warning("%s", found)
         for one in watched:
-            if one.topic.name in seen:
-                one.observe(seen[one.topic.name])
-
-    def _describe_allowed(self, names: set[str]) -> dict[str, Topic | None]:
-        seen: dict[str, Topic | None] = {}
-        for name in names:
-            try:
-                seen[name] = self._admin.describe_one(name)
-            except AuthorizationError as error:
-                _logger.warning("%s", error)
-        return seen
+            topic = seen[one.topic.name]
+            if not isinstance(topic, AuthorizationError):
+                one.observe(topic)

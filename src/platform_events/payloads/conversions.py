@@ -6,7 +6,6 @@ asks the kind's own check.
 
 from __future__ import annotations
 
-import struct
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,6 @@ from platform_events.payloads.values import (
     EPOCH,
     EPOCH_DAY,
     LOCAL_EPOCH,
-    decimal_reader,
-    decimal_writer,
     leaf_check,
 )
 

@@ -84,7 +84,9 @@ class _Decoder:
             f"at += {sum(map(layout.size_of, leaves))}",
         ]
         pairs = zip(leaves, variables, strict=True)
-        return lines + [f"{name} = BOOLEANS[{name}]" for leaf, name in pairs if leaf.kind == "boolean"]
+        return lines + [
+            f"{name} = BOOLEANS[{name}]" for leaf, name in pairs if leaf.kind == "boolean"
+        ]
 
     def _value(self, avro_type: AvroType, variable: str) -> list[str]:
         match avro_type:
@@ -147,4 +149,3 @@ def _numbers_reader(kind: str) -> Callable[[bytes, int], tuple[list[int], int] |
         return None if suspicious in body[at:end].translate(_GOES_ON) else (items, end)
 
     return read
-
