@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,13 +103,12 @@ def main(
         "versions": package_versions(),
     }
     with running_broker(bootstrap_servers) as servers:
+
+        def race(part: str) -> dict[str, Any]:
+            return {part: run_heats(servers, plan_heats(part, quick), flights, names, _progress)}
+
         measurements: dict[str, Callable[[], dict[str, Any]]] = {
-            **{
-                part: lambda part=part: {
-                    part: run_heats(servers, plan_heats(part, quick), flights, names, _progress)
-                }
-                for part in HEAT_PARTS
-            },
+            **{part: partial(race, part) for part in HEAT_PARTS},
             "first": lambda: {"first": measure_first(servers, Scale(quick).firsts, _progress)},
             "live": lambda: {"live": measure_live(servers, *Scale(quick).live, _progress)},
             "latency": lambda: _latency(servers, Scale(quick), flights),
