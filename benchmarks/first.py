@@ -131,8 +131,12 @@ def _race(
 
 
 def _measure(known: Target, new: Target, contender: str, direction: str) -> tuple[float, float]:
-    job = {"known": asdict(known), "new": asdict(new)}
-    job |= {"contender": contender, "direction": direction}
+    job = {
+        "known": asdict(known),
+        "new": asdict(new),
+        "contender": contender,
+        "direction": direction,
+    }
     took = run("benchmarks.first:measure_once", job)
     return took["seconds"] * 1e3, took["cpu"] * 1e3
 

@@ -14,7 +14,7 @@ import statistics
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 from rich.console import Console
@@ -33,15 +33,16 @@ from benchmarks.throughput import consume, publish
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_CALLS = "calls"
-_TITLES = {**VERBS, _CALLS: "One publish call"}
+    from benchmarks.rivals.table import Direction
+
+_CALLS: Final = "calls"
 
 
 @dataclass(frozen=True, slots=True)
 class Contest:
     """One thing that both versions do."""
 
-    direction: str
+    direction: Direction | Literal["calls"]
     """A direction of the race, or single publish calls."""
     case: Case
     events: int
@@ -50,6 +51,12 @@ class Contest:
     """Microseconds per event, old and new, one pair a round."""
     cpu: list[tuple[float, float]] = field(default_factory=list)
     """The same in processor time of the process."""
+
+    @property
+    def title(self) -> str:
+        """What is told of it."""
+        verb = "One publish call" if self.direction == _CALLS else VERBS[self.direction]
+        return f"{verb}, {self.case.label}"
 
 
 def _contests() -> list[Contest]:
@@ -63,7 +70,9 @@ def _contests() -> list[Contest]:
     ]
 
 
-def measure(target: dict[str, Any], direction: str, count: int, source: str) -> dict[str, float]:
+def measure(
+    target: dict[str, Any], direction: Direction | Literal["calls"], count: int, source: str
+) -> dict[str, float]:
     """Return seconds and processor seconds of one event (runs in a worker).
 
     Raises:
@@ -130,8 +139,7 @@ def main(old_checkout: Path, rounds: int) -> None:
 
 
 def _note(turn: str, contest: Contest) -> None:
-    name = f"{_TITLES[contest.direction]}, {contest.case.label}"
-    click.echo(f"{time.strftime('%H:%M:%S')}  {turn}  {name}", err=True)
+    click.echo(f"{time.strftime('%H:%M:%S')}  {turn}  {contest.title}", err=True)
 
 
 def _fill(target: Target, count: int) -> None:
@@ -164,7 +172,7 @@ def pair_rows(contests: list[Contest]) -> Rows:
     """Return microseconds of both versions and how the new one's compare."""
     body = [
         (
-            f"{_TITLES[contest.direction]}, {contest.case.label}",
+            contest.title,
             *_compared(contest.wall),
             *_compared(contest.cpu),
         )

@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from benchmarks.machine import describe_machine, package_versions
 from benchmarks.rivals.table import RIVALS
 from benchmarks.runner import ROOT, MeasurementError
 from benchmarks.scaling import Series, measure_scaling
+from benchmarks.sharing import measure_sharing
 from benchmarks.tables import print_tables
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 DEFAULT_OUTPUT = ROOT / "benchmarks" / "results" / "latest.json"
 _CHANNELS = "channels"
-_PARTS = (*HEAT_PARTS, "first", "live", "latency", "budgets", "scaling", _CHANNELS)
+_PARTS = (*HEAT_PARTS, "first", "live", "sharing", "latency", "budgets", "scaling", _CHANNELS)
 _STARTED = time.monotonic()
 
 
@@ -44,6 +46,8 @@ class Scale:
         """Processes of each contender that publish, and that read, their first event."""
         self.live = (2, 1, 100) if quick else (10, 5, 400)
         """Bursts of a process, rounds, events whose delay is taken in each."""
+        self.sharing = (10, 5) if quick else (100, 10)
+        """Tenants of one process, live subscriptions of each."""
         self.calls = 200 if quick else 1_000
         """Single publish calls of each contender."""
         self.delays = (100, 1) if quick else (400, 2)
@@ -102,15 +106,17 @@ def main(
         "versions": package_versions(),
     }
     with running_broker(bootstrap_servers) as servers:
+
+        def race(part: str) -> dict[str, Any]:
+            return {part: run_heats(servers, plan_heats(part, quick), flights, names, _progress)}
+
         measurements: dict[str, Callable[[], dict[str, Any]]] = {
-            **{
-                part: lambda part=part: {
-                    part: run_heats(servers, plan_heats(part, quick), flights, names, _progress)
-                }
-                for part in HEAT_PARTS
-            },
+            **{part: partial(race, part) for part in HEAT_PARTS},
             "first": lambda: {"first": measure_first(servers, Scale(quick).firsts, _progress)},
             "live": lambda: {"live": measure_live(servers, *Scale(quick).live, _progress)},
+            "sharing": lambda: {
+                "sharing": measure_sharing(servers, *Scale(quick).sharing, _progress)
+            },
             "latency": lambda: _latency(servers, Scale(quick), flights),
             "budgets": lambda: {
                 "budgets": summarize(

@@ -27,6 +27,7 @@ from benchmarks.live import live_rows
 from benchmarks.plots import plot_race, plot_scaling
 from benchmarks.race import DEFAULT_OUTPUT
 from benchmarks.runner import ROOT
+from benchmarks.sharing import sharing_rows
 from benchmarks.tables import budget_rows, goal_rows, latency_rows, race_rows, scaling_rows
 
 _TEMPLATE = Path(__file__).with_name("report.md.template")
@@ -58,7 +59,15 @@ _CASES = (
 def main(results_file: Path, docs: Path) -> None:
     """Write the benchmark page from the results of a full run."""
     results = json.loads(results_file.read_text(encoding="utf-8"))
-    missing = {*HEAT_PARTS, "first", "live", "single_call", "budgets", "scaling"} - results.keys()
+    missing = {
+        *HEAT_PARTS,
+        "first",
+        "live",
+        "sharing",
+        "single_call",
+        "budgets",
+        "scaling",
+    } - results.keys()
     missing |= {*CHANNEL_PARTS} - results.get("channels", {}).keys()
     if missing or results["quick"]:
         raise click.UsageError(
@@ -91,6 +100,7 @@ def _parts(results: dict[str, Any]) -> dict[str, str]:
         },
         "first": first_rows(results["first"]).to_markdown(),
         "live": live_rows(results["live"]).to_markdown(),
+        "sharing": sharing_rows(results["sharing"]).to_markdown(),
         "latency": latency_rows(results).to_markdown(),
         "budgets": budget_rows(results["budgets"]).to_markdown(),
         "sizes": scaling_rows(results["scaling"], "size").to_markdown(),

@@ -13,13 +13,18 @@ from benchmarks.heats import HEAT_PARTS
 from benchmarks.live import live_rows
 from benchmarks.rivals.table import DIRECTIONS, RIVALS, VERBS, Direction
 from benchmarks.rows import Rows, verdict
+from benchmarks.sharing import sharing_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _WIDTH = 140
 """Columns when the output is no terminal."""
-_TABLES: dict[str, Callable[[dict[str, Any]], Rows]] = {"first": first_rows, "live": live_rows}
+_TABLES: dict[str, Callable[[dict[str, Any]], Rows]] = {
+    "first": first_rows,
+    "live": live_rows,
+    "sharing": sharing_rows,
+}
 """The parts with one table."""
 
 
