@@ -67,6 +67,11 @@ class RunningRouter:
         """Those of the channel partitions that the router has, by topic and number."""
         return self._router._tasks.works()
 
+    @property
+    def unsaid(self) -> set[tuple[str, int]]:
+        """Channel partitions of which something is to be said to others."""
+        return set(self._router._statements._waiting)
+
     def leads(self, channel: str, partition: int = 0) -> bool:
         """Whether this router was the last of which it is known that it feeds a partition."""
         return self.state(channel, partition) == "live"

@@ -131,6 +131,8 @@ def test_a_router_that_ends_waits_for_a_feeder_that_hangs_but_not_for_ever(
     await_caught_up(settings, ONE)
     gate.let_go(ONE)
     assert hanging.task.join(PATIENCE)
+    # Fenced by then, it has nothing to say about what others lead.
+    assert first.unsaid == set()
     publish(bus, "A__e", range(10, 20))
     await_caught_up(settings, ONE)
     check_channel(settings, ONE, everything("A__e")).assert_none()
