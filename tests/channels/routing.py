@@ -27,6 +27,7 @@ from platform_events.bus.bus import EventBus
 from platform_events.catalog.apply import read_catalog
 from platform_events.catalog.live import Catalog
 from platform_events.catalog.positions import Checkpoint
+from platform_events.channels.feeder import Feeder
 from platform_events.channels.router import Router
 from platform_events.channels.states import State
 from platform_events.channels.status import ChannelStatus, channel_statuses
@@ -60,6 +61,16 @@ class RunningRouter:
     def catalog(self) -> Catalog:
         """What the router knows of the definitions."""
         return self._router._catalog
+
+    @property
+    def feeders(self) -> dict[tuple[str, int], Feeder]:
+        """Those of the channel partitions that the router has, by topic and number."""
+        return self._router._tasks.works()
+
+    @property
+    def unsaid(self) -> set[tuple[str, int]]:
+        """Channel partitions of which something is to be said to others."""
+        return set(self._router._statements._waiting)
 
     def leads(self, channel: str, partition: int = 0) -> bool:
         """Whether this router was the last of which it is known that it feeds a partition."""

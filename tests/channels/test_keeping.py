@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from platform_events.bus.bus import EventBus
-from platform_events.channels import feeder as feeder_module
+from platform_events.channels import transfer_loop
 from platform_events.settings import Settings
 from tests.channels.checking import check_channel, everything
 from tests.channels.routing import (
@@ -33,7 +33,7 @@ def live(
     monkeypatch: pytest.MonkeyPatch,
 ) -> RunningRouter:
     """Channels that are live and idle; one member never had an event."""
-    monkeypatch.setattr(feeder_module, "_IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(transfer_loop, "_IDLE_SECONDS", 0.2)
     define(
         event("A__e"),
         event("B__e"),
@@ -50,7 +50,7 @@ def live(
 
 
 def keep_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeder_module, "_KEEP_SECONDS", 0.2)
+    monkeypatch.setattr(transfer_loop, "_KEEP_SECONDS", 0.2)
 
 
 def test_an_idle_channel_commits_all_its_positions_now_and_then(

@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from platform_events.bus.bus import EventBus
-from platform_events.channels import feeder as feeder_module
 from platform_events.channels import router as router_module
+from platform_events.channels import transfer_loop
 from platform_events.settings import Settings
 from tests.channels.checking import Period, Stay, all_pass, check_channel
 from tests.channels.routing import (
@@ -36,7 +36,7 @@ def many_channels(
     settings: Settings, bus: EventBus, define: Define, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Channels that have everything to catch up with, each in several short turns."""
-    monkeypatch.setattr(feeder_module, "_TURN_SECONDS", 0.02)
+    monkeypatch.setattr(transfer_loop, "_TURN_SECONDS", 0.02)
     define(
         *(event(name) for name in ("A__e", "B__e", "C__e")),
         *(

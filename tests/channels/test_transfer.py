@@ -14,7 +14,7 @@ from platform_events.catalog.positions import Checkpoint, Place, Position
 from platform_events.catalog.state import Feed
 from platform_events.channels.isolation import Isolation
 from platform_events.channels.members import Source, member_writers
-from platform_events.channels.transfer import Destination, Transfer
+from platform_events.channels.transfer import Destination, FedPartition, Transfer
 from platform_events.definitions.schema import Schema
 from platform_events.envelope import Stamp
 from platform_events.errors import RecordRejectedError, UnknownSchemaError
@@ -97,8 +97,9 @@ def source_of(event: str, offset: int = 0, catalog: Any = None) -> Source:
 
 
 def transfer_of(broker: Broker, isolation: Isolation, *sources: Source) -> Transfer:
-    destination = Destination("All__chn", "chn", 0, "dlq", None)
-    return Transfer(broker, destination, Checkpoint(1, 0), sources, isolation)  # type: ignore[arg-type]
+    place = Destination("All__chn", "chn", 0, "dlq", None)
+    fed = FedPartition(place, Checkpoint(1, 0), sources, [])
+    return Transfer(broker, fed, isolation)  # type: ignore[arg-type]
 
 
 def records(*offsets: int) -> Any:

@@ -20,11 +20,11 @@ from platform_events.bus.publisher import MAX_EVENT_ID
 from platform_events.catalog.apply import plan_options
 from platform_events.catalog.plan import Action, topic_config
 from platform_events.catalog.positions import Checkpoint
-from platform_events.channels.feeder import _FIRST_PAUSE, _KEEP_SECONDS, _LONGEST_PAUSE
 from platform_events.channels.router import _CATCHING_UP_AT_ONCE
 from platform_events.channels.states import FeedState, State
 from platform_events.channels.status import ChannelStatus, LeaderStatus, MemberStatus
 from platform_events.channels.transfer import _LONGEST_REASON, _MOST_RECORDS
+from platform_events.channels.transfer_loop import _KEEP_SECONDS
 from platform_events.cli.program import program
 from platform_events.cli.terminal.failures import report_failure
 from platform_events.cli.views.activation import _SECONDS
@@ -39,6 +39,7 @@ from platform_events.kafka.groups import SESSION_MS
 from platform_events.kafka.producer import MAX_RECORD_BYTES, Delivery
 from platform_events.kafka.properties import OWN_SETTING, PASSED, REFUSED
 from platform_events.kafka.reader import _PREFETCH
+from platform_events.partition_tasks import FIRST_PAUSE, LONGEST_PAUSE
 from platform_events.replay import ReplayError
 from platform_events.settings import OTHER_VARIABLES, Settings
 from platform_events.variables import PREFIX
@@ -297,7 +298,7 @@ class TestChannels:
         assert _CATCHING_UP_AT_ONCE == 4
         assert "four channel partitions at a time" in " ".join(routers.split())
         assert _KEEP_SECONDS == 24 * 3600
-        assert f"after {_FIRST_PAUSE} to {_LONGEST_PAUSE:.0f} seconds" in self.PAGE.prose
+        assert f"after {FIRST_PAUSE} to {LONGEST_PAUSE:.0f} seconds" in self.PAGE.prose
         assert f"up to {_MOST_RECORDS:,} events" in self.PAGE.sections["Latency and cost"]
         assert f"up to {_SECONDS:.0f} seconds in all" in page("docs/operations.md").prose
 

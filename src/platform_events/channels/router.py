@@ -6,7 +6,6 @@ import logging
 import math
 import os
 import socket
-import time
 from typing import TYPE_CHECKING
 
 from platform_events.catalog.follower import Follower
@@ -26,6 +25,7 @@ from platform_events.kafka.watch import TopicWatch
 from platform_events.metrics import expose_metrics
 from platform_events.metrics.meters import METERS
 from platform_events.names import is_channel_name
+from platform_events.partition_tasks import PartitionTasks
 from platform_events.process_health import ProcessHealth
 
 if TYPE_CHECKING:
@@ -45,10 +45,9 @@ _REFRESH = 5.0
 _PAUSE = 1.0
 _CATCHING_UP_AT_ONCE = 4
 _STOP_SECONDS = 10.0
-"""How long partitions that go to another process are waited for; fencing covers the rest."""
+"""How long feeders that are to stop are waited for; fencing covers the rest."""
 _GONE_SECONDS = 1.0
-"""The same for those of deleted channels, which nobody takes over."""
-_JOIN_SLICE = 1.0
+"""The same for those of deleted channels, whose topics do not answer."""
 _ANSWER_SECONDS = 0.2
 """How long an answer of a cluster that is away is waited for at the end."""
 _logger = logging.getLogger("platform_events")
@@ -93,7 +92,7 @@ class Router:
         self.health = ProcessHealth()
         self._entries: dict[str, Entry] = {}
         """The channels, by their topics."""
-        self._feeders: dict[tuple[str, int], Feeder] = {}
+        self._tasks: PartitionTasks[Feeder] = PartitionTasks()
         self._unreadable: list[str] = []
         """Channels that are not fed because of their records in the catalog, and why."""
         self._newer: CatalogCorruptError | None = None
@@ -125,7 +124,7 @@ class Router:
 
     def reports(self) -> list[FeedReport]:
         """Return how the channel partitions of this router are; any thread may ask."""
-        return [feeder.report() for feeder in list(self._feeders.values())]
+        return [feeder.report() for feeder in self._tasks.works().values()]
 
     def run(self, stop: threading.Event) -> None:
         """Route until `stop` is set. A cluster that is away is waited for, and so are definitions.
@@ -143,14 +142,15 @@ class Router:
                 try:
                     self._follow_definitions()
                     self._leadership.poll(_TICK)
+                    self._tasks.tend()
                     self._publish_statements()
                 except BrokerError as error:
                     self._warn(error.line)
                     stop.wait(_PAUSE)
         finally:
             self.health.obstacle = "it is stopping"
+            self._stop_feeding()
             self._leadership.close()
-            self._revoke(list(self._feeders))
             is_over = follower.close(_ANSWER_SECONDS)
             self._tail.close()
             if is_over:
@@ -165,7 +165,7 @@ class Router:
         failure = failure or self._leadership.failure or self._newer
         unfed = self._leadership.missing | {
             topic: feeder.refusal
-            for (topic, _), feeder in list(self._feeders.items())
+            for (topic, _), feeder in self._tasks.works().items()
             if feeder.refusal
         }
         situation = Situation(
@@ -211,35 +211,30 @@ class Router:
             # A deletion takes the topic before it is finished.
             if isinstance(entry.active, ChannelDefinition) and entry.wanted and entry.feeding
         }
-        for (name, _), feeder in list(self._feeders.items()):
+        for (name, _), feeder in self._tasks.works().items():
             if name in self._entries:
                 feeder.redefine(self._entries[name])
         self._leadership.share(self._entries)
 
     def _assign(self, partitions: list[tuple[str, int]]) -> None:
-        for topic, partition in partitions:
-            if topic in self._entries:
-                self._feeders[topic, partition] = Feeder(
-                    self._context, self._entries[topic], partition
-                )
+        for key in partitions:
+            if key[0] in self._entries:
+                self._tasks.gain(key, Feeder(self._context, self._entries[key[0]], key[1]))
 
     def _revoke(self, partitions: list[tuple[str, int]]) -> None:
-        going = {key: feeder for key in partitions if (feeder := self._feeders.pop(key, None))}
-        for key, feeder in going.items():
-            feeder.stop()
+        for key in partitions:
+            self._tasks.lose(key, _STOP_SECONDS if key[0] in self._entries else _GONE_SECONDS)
             self._statements.forget(key)
-        begin = time.monotonic()
-        for (topic, partition), feeder in going.items():
-            patience = _STOP_SECONDS if topic in self._entries else _GONE_SECONDS
-            if not self._await_end(feeder, begin + patience):
-                _logger.warning("%s[%s]: left to be fenced by the next router", topic, partition)
 
-    def _await_end(self, feeder: Feeder, deadline: float) -> bool:
-        while not feeder.join(min(_JOIN_SLICE, max(deadline - time.monotonic(), 0))):
-            if time.monotonic() >= deadline:
-                return False
+    def _stop_feeding(self) -> None:
+        """Let all feeders end, before others take over; the group must not wait for that."""
+        self._tasks.close(_STOP_SECONDS)
+        while not self._tasks.await_ends(_TICK):
             self.health.beat()
-        return True
+            try:
+                self._leadership.poll(0)
+            except BrokerError as error:
+                self._warn(error.line)
 
     def _publish_statements(self) -> None:
         claims = self._statements.take()
@@ -257,7 +252,7 @@ class Router:
             said = claim.state
             if key in ours and topic in self._entries:
                 self._on_state(self._entries[topic].name, partition, said.state, said.detail)
-            elif key in self._feeders and said.state != "taking over":
+            elif key in self._tasks.works() and said.state != "taking over":
                 # Partitions change hands just now; it is said again when that is over.
                 self._statements.give_back({key: claim})
                 continue

@@ -1,4 +1,4 @@
-"""Resuming a channel partition where its last commit ended."""
+"""Where the last commit of a channel partition ended, and what feeds it from there on."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from platform_events.catalog.positions import (
 from platform_events.channels.members import Source, member_writers
 from platform_events.channels.recovery import find_highest
 from platform_events.channels.topics import ChannelTopics
-from platform_events.channels.transfer import Destination, Transfer
+from platform_events.channels.transfer import Destination, FedPartition
 from platform_events.envelope import Stamp
 from platform_events.kafka.offsets import GroupOffsets
-from platform_events.metrics.meters import METERS
 from platform_events.names import stream_path
 from platform_events.replay import StreamIdentity
 
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
     from platform_events.catalog.state import Entry, Feed
     from platform_events.channels.context import FeederContext
-    from platform_events.channels.isolation import Isolation
-    from platform_events.kafka.transactions import TransactionalProducer
 
 _logger = logging.getLogger("platform_events")
 
@@ -45,7 +42,7 @@ class OutdatedCatalog(Exception):  # noqa: N818 - it passes
 
 
 class Takeover:
-    """Takes over partitions of a channel as `entry` defines it; raises as `ChannelTopics`."""
+    """Finds where feeding a channel goes on as `entry` defines it; raises as `ChannelTopics`."""
 
     def __init__(self, context: FeederContext, entry: Entry) -> None:
         assert entry.feeding is not None
@@ -54,22 +51,14 @@ class Takeover:
         self._feeding = entry.feeding
         self.topics = ChannelTopics(context.admin, context.settings.namespace, entry, self._feeding)
 
-    def resume(
-        self,
-        partition: int,
-        producer: TransactionalProducer,
-        isolation: Isolation,
-        check: Callable[[], None],
-    ) -> Transfer:
-        """Return the transfer that goes on where the last commit ended.
+    def resume(self, partition: int, check: Callable[[], None]) -> FedPartition:
+        """Return what is fed from where the last commit ended.
 
-        Its first transaction is committed here, with all positions: so a new definition holds
-        from here on, and positions of silent members are not forgotten.
+        Call it when this process has opened the partition's producer: only then is it settled what
+        the one before committed.
 
         Args:
             partition: of the channel.
-            producer: the partition's.
-            isolation: what is known of records that cannot be written.
             check: is called now and then if it takes long; what it raises ends it.
 
         Raises:
@@ -105,8 +94,7 @@ class Takeover:
         known = [one.at for one in checkpoints if one.definition == number]
         # Before the channel grew its members were at home in another partition, which is longer.
         at = min(max(known, default=end), end)
-        transfer = Transfer(
-            producer,
+        return FedPartition(
             Destination(
                 self._entry.name,
                 channel.name,
@@ -116,12 +104,8 @@ class Takeover:
             ),
             Checkpoint(number, at),
             self._sources([(place, positions[place]) for _, place in places]),
-            isolation,
+            expired,
         )
-        transfer.commit(everything=True)
-        for event, lost in expired:
-            METERS.route(self._entry.name, event, {"expired": lost})
-        return transfer
 
     def _recover(
         self, missing: Iterable[tuple[Feed, Place]], check: Callable[[], None]

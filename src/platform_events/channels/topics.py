@@ -1,18 +1,26 @@
-"""The topics around a channel."""
+"""The topics around a channel, when feeding begins and while it goes on."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from platform_events.catalog.topics import count_partitions
+from platform_events.channels.backfill import PositionGone
 from platform_events.errors import CatalogError, StreamDeletedError, StreamRecreatedError
 from platform_events.names import stream_path
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from platform_events.catalog.positions import Place
     from platform_events.catalog.state import Entry, Feeding
     from platform_events.kafka.admin import Admin, Topic
+    from platform_events.kafka.watch import TopicWatch
     from platform_events.names import Namespace
+
+
+class Changed(Exception):  # noqa: N818 - feeding goes on
+    """There is another definition, or something about the topics has changed."""
 
 
 class ChannelTopics:
@@ -82,6 +90,41 @@ class ChannelTopics:
     def topic_of(self, place: Place) -> Topic:
         """Return a place's topic."""
         return self._members[place.event]
+
+
+class TopicsInUse:
+    """Topics that are watched while a channel partition is fed. Use it in a `with`.
+
+    Args:
+        watch: who looks at them now and then.
+        topics: as they were when feeding began.
+    """
+
+    def __init__(self, watch: TopicWatch, topics: Sequence[Topic]) -> None:
+        self._watch = watch
+        self._watched = [(watch.add(topic), topic.partitions) for topic in topics]
+        self.partitions = {topic.name: topic.partitions for topic in topics}
+        """How many partitions each had when feeding began."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for watched, _partitions in self._watched:
+            self._watch.remove(watched)
+
+    def check(self) -> None:
+        """Raise if one of them is not what it was. Resuming finds out what it means.
+
+        Raises:
+            PositionGone: it was deleted, or made again.
+            Changed: it has another number of partitions.
+        """
+        for watched, partitions in self._watched:
+            if watched.deleted or watched.recreated:
+                raise PositionGone
+            if watched.topic.partitions != partitions:
+                raise Changed
 
 
 def _check(topic: Topic | None, name: str, topic_id: str, recreated: str) -> Topic:

@@ -54,31 +54,43 @@ class Destination:
     group: Any
     """Token of the group that keeps the positions."""
 
+    @property
+    def label(self) -> str:
+        """The channel partition, for the log."""
+        return f"{self.channel}[{self.partition}]"
+
+
+@dataclass(frozen=True, slots=True)
+class FedPartition:
+    """One channel partition under one definition: where records go, and where they come from."""
+
+    destination: Destination
+    checkpoint: Checkpoint
+    """Which definition is in force, and from which offset in the channel on."""
+    sources: Sequence[Source]
+    """What feeds it, each where the last commit ended or retention begins."""
+    expired: Sequence[tuple[str, int]]
+    """Members' events that retention removed before they were judged: names and how many."""
+
 
 class Transfer:
     """The transactions of one channel partition under one definition. Use it from one thread.
 
     Args:
         producer: fences all others for this channel partition.
-        destination: where they go.
-        checkpoint: which definition is in force, and from which offset in the channel on.
-        sources: what feeds the partition.
+        fed: what is moved.
         isolation: what is known of records that cannot be written; it is added to.
     """
 
     def __init__(
-        self,
-        producer: TransactionalProducer,
-        destination: Destination,
-        checkpoint: Checkpoint,
-        sources: Sequence[Source],
-        isolation: Isolation,
+        self, producer: TransactionalProducer, fed: FedPartition, isolation: Isolation
     ) -> None:
         self._producer = producer
-        self._destination = destination
-        self._checkpoint = checkpoint
-        self.sources = sources
         self._isolation = isolation
+        self.destination = fed.destination
+        self.sources = fed.sources
+        self._checkpoint = fed.checkpoint
+        self._expired = fed.expired
         self._is_open = False
         self._records = 0
         self._bytes = 0
@@ -97,6 +109,15 @@ class Transfer:
     def has_progress(self) -> bool:
         """Whether a commit would change anything."""
         return self._judged > 0 or any(source.has_moved for source in self.sources)
+
+    def begin(self) -> None:
+        """Commit all positions, moved or not; raises as `commit`.
+
+        So the definition holds from here on, and those of silent members are not forgotten.
+        """
+        self.commit(everything=True)
+        for event, lost in self._expired:
+            METERS.route(self.destination.channel, event, {"expired": lost})
 
     def forward(self, source: Source, records: Sequence[Record]) -> None:
         """Judge records of one source, in order; those that were judged before are passed over.
@@ -140,7 +161,7 @@ class Transfer:
         # The router's inner loop: a call for each record is felt here.
         known, find_writer = source.writers.known, source.writers.find
         stamp, produce = source.stamp, self._producer.produce
-        topic, partition = self._destination.topic, self._destination.partition
+        topic, partition = self.destination.topic, self.destination.partition
         for record in records:
             offset = record.offset()
             if offset < source.offset:
@@ -211,13 +232,13 @@ class Transfer:
             positions = [source.position(self._checkpoint) for source in moved]
             if everything:
                 positions.append(self._own_position())
-            self._producer.send_offsets(positions, self._destination.group)
+            self._producer.send_offsets(positions, self.destination.group)
             self._producer.commit()
         except RecordRejectedError as error:
             self._learn(error)
             raise
         for source in moved:
-            METERS.route(self._destination.channel, source.place.event, source.take_committed())
+            METERS.route(self.destination.channel, source.place.event, source.take_committed())
         self._is_open = False
         self._single = None
         self._records = self._bytes = self._judged = 0
@@ -260,7 +281,7 @@ class Transfer:
         self._open()
         refusals = self._isolation.refusals.get((source.place, record.offset()), 0)
         for body, key, headers in forms[min(refusals, FORMS - 1) :]:
-            if self._producer.produce(self._destination.dead_letters, body, key, 0, headers):
+            if self._producer.produce(self.destination.dead_letters, body, key, 0, headers):
                 break
         source.dead_lettered += 1
         self._records += 1
@@ -268,7 +289,7 @@ class Transfer:
 
     def _own_position(self) -> Committed:
         """Return what is committed for the channel partition itself: where its definition holds."""
-        place = self._destination
+        place = self.destination
         return Committed(
             place.topic, place.partition, self._checkpoint.at, self._checkpoint.to_text()
         )
