@@ -36,7 +36,8 @@ from platform_events.definitions.schema import Schema
 from platform_events.envelope import DEAD_LETTER_REASON, ORIGIN, Origin
 from platform_events.errors import PlatformEventsError
 from platform_events.kafka.groups import SESSION_MS
-from platform_events.kafka.producer import MAX_RECORD_BYTES, Delivery
+from platform_events.kafka.outbox import Delivery
+from platform_events.kafka.producer import MAX_RECORD_BYTES
 from platform_events.kafka.properties import OWN_SETTING, PASSED, REFUSED
 from platform_events.kafka.reader import _PREFETCH
 from platform_events.partition_tasks import FIRST_PAUSE, LONGEST_PAUSE

@@ -138,7 +138,9 @@ class Outbox(Share):
 
     def wait_for(self, delivery: Delivery) -> None:
         """Serve deliveries, without lingering, until this one is settled."""
-        self.producer.serve_until(lambda: delivery.settled or self._failure is not None)
+        self.producer.serve_until(
+            lambda: delivery.settled or self._failure is not None, promptly=True
+        )
         if not delivery.settled:
             self._settle([delivery])
 

@@ -31,6 +31,9 @@ RECORD_OVERHEAD = 600
 """Bytes that librdkafka and we need for a record on its way besides its contents (measured)."""
 _BATCH_SLICE = 0.01
 """Seconds that one thread serves deliveries before it looks at what it waits for."""
+_PROMPT_SLICE = 0.001
+"""The same at first, for who waits for one outcome: a flush ends only with all that is under way,
+and others may always have something there."""
 _IDLE_SLICE = 1.0
 _METADATA_INTERVAL_MS = 10_000
 """How soon added partitions are used; librdkafka's own 5 minutes would leave them empty."""
@@ -91,14 +94,18 @@ class RecordProducer:
             finally:
                 self.leading.release()
 
-    def serve_until(self, done: Callable[[], bool], *, at_least_once: bool = False) -> None:
-        """Serve deliveries, without lingering, until `done`."""
+    def serve_until(
+        self, done: Callable[[], bool], *, at_least_once: bool = False, promptly: bool = False
+    ) -> None:
+        """Serve deliveries, without lingering, until `done`; `promptly` looks more often."""
+        slice_ = _PROMPT_SLICE if promptly else _BATCH_SLICE
         while at_least_once or not done():
             if self.leading.acquire(blocking=False):
                 try:
-                    self._serve(_BATCH_SLICE, linger=False)
+                    self._serve(slice_, linger=False)
                 finally:
                     self.leading.release()
+                slice_ = min(slice_ * 1.2, _BATCH_SLICE)
             else:
                 with self._served:
                     self._waiting += 1
@@ -187,8 +194,10 @@ class RecordProducer:
             self._busy.clear()
             while not self._closed.is_set():
                 if self.leading.acquire(timeout=_BATCH_SLICE):
+                    # Whoever waits could not lead meanwhile.
+                    slice_ = _PROMPT_SLICE if self._waiting else _BATCH_SLICE
                     try:
-                        self._serve(_BATCH_SLICE, linger=not self._urgent)
+                        self._serve(slice_, linger=not (self._urgent or self._waiting))
                     except PlatformEventsError as error:
                         _logger.warning("%s", error)
                     finally:

@@ -31,7 +31,7 @@ MAX_WAITING = 20_000
 """Records that wait for one reader at most."""
 MAX_WAITING_BYTES = 16 * 1024 * 1024
 """Bytes of bodies that wait for one reader at most."""
-_SLICE = 0.1
+_SLICE = 0.05
 """Seconds of waiting between two looks at whether the tail was closed, for which that waits."""
 _logger = logging.getLogger("platform_events")
 
@@ -139,6 +139,9 @@ class Tail:
         protect(self)
         self._lock = threading.Lock()
         self._next: dict[Partition, int] = {}
+        self._fresh: dict[Partition, int] = {}
+        """Partitions that the consumer does not have yet. Its own thread gives them to it: another
+        one waits until the consumer has waited for records (tried)."""
         self._readers: dict[Partition, set[Attachment]] = {}
         self._closed = threading.Event()
         self._wanted = threading.Event()
@@ -157,12 +160,9 @@ class Tail:
             The attachment; its `starts` say from which offsets on nothing is missing.
         """
         with self._lock:
-            fresh = {key: end for key, end in ends.items() if key not in self._next}
-            if fresh:
-                self._consumer.incremental_assign(
-                    [TopicPartition(*key, offset) for key, offset in fresh.items()]
-                )
-                self._next |= fresh
+            for key, end in ends.items():
+                if key not in self._next:
+                    self._next[key] = self._fresh[key] = end
             starts = {key: self._next[key] for key in ends}
             attachment = Attachment(starts, crosses_markers=crosses_markers)
             for key in ends:
@@ -195,8 +195,8 @@ class Tail:
         for key in attachment.starts:
             self._readers.get(key, set()).discard(attachment)
 
-    def _drop_unread(self) -> None:
-        """Stop reading partitions without readers.
+    def _reassign(self) -> None:
+        """Begin to read what readers have come for, stop reading what has none left.
 
         Only here, where no record is in hand: it would come before those that a new reader of its
         partition begins with.
@@ -204,14 +204,20 @@ class Tail:
         idle = [key for key, readers in self._readers.items() if not readers]
         for key in idle:
             del self._readers[key], self._next[key]
-        if idle:
-            self._consumer.incremental_unassign([TopicPartition(*key) for key in idle])
+        dropped = [key for key in idle if self._fresh.pop(key, None) is None]
+        if dropped:
+            self._consumer.incremental_unassign([TopicPartition(*key) for key in dropped])
+        if self._fresh:
+            self._consumer.incremental_assign(
+                [TopicPartition(*key, offset) for key, offset in self._fresh.items()]
+            )
+            self._fresh.clear()
 
     def _run(self) -> None:
         while not self._closed.is_set():
             try:
                 with self._lock:
-                    self._drop_unread()
+                    self._reassign()
                     is_idle = not self._readers
                 if is_idle:
                     self._wanted.wait()
@@ -251,7 +257,7 @@ class Tail:
                     self._detach(reader)
             if crossing:
                 self._cross_markers(crossing)
-            self._drop_unread()
+            self._reassign()
 
     def _cross_markers(self, keys: Iterable[Partition]) -> None:
         """Tell how far the client is, now that everything up to there is handed out."""
@@ -268,7 +274,7 @@ class Tail:
             for attachment in set().union(*self._readers.values()):
                 attachment.end(reason)
                 self._detach(attachment)
-            self._drop_unread()
+            self._reassign()
 
     def _note(self, messages: Iterable[Any]) -> None:
         for message in messages:
