@@ -136,13 +136,14 @@ def union(avro_type: Union, branch: Callable[[AvroType], list[str]]) -> list[str
     return [*lines, "else: refuse()"]
 
 
-def blocks(smallest: int, item: list[str]) -> list[str]:
+def blocks(smallest: int, item: list[str], whole: Sequence[str] = ()) -> list[str]:
     """Return the lines that read the blocks of an array or map.
 
     Args:
         smallest: bytes that no item falls short of, at least 1: a count may promise more items
             than there are bytes.
         item: the lines that read one.
+        whole: lines that come before them, in which `continue` is for a block that they read.
     """
     return [
         "while True:",
@@ -153,6 +154,7 @@ def blocks(smallest: int, item: list[str]) -> list[str]:
         # A negative count, the bytes of the block, then the items.
         " if count < 0: count = -count; at = pass_long(body, at)",
         f" if count * {smallest} > len(body) - at: raise IndexError",
+        *indent(whole),
         " for _ in range(count):",
         *indent(indent(item)),
     ]
