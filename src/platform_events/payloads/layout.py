@@ -71,10 +71,12 @@ def number(kind: str, variable: str) -> list[str]:
     return [
         "n = body[at]",
         f"if n < 128: {variable} = SIGNED[n]; at += 1",
+        # CPython is faster at products than at shifts, and a branch beats a zigzag of operators.
         "elif (m := body[at + 1]) < 128:",
-        f" n += (m << 7) - 128; {variable} = n >> 1 ^ -(n & 1); at += 2",
+        f" n += m * 128 - 128; {variable} = n >> 1 if not n & 1 else ~(n >> 1); at += 2",
         "elif (k := body[at + 2]) < 128:",
-        f" n += (m << 7) + (k << 14) - 16512; {variable} = n >> 1 ^ -(n & 1); at += 3",
+        " n += m * 128 + k * 16384 - 16512; at += 3",
+        f" {variable} = n >> 1 if not n & 1 else ~(n >> 1)",
         f"else: {variable}, at = {kind}_at(body, at)",
     ]
 

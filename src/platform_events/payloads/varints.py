@@ -151,14 +151,16 @@ def long_at(body: bytes, at: int) -> tuple[int, int]:
     fourth = body[at + 3]
     if fourth < 128:
         code = body[at] + (body[at + 1] << 7) + (body[at + 2] << 14) + (fourth << 21) - 0x204080
-        return code >> 1 ^ -(code & 1), at + 4
-    if len(body) - at >= 6:
+        return code >> 1 if not code & 1 else ~(code >> 1), at + 4
+    try:
         first, second, third = _three_pairs_at(body, at)
-        last = _third_and_last[third]
-        if last is not None:
-            code = _first[first] + _second[second] + last
-            return code >> 1 ^ -(code & 1), at + 6
-    return number_at(body, at)
+    except struct.error:
+        return number_at(body, at)
+    last = _third_and_last[third]
+    if last is None:
+        return number_at(body, at)
+    code = _first[first] + _second[second] + last
+    return code >> 1 if not code & 1 else ~(code >> 1), at + 6
 
 
 def int_at(body: bytes, at: int) -> tuple[int, int]:
