@@ -12,6 +12,7 @@ import pytest
 from platform_events.bus.bus import EventBus
 from platform_events.bus.values import Start
 from platform_events.kafka.producer import MAX_RECORD_BYTES
+from platform_events.payloads.codec import PayloadEncoder
 from platform_events.settings import Settings
 from tests.channels.checking import Period, Stay, check_channel, everything
 from tests.channels.routing import (
@@ -81,15 +82,22 @@ def test_what_cannot_be_decoded_is_dead_lettered_with_its_origin_and_a_reason(
     assert (member.passed, member.filtered, member.dead_lettered) == (2, 0, len(poison))
 
 
-def test_without_a_filter_bodies_are_not_looked_at(
+def test_without_a_filter_only_bodies_of_other_software_are_looked_at(
     settings: Settings, bus: EventBus, define: Define, start_router: StartRouter
 ) -> None:
     define(A, channel("All__chn", "A__e"))
     publish(bus, "A__e", [1])
-    produce_raw(settings, "A__e", b"\xff", [(SCHEMA, schema_header(settings, "A__e"))])
+    (good,) = consume_raw(settings, "A__e", 1)
+    foreign = [(SCHEMA, schema_header(settings, "A__e"))]
+    refused = produce_raw(settings, "A__e", b"\xff", foreign)
+    produce_raw(settings, "A__e", good.value(), foreign)
+    produce_raw(settings, "A__e", b"\xff", list(good.headers() or ()))
     start_router()
     await_caught_up(settings, "All__chn")
-    check_channel(settings, "All__chn", everything("A__e")).assert_none()
+    stay = Stay("A__e", [Period(1, lambda row: None if row.offset == refused else True)])
+    check_channel(settings, "All__chn", [stay]).assert_none()
+    (row,) = dead_letters(settings, "All__chn")
+    assert (row.value, reason(row)) == (b"\xff", "the bytes end within a value")
 
 
 def test_random_bodies_never_stop_a_filtered_channel(
@@ -146,6 +154,9 @@ def test_a_record_that_only_the_member_can_hold_is_dead_lettered_without_what_is
     publish(bus, "A__e", [1])
     header = schema_header(settings, "A__e")
     large = b"x" * 4_000_000
+    text = large.decode() if part == "body" else ""
+    encode = PayloadEncoder(bus.catalog.event("A__e").schema.parsed).encode
+    body = encode({"CreatedDate": 0, "CreatedById": "", "n": 0, "text": text})
     from confluent_kafka import Producer
 
     producer = Producer(
@@ -158,7 +169,7 @@ def test_a_record_that_only_the_member_can_hold_is_dead_lettered_without_what_is
     headers: list[tuple[str, str | bytes | None]] = [(SCHEMA, header)]
     producer.produce(
         topic_of(settings, "A__e"),
-        large if part == "body" else b"",
+        body,
         large if part == "key" else None,
         headers=[*headers, ("own", large)] if part == "header" else headers,
     )

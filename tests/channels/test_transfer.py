@@ -19,6 +19,7 @@ from platform_events.definitions.schema import Schema
 from platform_events.envelope import Stamp
 from platform_events.errors import RecordRejectedError, UnknownSchemaError
 from platform_events.kafka.offsets import Committed
+from platform_events.payloads.codec import PayloadWalk
 from platform_events.replay import StreamIdentity
 
 HEADER = b"\x01" + b"s" * 16
@@ -89,9 +90,12 @@ class Broker:
         return sum(topic == "dlq" for records, _ in self.committed for topic, _ in records)
 
 
+WALK = PayloadWalk({"type": "record", "name": "A__e", "fields": [{"name": "n", "type": "int"}]})
+
+
 def source_of(event: str, offset: int = 0, catalog: Any = None) -> Source:
     writers = member_writers(Feed(event, "", 1, "id", (0,)), catalog)
-    writers.known[HEADER] = (b"A__e", lambda body: int(body) % 5 != 0)
+    writers.known[HEADER] = (b"A__e", lambda body: int(body) % 5 != 0, WALK)
     stamp = Stamp(event, 0, 1, StreamIdentity("cluster", "id", 1))
     return Source(Place(event, 0), event, Position(offset, Checkpoint(1, 0)), writers, stamp)
 

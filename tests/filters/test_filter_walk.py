@@ -117,7 +117,7 @@ STATUS = {"type": "enum", "name": "Status", "symbols": ["A", "B", "C"]}
         ({"a": "boolean", "b": "string"}, b"\0\x01", "a length is negative"),
         ({"a": "boolean", "b": "long"}, b"\0" + b"\x80" * 10 + b"\0", "more than 64 bits"),
         ({"a": "boolean", "b": {"type": "array", "items": "long"}}, b"\0\x02", "end within"),
-        ({"a": "boolean", "b": {"type": "map", "values": "long"}}, b"\0\x02\x01", "negative"),
+        ({"a": "boolean", "b": {"type": "map", "values": "long"}}, b"\0\x02\x01\0", "negative"),
     ],
 )
 def test_damaged_bodies_are_refused(fields: dict[str, Any], body: bytes, reason: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from platform_events.envelope import UnreadableError, Writers
 from platform_events.kafka.offsets import Committed
+from platform_events.payloads.codec import PayloadWalk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +23,9 @@ class DeadLettered(Exception):  # noqa: N818 - not a failure of the router
     """A record does not go into the channel but into its dead-letter topic; the text is why."""
 
 
-Writer: TypeAlias = "tuple[bytes, Callable[[bytes], bool] | None]"
-"""Of the records that one schema wrote: the name of their type, and whether a body passes. None:
-every body does, and none is looked into."""
+Writer: TypeAlias = "tuple[bytes, Callable[[bytes], bool] | None, PayloadWalk]"
+"""Of the records that one schema wrote: the name of their type, whether a body passes (None: every
+body does), and what judges bodies that other software encoded."""
 
 
 def member_writers(feed: Feed, catalog: Catalog) -> Writers[Writer]:
@@ -41,7 +42,7 @@ def member_writers(feed: Feed, catalog: Catalog) -> Writers[Writer]:
                 raise UnreadableError(
                     f"the filter does not fit schema {schema.id}: {error}"
                 ) from error
-        return schema.name.encode(), passes
+        return schema.name.encode(), passes, PayloadWalk(schema.parsed)
 
     return Writers(feed.event, catalog, make)
 

@@ -172,9 +172,11 @@ class Transfer:
                 header = plain = plain_writer(headers)
                 if plain is None:
                     header = find_header(headers, SCHEMA)
-                type_, passes = known.get(header) or find_writer(header)
+                type_, passes, walk = known.get(header) or find_writer(header)
                 if body is None:
                     raise DeadLettered("it has no body (a tombstone)")  # noqa: TRY301
+                if plain is None:
+                    walk.check(body)
                 if passes is not None and not passes(body):
                     source.filtered += 1
                 else:

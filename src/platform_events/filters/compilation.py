@@ -8,7 +8,6 @@ its value is there and compares so. Names do not appear in the source, constants
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Any
 
 from platform_events.filters.binding import bind
@@ -16,16 +15,15 @@ from platform_events.filters.expression import And, Comparison, Expression, Not,
 from platform_events.filters.operands import FLOATING
 from platform_events.filters.operations import IS_NOT_NULL, IS_NULL, OPERATIONS, Test
 from platform_events.filters.parser import parse_filter
-from platform_events.filters.walk import HELPERS, DamagedError, Walk, Wanted
-from platform_events.payloads.codec import DecodeError
+from platform_events.filters.walk import FieldWalk, Wanted
+from platform_events.payloads import layout
+from platform_events.payloads.source import Source
 from platform_events.payloads.types import Record, parse_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from platform_events.definitions.schema import Schema
-
-_DAMAGE = (DamagedError, IndexError, UnicodeDecodeError, struct.error)
 
 
 def compile_filter(text: str, writer: Schema) -> Callable[[bytes], bool]:
@@ -44,43 +42,25 @@ def compile_filter(text: str, writer: Schema) -> Callable[[bytes], bool]:
             schema does not go with.
     """
     record = parse_record(writer.parsed)
-    return _Source(record).compile(bind(parse_filter(text), record, strict=False))
+    return _Compilation(record).compile(bind(parse_filter(text), record, strict=False))
 
 
-class _Source:
-    """The source under construction; constants and fields by name."""
+class _Compilation:
+    """A filter on its way to a function; fields by the name of their variable."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
+        self._source = Source(record, layout.NAMES)
         self._variables: dict[str, str] = {}
-        self._globals: dict[str, Any] = {
-            **HELPERS,
-            "DAMAGE": _DAMAGE,
-            "explain_damage": _explain_damage,
-            "explain_end": _explain_end,
-        }
 
     def compile(self, expression: Expression) -> Callable[[bytes], bool]:
-        walk = Walk()
-        steps = walk.record(self._record, self._collect(expression))
-        unset = [f"    {variable} = None" for variable in self._variables.values()]
+        wanted = self._collect(expression)
         lines = [
-            *walk.functions,
-            "def passes(body):",
-            *unset,
-            "    at = 0",
-            "    try:",
-            "        pass",
-            *(f"        {step}" for step in steps),
-            "    except DAMAGE as error: raise explain_damage(error) from error",
-            "    if at != len(body): raise explain_end(at, body)",
-            f"    return {self._judge(expression, negated=False)}",
+            *(f"{variable} = None" for variable in self._variables.values()),
+            *layout.whole_body(FieldWalk(self._source).fields(self._record, wanted)),
+            f"return {self._judge(expression, negated=False)}",
         ]
-        source = "\n".join(lines)
-        code = compile(source, f"<filter of {self._record.name}>", "exec")
-        exec(code, self._globals)  # noqa: S102
-        passes: Callable[[bytes], bool] = self._globals["passes"]
-        return passes
+        return self._source.compile("filter", "body", lines)
 
     def _collect(self, expression: Expression) -> Wanted:
         """Name a variable for each field that is compared."""
@@ -89,8 +69,9 @@ class _Source:
             wanted = root
             for step in comparison.path.split("."):
                 wanted = wanted.parts.setdefault(step, Wanted())
-            name = f"v{len(self._variables)}"
-            wanted.variable = self._variables.setdefault(comparison.path, name)
+            if comparison.path not in self._variables:
+                self._variables[comparison.path] = self._source.variable()
+            wanted.variable = self._variables[comparison.path]
             if _test_of(comparison).operation not in {IS_NULL, IS_NOT_NULL}:
                 wanted.only_presence = False
         return root
@@ -117,8 +98,7 @@ class _Source:
             is_null = (test.operation == IS_NULL) is not negated
             return f"{variable} is {'None' if is_null else 'not None'}"
         key = OPERATIONS[test.operation].opposite if negated else test.operation
-        constant = f"c{len(self._globals)}"
-        self._globals[constant] = test.constant
+        constant = self._source.constant(test.constant)
         terms = [f"{variable} is not None"]
         if test.leaf.kind in FLOATING and key in {"!=", "not in"}:
             # NaN is not known to differ from anything.
@@ -130,17 +110,3 @@ def _test_of(comparison: Comparison) -> Test:
     assert comparison.test is not None
     return comparison.test
 
-
-def _explain_damage(error: Exception) -> DecodeError:
-    match error:
-        case DamagedError():
-            return DecodeError(str(error))
-        case UnicodeDecodeError():
-            return DecodeError("a text is not valid UTF-8")
-    return DecodeError("the bytes end within a value")
-
-
-def _explain_end(at: int, body: bytes) -> DecodeError:
-    if at > len(body):
-        return DecodeError("the bytes end within a value")
-    return DecodeError(f"{len(body) - at} bytes are left over after the payload")

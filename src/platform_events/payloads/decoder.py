@@ -21,16 +21,14 @@ from platform_events.payloads.types import (
     smallest_size,
 )
 from platform_events.payloads.values import decimal_reader
-from platform_events.payloads.varints import SIGNED, number_at
+from platform_events.payloads.varints import may_exceed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_GOES_ON = bytes(byte >> 7 for byte in range(256))
-_MANY = 24
-"""Numbers from which on it is worth asking fastavro."""
-_LONGEST = {Leaf("int"): 5, Leaf("long"): 10}
-"""Bytes from which on a number may be outside the range."""
+_NUMBERS = (Leaf("int"), Leaf("long"))
+_MANY, _MANY_LONG = 24, 4
+"""Numbers, and numbers of more than 3 bytes, above which it is worth asking fastavro."""
 
 
 def compile_decoder(record: Record) -> Callable[[bytes], dict[str, Any]]:
@@ -111,13 +109,20 @@ class _Decoder:
                 loop = layout.blocks(1 + smallest_size(part), [*entry, f"items[key] = {item}"])
                 return ["items = {}", *loop, "return items, at"]
             case Array(items=part):
-                entry = [*self._value(part, item), f"items.append({item})"]
-                loop = layout.blocks(smallest_size(part), entry)
-        quick = []
-        if part in _LONGEST:
-            read = self._source.constant(_numbers_reader(part.kind))
-            quick = [f"found = {read}(body, at)", "if found is not None: return found"]
-        return [*quick, "items = []", *loop, "return items, at"]
+                entry = [*self._value(part, item), f"add({item})"]
+                many = self._many(part) if part in _NUMBERS else []
+                loop = layout.blocks(smallest_size(part), entry, many)
+                return ["start, items = at, []", "add = items.append", *loop, "return items, at"]
+
+    def _many(self, leaf: Leaf) -> list[str]:
+        """Return the lines that read a block of numbers at once, if that can be."""
+        return [
+            "few = body[at : at + count]",
+            "if few.isascii(): items += map(SIGNED.__getitem__, few); at += count; continue",
+            f"if count > {_MANY} or (count > {_MANY_LONG} and body[at] & body[at + 1] & body[at + 2] > 127):",
+            f" found = {self._source.constant(_numbers_reader(leaf.kind))}(body, start)",
+            " if found: return found",
+        ]
 
 
 def _numbers_reader(kind: str) -> Callable[[bytes, int], tuple[list[int], int] | None]:
@@ -130,15 +135,8 @@ def _numbers_reader(kind: str) -> Callable[[bytes, int], tuple[list[int], int] |
 
     read_array: Any = schemaless_reader
     schema = parse_schema({"type": "array", "items": kind})
-    suspicious = b"\1" * (_LONGEST[Leaf(kind)] - 1)
 
     def read(body: bytes, at: int) -> tuple[list[int], int] | None:
-        count, start = (SIGNED[body[at]], at + 1) if body[at] < 128 else number_at(body, at)
-        end = start + count
-        if start < end < len(body) and body[end] == 0 and body[start:end].isascii():
-            return [*map(SIGNED.__getitem__, body[start:end])], end + 1
-        if not _MANY < count < len(body) - start:
-            return None
         stream = BytesIO(body)
         stream.seek(at)
         try:
@@ -146,6 +144,6 @@ def _numbers_reader(kind: str) -> Callable[[bytes, int], tuple[list[int], int] |
         except (EOFError, IndexError):
             return None
         end = stream.tell()
-        return None if suspicious in body[at:end].translate(_GOES_ON) else (items, end)
+        return None if may_exceed(kind, body[at:end]) else (items, end)
 
     return read

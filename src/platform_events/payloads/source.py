@@ -15,7 +15,7 @@ from weakref import finalize
 from platform_events.payloads.types import Array, AvroType, Map, Record, Union
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 _numbers = count(1)
 
@@ -86,7 +86,7 @@ class Source:
         self._lines += [f"def {head}:", *indent(lines)]
 
 
-def indent(lines: list[str]) -> list[str]:
+def indent(lines: Sequence[str]) -> list[str]:
     """Return lines as the body of a compound statement."""
     return [f" {line}" for line in lines] or [" pass"]
 

@@ -27,6 +27,9 @@ or goes on."""
 _PAIR = 1 << 14
 _LONGEST = 10
 """Bytes of a number at most (Avro specification 1.12, Binary Encoding)."""
+_GOES_ON = bytes(byte >> 7 for byte in range(256))
+_TOO_MANY = {"int": b"\1" * 4, "long": b"\1" * (_LONGEST - 1)}
+"""As many bytes that go on are in numbers that may be outside the range."""
 _TOO_LONG = "a number has more than 64 bits"
 _three_pairs_at = struct.Struct("<HHH").unpack_from
 _four_pairs_at = struct.Struct("<HHHH").unpack_from
@@ -60,6 +63,16 @@ _even = Kept(lambda number: _inner[number << 1])
 _odd = Kept(lambda number: _inner[number << 1 | 1])
 
 
+def _only_small(number: int) -> bytes:
+    if not -SMALL <= number < SMALL:
+        raise OverflowError
+    return number_bytes(number)
+
+
+ONLY_SMALL = Kept(_only_small)
+"""The bytes of small numbers; it raises `OverflowError` for others."""
+
+
 @lru_cache
 def small_numbers(prefix: bytes = b"") -> Kept:
     """Return the bytes of numbers, each with a prefix; meant for small ones and for lengths."""
@@ -88,6 +101,11 @@ def long_bytes(number: int, limit: int = LONG_LIMIT) -> bytes:
     if number < 1 << 41:
         return low[number & 8191] + middle + _last[number >> 27]
     return low[number & 8191] + middle + _inner[number >> 27 & 16383] + _last[number >> 41]
+
+
+def may_exceed(kind: str, numbers: bytes) -> bool:
+    """Whether one of several numbers is so long that it may be outside the range of its type."""
+    return _TOO_MANY[kind] in numbers.translate(_GOES_ON)
 
 
 class _Codes(dict[int, Any]):
@@ -133,14 +151,16 @@ def long_at(body: bytes, at: int) -> tuple[int, int]:
     fourth = body[at + 3]
     if fourth < 128:
         code = body[at] + (body[at + 1] << 7) + (body[at + 2] << 14) + (fourth << 21) - 0x204080
-        return code >> 1 ^ -(code & 1), at + 4
-    if len(body) - at >= 6:
+        return code >> 1 if not code & 1 else ~(code >> 1), at + 4
+    try:
         first, second, third = _three_pairs_at(body, at)
-        last = _third_and_last[third]
-        if last is not None:
-            code = _first[first] + _second[second] + last
-            return code >> 1 ^ -(code & 1), at + 6
-    return number_at(body, at)
+    except struct.error:
+        return number_at(body, at)
+    last = _third_and_last[third]
+    if last is None:
+        return number_at(body, at)
+    code = _first[first] + _second[second] + last
+    return code >> 1 if not code & 1 else ~(code >> 1), at + 6
 
 
 def int_at(body: bytes, at: int) -> tuple[int, int]:
