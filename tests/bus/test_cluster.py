@@ -124,9 +124,7 @@ class TestClosing:
         watch = cluster._connection.clients.watch
         assert not list(watch._watched)
 
-    def test_a_cluster_closes_its_buses(
-        self, settings: Settings, tenants: tuple[str, str]
-    ) -> None:
+    def test_a_cluster_closes_its_buses(self, settings: Settings, tenants: tuple[str, str]) -> None:
         with Cluster(settings) as cluster:
             buses = [cluster.bus(name) for name in tenants]
             futures = [bus.submit(EVENT, order(str(n))) for n in range(200) for bus in buses]

@@ -109,4 +109,3 @@ class _Compilation:
 def _test_of(comparison: Comparison) -> Test:
     assert comparison.test is not None
     return comparison.test
-
