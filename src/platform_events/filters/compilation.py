@@ -15,7 +15,7 @@ from platform_events.filters.expression import And, Comparison, Expression, Not,
 from platform_events.filters.operands import FLOATING
 from platform_events.filters.operations import IS_NOT_NULL, IS_NULL, OPERATIONS, Test
 from platform_events.filters.parser import parse_filter
-from platform_events.filters.walk import FieldWalk, Wanted
+from platform_events.filters.walk import FieldReader, Wanted
 from platform_events.payloads import layout
 from platform_events.payloads.source import Source
 from platform_events.payloads.types import Record, parse_record
@@ -57,7 +57,7 @@ class _Compilation:
         wanted = self._collect(expression)
         lines = [
             *(f"{variable} = None" for variable in self._variables.values()),
-            *layout.whole_body(FieldWalk(self._source).fields(self._record, wanted)),
+            *layout.whole_body(FieldReader(self._source).fields(self._record, wanted)),
             f"return {self._judge(expression, negated=False)}",
         ]
         return self._source.compile("filter", "body", lines)
