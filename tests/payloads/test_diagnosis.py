@@ -60,7 +60,9 @@ def check_agreement(schema: dict[str, Any], payload: Any) -> None:
 
 @given(record_schemas(), st.data())
 @settings(max_examples=50)
-def test_encoder_and_diagnosis_agree_on_anything(schema: dict[str, Any], data: st.DataObject) -> None:
+def test_encoder_and_diagnosis_agree_on_anything(
+    schema: dict[str, Any], data: st.DataObject
+) -> None:
     fields = schema["fields"]
     names = [field["name"] for field in fields]
     check_agreement(schema, data.draw(st.fixed_dictionaries(dict.fromkeys(names, JUNK))))

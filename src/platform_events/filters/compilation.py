@@ -8,7 +8,7 @@ its value is there and compares so. Names do not appear in the source, constants
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from platform_events.filters.binding import bind
 from platform_events.filters.expression import And, Comparison, Expression, Not, Or, comparisons_in
@@ -109,4 +109,3 @@ class _Compilation:
 def _test_of(comparison: Comparison) -> Test:
     assert comparison.test is not None
     return comparison.test
-

@@ -101,20 +101,22 @@ class Reader:
         for fixed, group in groupby(record.fields, lambda item: layout.is_fixed(item.type)):
             values = [(item.type, names[item.name]) for item in group]
             if fixed and len(values) > 1:
-                lines += self._run([leaf for leaf in values if isinstance(leaf[0], Leaf)])
+                lines += self._run(
+                    [(leaf, name) for leaf, name in values if isinstance(leaf, Leaf)]
+                )
             else:
                 lines += [line for value in values for line in self.value(*value)]
         pairs = ", ".join(f"{field!r}: {name}" for field, name in names.items())
         return [*lines, f"{variable} = {{{pairs}}}"]
 
-    def _run(self, values: list[tuple[Leaf, str]]) -> list[str]:
+    def _run(self, values: list[tuple[AvroType, str]]) -> list[str]:
         """Return the lines that read values of fixed sizes at once."""
-        leaves = [leaf for leaf, _ in values]
+        leaves = [leaf for leaf, _ in values if isinstance(leaf, Leaf)]
         unpack = self.source.constant(struct.Struct(layout.format_of(leaves)).unpack_from)
         return [
             f"{', '.join(name for _, name in values)} = {unpack}(body, at)",
             f"at += {sum(map(layout.size_of, leaves))}",
-            *(f"{name} = BOOLEANS[{name}]" for leaf, name in values if leaf.kind == "boolean"),
+            *(f"{name} = BOOLEANS[{name}]" for leaf, name in values if leaf == Leaf("boolean")),
         ]
 
     def _body(self, avro_type: Array | Map | Record) -> list[str]:
@@ -137,7 +139,7 @@ class Reader:
         return ["start = at", f"{item} = {empty}", *loop, result]
 
     def _numbers(self, part: AvroType, items: str) -> list[str]:
-        """Return the lines that read a block of numbers, or the whole array, at once if they can."""
+        """Return the lines that read a block of numbers, or the array, at once if they can."""
         assert isinstance(part, Leaf)
         read = self.source.constant(_numbers_reader(part.kind))
         is_long = "body[at] & body[at + 1] & body[at + 2] > 127"
