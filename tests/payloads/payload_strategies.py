@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from tests.payloads.expectations import JSON_KIND, MOMENTS, TIMES, as_default, kind_of
+from tests.payloads.samples import varint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -245,3 +246,20 @@ def payloads(draw: st.DrawFn, schema: dict[str, Any]) -> Any:
 def schemas_and_payloads(draw: st.DrawFn, min_size: int = 0) -> tuple[dict[str, Any], Any]:
     schema = draw(record_schemas(min_size=min_size))
     return schema, draw(payloads(schema))
+
+
+@st.composite
+def numbers_in_blocks(draw: st.DrawFn) -> tuple[str, bytes, list[int]]:
+    """The items' type, an array of numbers in blocks as any writer may make them, its numbers."""
+    kind, bits = draw(st.sampled_from([("int", 31), ("long", 63)]))
+    magnitude = draw(st.sampled_from([3, 6, 7, 13, 14, 20, 21, 28, 31, 42, bits]))
+    limit = 1 << min(magnitude, bits)
+    data, numbers = b"", []
+    for size in draw(st.lists(st.sampled_from([1, 4, 5, 24, 25, 40]), max_size=2)):
+        # As many draws as numbers would be slow.
+        few = draw(st.lists(st.integers(-limit, limit - 1), min_size=1, max_size=3))
+        block = (few * size)[:size]
+        items = b"".join(map(varint, block))
+        data += draw(st.sampled_from([varint(size), varint(-size) + varint(len(items))])) + items
+        numbers += block
+    return kind, data + b"\0", numbers

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
+import io
 from datetime import UTC, date, datetime, time
 from typing import Any
 from uuid import UUID
 
+import fastavro
 import pytest
 
 from platform_events.errors import PayloadError
@@ -43,6 +45,14 @@ TEXTS = {"type": "array", "items": "string"}
 
 def decode(schema: dict[str, Any], body: bytes) -> dict[str, Any]:
     return PayloadDecoder(schema).decode(body)
+
+
+def read_by_library(schema: dict[str, Any], body: bytes) -> Any:
+    """Return what fastavro makes of all the bytes."""
+    stream = io.BytesIO(body)
+    payload = fastavro.schemaless_reader(stream, schema, None)
+    assert stream.read() == b""
+    return payload
 
 
 def varint(number: int) -> bytes:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import collections
+import gc
+import linecache
 import threading
+import traceback
+from collections.abc import Iterator
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from platform_events.errors import PayloadError
-from platform_events.payloads.codec import PayloadDecoder, PayloadEncoder
+from platform_events.payloads.codec import DecodeError, PayloadDecoder, PayloadEncoder
 from tests.payloads.expectations import record
 from tests.payloads.samples import TEXTS, refuse, round_trip
 
@@ -114,6 +118,26 @@ def test_what_changes_before_it_is_explained_is_a_payload_error() -> None:
     assert encoder.encode(FITTING) == PayloadEncoder(SHOP).encode(FITTING)
 
 
+class Growing(collections.UserDict[str, Any]):
+    """A mapping which is read while another thread appends to the list that it is in."""
+
+    def __init__(self, items: list[Any]) -> None:
+        super().__init__(price=1.5)
+        self._items = items
+
+    def __iter__(self) -> Iterator[str]:
+        if len(self._items) < 5:
+            self._items.append({"price": 2.5})
+        return super().__iter__()
+
+
+def test_a_list_that_grows_while_it_is_written_is_written_as_it_is_then() -> None:
+    items: list[Any] = []
+    items.append(Growing(items))
+    result = round_trip(SHOP, {**FITTING, "items": items})["items"]
+    assert [item["price"] for item in result] == [1.5, 2.5]
+
+
 def test_a_mapping_that_makes_up_values_lacks_them_all_the_same() -> None:
     payload = collections.defaultdict(str, items=[])
     assert refuse(SHOP, payload).path == "order_id"
@@ -144,3 +168,24 @@ def test_one_encoder_serves_many_threads() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_tracebacks_show_the_generated_source() -> None:
+    encoder, decoder = PayloadEncoder(record(TEXTS)), PayloadDecoder(record(TEXTS))
+    files = []
+    for function, wrong in ((encoder.encode, {"a": [object()]}), (decoder.decode, b"\2")):
+        with pytest.raises((PayloadError, DecodeError)) as caught:
+            function(wrong)  # type: ignore[operator]
+        (frame,) = (
+            frame
+            for frame in traceback.extract_tb(caught.tb)
+            if frame.filename.startswith("<platform_events ")
+        )
+        assert frame.filename.startswith(f"<platform_events {frame.name} Sample ")
+        assert "error" in (frame.line or "")
+        assert f"def {frame.name}(" in "".join(linecache.getlines(frame.filename))
+        files.append(frame.filename)
+    assert len(set(files)) == 2
+    del encoder, decoder, function, caught, frame
+    gc.collect()
+    assert [linecache.getlines(file) for file in files] == [[], []]

@@ -47,6 +47,19 @@ def member_writers(feed: Feed, catalog: Catalog) -> Writers[Writer]:
     return Writers(feed.event, catalog, make)
 
 
+def checked(body: bytes | None, walk: PayloadWalk) -> bytes:
+    """Return the body of a record that other software wrote.
+
+    Raises:
+        DeadLettered: there is none.
+        DecodeError: it is no payload of its schema.
+    """
+    if body is None:
+        raise DeadLettered("it has no body (a tombstone)")
+    walk.check(body)
+    return body
+
+
 class Source:
     """One partition of a member, and how far it has come."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from platform_events.channels.isolation import FORMS
-from platform_events.channels.members import DeadLettered
+from platform_events.channels.members import DeadLettered, checked
 from platform_events.envelope import (
     DEAD_LETTER_REASON,
     ORIGIN,
@@ -173,10 +173,8 @@ class Transfer:
                 if plain is None:
                     header = find_header(headers, SCHEMA)
                 type_, passes, walk = known.get(header) or find_writer(header)
-                if body is None:
-                    raise DeadLettered("it has no body (a tombstone)")  # noqa: TRY301
-                if plain is None:
-                    walk.check(body)
+                if body is None or plain is None:
+                    body = checked(body, walk)
                 if passes is not None and not passes(body):
                     source.filtered += 1
                 else:

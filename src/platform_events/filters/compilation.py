@@ -8,14 +8,14 @@ its value is there and compares so. Names do not appear in the source, constants
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from platform_events.filters.binding import bind
 from platform_events.filters.expression import And, Comparison, Expression, Not, Or, comparisons_in
 from platform_events.filters.operands import FLOATING
 from platform_events.filters.operations import IS_NOT_NULL, IS_NULL, OPERATIONS, Test
 from platform_events.filters.parser import parse_filter
-from platform_events.filters.walk import FieldWalk, Wanted
+from platform_events.filters.walk import FieldReader, Wanted
 from platform_events.payloads import layout
 from platform_events.payloads.source import Source
 from platform_events.payloads.types import Record, parse_record
@@ -57,7 +57,7 @@ class _Compilation:
         wanted = self._collect(expression)
         lines = [
             *(f"{variable} = None" for variable in self._variables.values()),
-            *layout.whole_body(FieldWalk(self._source).fields(self._record, wanted)),
+            *layout.whole_body(FieldReader(self._source).fields(self._record, wanted)),
             f"return {self._judge(expression, negated=False)}",
         ]
         return self._source.compile("filter", "body", lines)

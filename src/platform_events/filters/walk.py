@@ -16,10 +16,14 @@ text is not checked for UTF-8.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from platform_events.payloads import layout
+from platform_events.payloads.reader import Reader
 from platform_events.payloads.types import AvroType, Leaf, Record, Union
-from platform_events.payloads.walk import Walk
+
+if TYPE_CHECKING:
+    from platform_events.payloads.source import Source
 
 
 @dataclass(slots=True)
@@ -34,11 +38,14 @@ class Wanted:
     """What is wanted of the record's fields, by name."""
 
 
-class FieldWalk(Walk):
+class FieldReader(Reader):
     """Lines that move `at` over a record in `body` and assign the wanted variables.
 
     Variables whose field or parent is null or missing are not assigned.
     """
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source, _pass, builds=False)
 
     def fields(self, record: Record, wanted: Wanted) -> list[str]:
         """Return the lines for a record."""
@@ -54,7 +61,7 @@ class FieldWalk(Walk):
             case Union():
                 return layout.union(avro_type, lambda branch: self._field(branch, wanted))
             case Leaf() if wanted.variable and not wanted.only_presence:
-                return self._read(avro_type, wanted.variable)
+                return _read(self.source, avro_type, wanted.variable)
             case Record() if wanted.parts:
                 lines = self.fields(avro_type, wanted)
             case _:
@@ -62,16 +69,24 @@ class FieldWalk(Walk):
         is_told = wanted.variable and avro_type != Leaf("null")
         return [*lines, f"{wanted.variable} = True"] if is_told else lines
 
-    def _read(self, leaf: Leaf, variable: str) -> list[str]:
-        """Return the lines that give a variable the value as Avro stores it."""
-        match leaf.kind:
-            case "null":
-                return []
-            case "enum":
-                return layout.symbol(self.source, leaf, range(len(leaf.symbols)), variable)
-            case "string" | "uuid":
-                return [*layout.stored(leaf, variable), f"{variable} = {variable}.casefold()"]
-            case "decimal":
-                whole = f"int.from_bytes({variable}, 'big', signed=True)"
-                return [*layout.stored(leaf, variable), f"{variable} = {whole}"]
-        return layout.stored(leaf, variable)
+
+def _pass(source: Source, leaf: Leaf, variable: str) -> list[str]:
+    """Return the lines that pass over a value of which nothing is wanted."""
+    if leaf.kind == "enum":
+        return layout.symbol(source, leaf.symbols, variable)
+    return layout.passed(leaf)
+
+
+def _read(source: Source, leaf: Leaf, variable: str) -> list[str]:
+    """Return the lines that give a variable the value as Avro stores it."""
+    match leaf.kind:
+        case "null":
+            return []
+        case "enum":
+            return layout.symbol(source, range(len(leaf.symbols)), variable)
+        case "string" | "uuid":
+            return [*layout.stored(leaf, variable), f"{variable} = {variable}.casefold()"]
+        case "decimal":
+            whole = f"int.from_bytes({variable}, 'big', signed=True)"
+            return [*layout.stored(leaf, variable), f"{variable} = {whole}"]
+    return layout.stored(leaf, variable)

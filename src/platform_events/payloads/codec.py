@@ -10,13 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from platform_events.errors import PayloadError
-from platform_events.payloads.decoder import compile_decoder
 from platform_events.payloads.diagnosis import explain
 from platform_events.payloads.encoder import compile_encoder
 from platform_events.payloads.json_values import default_values
+from platform_events.payloads.reader import compile_decoder, compile_walk
 from platform_events.payloads.types import parse_record
 from platform_events.payloads.values import DecodeError
-from platform_events.payloads.walk import compile_walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -29,6 +29,7 @@ _TIME = "time({0} // 3600{1}, {0} // 60{1} % 60, {0} // 1{1} % 60, {0} % 1{1}{2}
 _MILLIS, _MICROS = "000", "000000"
 
 UNUSUAL = {
+    "null": "{0} is not None",
     "boolean": "type({0}) is not bool",
     "int": "type({0}) is not int",
     "long": "type({0}) is not int",
@@ -100,9 +101,6 @@ def uuid_bytes(value: UUID) -> bytes:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}".encode()
 
 
-_set_int, _set_safe = UUID.int.__set__, UUID.is_safe.__set__  # type: ignore[attr-defined]
-
-
 def uuid_of(text: str) -> UUID:
     """Return the UUID of a text, of any that `UUID` takes, in half its time.
 
@@ -113,8 +111,8 @@ def uuid_of(text: str) -> UUID:
     if len(digits) != 32:
         return UUID(text)
     value = UUID.__new__(UUID)
-    _set_int(value, int(digits, 16))
-    _set_safe(value, SafeUUID.unknown)
+    object.__setattr__(value, "int", int(digits, 16))
+    object.__setattr__(value, "is_safe", SafeUUID.unknown)
     return value
 
 

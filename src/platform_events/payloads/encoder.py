@@ -44,9 +44,19 @@ the union's kinds is left to the branch of the string kind, and to the only bran
 The diagnosis chooses alike."""
 
 
-_NUMBERS = {Array(Leaf(kind)): kind for kind in ("int", "long")}
+_NUMBERS = (Leaf("int"), Leaf("long"))
 _MANY, _MANY_LONG = 16, 6
 """Numbers, and numbers of more than 4 bytes, above which it is worth asking fastavro."""
+_OWN_NAMES = {
+    "BOOLEANS": {False: b"\0", True: b"\1"},
+    "LISTS": (list, tuple),
+    "Mapping": Mapping,
+    "NUMBERS": (int, float),
+    "double_bytes": struct.Struct("<d").pack,
+    "encode_text": str.encode,
+    "float_bytes": struct.Struct("<f").pack,
+    "long_bytes": long_bytes,
+}
 _FEW = 3
 """Pieces up to which `+` is faster than a join."""
 
@@ -63,9 +73,7 @@ def compile_encoder(
         defaults: by record in it, the values of fields that may be left out.
         blame: called with a payload that was refused and the reason; it raises.
     """
-    names = {"Mapping": Mapping, "NUMBERS": (int, float), "LISTS": (list, tuple), "blame": blame}
-    helpers = {"encode_text": str.encode, "long_bytes": long_bytes}
-    source = Source(record, {**NAMES, **names, **helpers, "refuse": _refuse})
+    source = Source(record, {**NAMES, **_OWN_NAMES, "blame": blame})
     lines, pieces = _Encoder(source, defaults).record(record, "payload")
     body = indent([*lines, f"return {_joined(pieces)}"])
     blamed = "except Exception as error: blame(payload, error)"
@@ -85,18 +93,18 @@ class _Encoder:
         defaults, count = self._defaults[record], len(record.fields)
         lines = [
             f"if type({name}) is not dict:",
-            f" if not isinstance({name}, Mapping): refuse()",
+            f" if not isinstance({name}, Mapping): raise TypeError",
             f" {name} = dict({name})",
             f"if len({name}) != {count}:",
             f" {name} = {{**{self._source.constant(defaults)}, **{name}}}",
-            f" if len({name}) != {count}: refuse()",
+            f" if len({name}) != {count}: raise TypeError",
         ]
         pieces: list[str] = []
         variables = {item.name: self._source.variable() for item in record.fields}
         lines += [f"{variable} = {name}[{field!r}]" for field, variable in variables.items()]
         for fixed, group in groupby(record.fields, lambda item: is_fixed(item.type)):
             values = [(item.type, variables[item.name]) for item in group]
-            if fixed:
+            if fixed and len(values) > 1:
                 parts = [self._run(values)]
             else:
                 parts = [self._value(avro_type, variable) for avro_type, variable in values]
@@ -109,9 +117,8 @@ class _Encoder:
         """Write values of fixed sizes at once."""
         leaves = [(leaf, name) for leaf, name in values if isinstance(leaf, Leaf)]
         lines = [line for leaf, name in leaves for line in self._check(leaf, name)]
-        pack = struct.Struct(format_of([leaf for leaf, _ in leaves])).pack
-        names = ", ".join(name for _, name in leaves)
-        return lines, [f"{self._source.constant(pack)}({names})"]
+        pack = self._source.constant(struct.Struct(format_of([leaf for leaf, _ in leaves])).pack)
+        return lines, [f"{pack}({', '.join(name for _, name in leaves)})"]
 
     def _value(
         self, avro_type: AvroType, name: str, prefix: bytes = b""
@@ -136,37 +143,38 @@ class _Encoder:
 
     def _leaf(self, leaf: Leaf, name: str, prefix: bytes) -> tuple[list[str], list[str]]:
         lines = self._check(leaf, name)
-        before = [repr(prefix)] if prefix else []
         match leaf.kind:
-            case "null":
-                return [f"if {name} is not None: refuse()"], before
-            case "boolean":
-                true, false = prefix + bytes((1,)), prefix + bytes((0,))
-                return lines, [f"({true!r} if {name} else {false!r})"]
-            case "float" | "double" | "fixed":
-                lines, pieces = self._run([(leaf, name)])
-                return lines, [*before, *pieces]
-            case "enum":
-                codes = {symbol: prefix + number_bytes(i) for symbol, i in leaf.indexes.items()}
-                return lines, [f"{self._source.constant(codes)}[{name}]"]
-            case "uuid":
-                return lines, [repr(prefix + b"H"), f"uuid_bytes({name})"]
-            case "decimal":
-                lines.append(f"{name} = {self._source.constant(decimal_writer(leaf))}({name})")
             case "string":
                 lines = [f"{name} = encode_text({name})"]
+            case "uuid":
+                lines.append(f"{name} = uuid_bytes({name})")
+            case "decimal":
+                lines.append(f"{name} = {self._source.constant(decimal_writer(leaf))}({name})")
             case kind if kind in TO_NUMBER:
                 lines.append(f"{name} = {TO_NUMBER[kind].format(name)}")
+        return lines, self._pieces(leaf, name, prefix)
+
+    def _pieces(self, leaf: Leaf, name: str, prefix: bytes) -> list[str]:
+        """Return the pieces of what Avro stores."""
+        before = [repr(prefix)] if prefix else []
         match leaf.base:
+            case "null":
+                return before
+            case "boolean":
+                return [*before, f"BOOLEANS[{name}]"]
+            case "float" | "double":
+                return [*before, f"{leaf.kind}_bytes({name})"]
             case "fixed":
-                return lines, [*before, name]
+                return [*before, name]
+            case "enum":
+                codes = {symbol: prefix + number_bytes(i) for symbol, i in leaf.indexes.items()}
+                return [f"{self._source.constant(codes)}[{name}]"]
             case "string" | "bytes":
-                return lines, [f"{self._numbers(prefix)}[len({name})]", name]
+                return [f"{self._numbers(prefix)}[len({name})]", name]
         limit = f", {INT_LIMIT}" if leaf.base == "int" else ""
-        long = f"long_bytes({name}{limit})"
-        long = f"{prefix!r} + {long}" if prefix else long
+        long = _joined([*before, f"long_bytes({name}{limit})"])
         is_small = f"-{SMALL} <= {name} < {SMALL}"
-        return lines, [f"({self._numbers(prefix)}[{name}] if {is_small} else {long})"]
+        return [f"({self._numbers(prefix)}[{name}] if {is_small} else {long})"]
 
     def _numbers(self, prefix: bytes = b"") -> str:
         if prefix not in self._small:
@@ -190,40 +198,48 @@ class _Encoder:
             if branch is not None:
                 lines += [f"{word} {test.format(name)}:", *branch_lines(branch)]
                 word = "elif"
-        rest = indent(["refuse()"]) if last is None else branch_lines(last)
+        rest = indent(["raise TypeError"]) if last is None else branch_lines(last)
         lines += ["else:", *rest] if lines else [line[1:] for line in rest]
         return lines, [result]
 
     def _body(self, avro_type: Array | Map | Record) -> list[str]:
         """Return the lines of the function that returns the bytes of a value."""
         item = self._source.variable()
+        before: list[str] = []
+        start: list[str] = []
+        entry: list[str] = []
         match avro_type:
             case Record():
                 lines, pieces = self.record(avro_type, "value")
                 return [*lines, f"return {_joined(pieces)}"]
-            case Array(items=part):
-                test, loop, key, pieces = "LISTS", f"{item} in value", [], []
             case Map(values=part):
-                test, loop = "Mapping", f"key, {item} in value.items()"
-                key, pieces = self._leaf(Leaf("string"), "key", b"")
-        lines, more = self._value(part, item)
-        quick = []
-        if avro_type in _NUMBERS:
-            write = self._source.constant(_numbers_writer(_NUMBERS[avro_type]))
-            is_many = f"len(value) > {_MANY} or (len(value) > {_MANY_LONG} and type(value[0]) is int and value[0] >> 27)"
-            quick = [f"if {is_many}:", f" body = {write}(value)", " if body: return body"]
+                test, loop = "Mapping", f"for key, {item} in value.items():"
+                before, start = self._leaf(Leaf("string"), "key", b"")
+            case Array(items=part):
+                test, loop = "LISTS", f"for {item} in value:"
+                entry = self._many(part.kind) if part in _NUMBERS else []
+        lines, pieces = self._value(part, item)
         return [
-            f"if not isinstance(value, {test}): refuse()",
-            *quick,
+            f"if not isinstance(value, {test}): raise TypeError",
+            *entry,
             "out = [b'']",
             "add = out.append",
-            f"for {loop}:",
-            *indent([*key, *lines, f"add({_joined([*pieces, *more])})"]),
+            loop,
+            *indent([*before, *lines, f"add({_joined([*start, *pieces])})"]),
             # Counted here: another thread may change the list.
             "if len(out) == 1: return b'\\0'",
             f"out[0] = {self._numbers()}[len(out) - 1]",
             "add(b'\\0')",
             "return b''.join(out)",
+        ]
+
+    def _many(self, kind: str) -> list[str]:
+        """Return the lines that write an array of numbers at once, if that is worth it."""
+        is_long = "type(value[0]) is int and value[0] >> 27"
+        return [
+            f"if len(value) > {_MANY} or (len(value) > {_MANY_LONG} and {is_long}):",
+            f" body = {self._source.constant(_numbers_writer(kind))}(value)",
+            " if body: return body",
         ]
 
 
@@ -255,10 +271,6 @@ def _numbers_writer(kind: str) -> Callable[[Sequence[Any]], bytes | None]:
         return body
 
     return write
-
-
-def _refuse() -> None:
-    raise TypeError
 
 
 def _joined(pieces: list[str]) -> str:

@@ -81,7 +81,7 @@ def number(kind: str, variable: str) -> list[str]:
     ]
 
 
-def symbol(source: Source, leaf: Leaf, meanings: Sequence[Any], variable: str) -> list[str]:
+def symbol(source: Source, meanings: Sequence[Any], variable: str) -> list[str]:
     """Return the lines that read a symbol of an enum as what it means."""
     if len(meanings) > _IN_A_BYTE:
         by_index = source.constant(dict(enumerate(meanings)))
