@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +50,7 @@ def order(number: str) -> dict[str, str]:
 
 def threads() -> int:
     """Count the threads of this process, those of librdkafka included."""
-    return len(os.listdir("/proc/self/task"))
+    return len(list(Path("/proc/self/task").iterdir()))
 
 
 def test_tenants_share_a_connection_and_nothing_else(
