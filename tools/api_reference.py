@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/reference/python.md"
 CLASSES = (
-    "EventBus", "AsyncEventBus", "Subscription", "AsyncSubscription", "Event", "Origin",
+    "EventBus", "AsyncEventBus", "Cluster", "Subscription", "AsyncSubscription", "Event", "Origin",
     "EventMessage", "PublishResult", "PublishStatus", "Start", "ReplayId",
 )  # fmt: skip
 """What the page describes, in this order; settings and errors have pages of their own."""
@@ -32,7 +32,8 @@ Everything here is imported from `platform_events`. [Publishing](../publishing.m
 [settings](settings.md), exceptions in [errors](errors.md). This page is made from the docstrings.
 """
 _INTERNAL = {
-    "EventBus.abandon", "EventBus.admin", "EventBus.publishing", "EventBus.while_usable",
+    "AsyncEventBus.over", "EventBus.admin", "EventBus.publishing", "EventBus.sharing",
+    "EventBus.stop", "EventBus.while_usable",
     "Origin.definition",
     "Origin.offset", "Origin.parse", "Origin.partition", "Subscription.abandon",
 }  # fmt: skip
@@ -84,6 +85,9 @@ def _signature(described: griffe.Class, function: griffe.Function) -> str:
     words: list[str] = []
     for parameter in function.parameters:
         if parameter.name in ("self", "cls"):
+            continue
+        if parameter.kind is griffe.ParameterKind.var_keyword:
+            words.append(f"**{parameter.name}")
             continue
         if parameter.kind not in _POSITIONAL and "*" not in words:
             words.append("*")

@@ -133,5 +133,52 @@ class TestProcesses:
         assert (outcome.returncode, outcome.stderr) == (0, "")
         assert len(order_ids(bus)) == 3000
 
+    def test_a_forked_child_is_told_by_every_bus_of_a_used_cluster(
+        self, bus: EventBus, settings: Settings
+    ) -> None:
+        outcome = self.run(
+            settings,
+            """
+            from platform_events import Cluster
+            cluster = Cluster(bus.settings)
+            used, unused = (cluster.bus(bus.settings.tenant) for _ in range(2))
+            used.publish("Order_Placed__e", {"order_id": "parent"})
+            if os.fork() == 0:
+                for use in (lambda: used.publish("Order_Placed__e", {"order_id": "x"}),
+                            lambda: unused.publish("Order_Placed__e", {"order_id": "x"}),
+                            lambda: cluster.bus("other")):
+                    try:
+                        use()
+                    except ForkedError:
+                        print("forked", flush=True)
+                used.close()
+                cluster.close()
+                sys.exit(7)
+            print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+            unused.publish("Order_Placed__e", {"order_id": "parent again"})
+            """,
+        )
+        assert outcome.stderr == ""
+        assert outcome.stdout.split() == ["forked", "forked", "forked", "7"]
+        assert order_ids(bus) == ["parent", "parent again"]
+
+    def test_an_unused_cluster_works_in_a_child_and_is_closed_at_exit_if_forgotten(
+        self, bus: EventBus, settings: Settings
+    ) -> None:
+        outcome = self.run(
+            settings,
+            """
+            from platform_events import Cluster
+            cluster = Cluster(bus.settings)
+            shop = cluster.bus(bus.settings.tenant)
+            if os.fork():
+                sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+            for number in range(3000):
+                shop.submit("Order_Placed__e", {"order_id": str(number)})
+            """,
+        )
+        assert (outcome.returncode, outcome.stderr) == (0, "")
+        assert len(order_ids(bus)) == 3000
+
     def test_forked_error_has_a_code(self) -> None:
         assert ForkedError.code == "FORKED"

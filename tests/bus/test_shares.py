@@ -98,10 +98,8 @@ def test_a_closing_bus_gives_up_its_own_events_alone(
         wait_until(lambda: cluster._connection.clients.producer.buffer.is_settled)
         other.publish(EVENT, {"order_id": "after"})
     assert [one.status for one in outcomes] == [UNKNOWN] * 11
-    assert {str(one.error) for one in outcomes} == {
-        "the bus was closed and the broker had not answered 0.5 s later; a longer close_timeout "
-        "waits longer"
-    }
+    for one in outcomes:
+        assert str(one.error).startswith("the bus was closed and the broker had not answered 0.5 s")
     stored = [one.payload["order_id"] for one in event_bus.subscribe(EVENT, follow=False)]
     assert stored.count("kept") == stored.count("after") == 1
 

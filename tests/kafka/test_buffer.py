@@ -12,7 +12,7 @@ STEPS = st.lists(st.tuples(st.integers(0, 5), st.integers(-400_000, 400_000)), m
 
 
 def send(buffer: Buffer, share: Share, cost: int) -> bool:
-    """Send as an outbox does: ask the buffer once the limit is passed; say whether there is room."""
+    """Send as an outbox does, which asks the buffer at its limit; return whether there is room."""
     if share.under_way + cost > share.limit:
         buffer.grant(share)
     if share.under_way + cost > share.limit:
