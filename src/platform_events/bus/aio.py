@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from concurrent.futures import Executor, Future
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
@@ -22,6 +21,7 @@ from platform_events.errors import ClosedError, PublishError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from concurrent.futures import Executor, Future
     from types import UnionType
 
     from platform_events.bus.models import ModelArgument
