@@ -1,4 +1,4 @@
-"""Finds what is wrong with a payload that the guard refused, and names the place."""
+"""Finds what is wrong with a payload that the encoder refused, and names the place."""
 
 from __future__ import annotations
 

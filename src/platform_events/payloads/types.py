@@ -1,6 +1,6 @@
 """The type of a payload as a tree, read from an Avro schema in its JSON form.
 
-Guard, diagnosis and JSON conversion are all compiled from this tree, so they agree on what a
+Encoder, reader, diagnosis and JSON conversion all follow this tree, so they agree on what a
 schema means. Names are resolved, logical types are kinds of their own, and a logical type that
 Avro does not define for its base is ignored, as the Avro specification asks.
 """
@@ -23,7 +23,7 @@ from platform_events.payloads.kinds import (
 from platform_events.payloads.type_names import FULL_NAME, NAME, bare_name, full_name, namespace_of
 
 MAX_DEPTH = 64
-"""Levels of types within types at most: the Avro library descends in C, on the thread's stack."""
+"""Levels of types within types at most, which everything that follows a type descends."""
 MAX_PRECISION = 1000
 """Digits of a decimal at most."""
 
@@ -342,7 +342,7 @@ class _Parser:
 
 
 def _check_branch_order(first: AvroType, second: AvroType) -> None:
-    # The Avro library writes the first branch that could store a value, whatever its kind is.
+    # fastavro, in other software, writes the first branch that could store a value, of any kind.
     if isinstance(first, Leaf) and first.kind in _STORED_AS_NUMBER:
         if isinstance(second, Leaf) and second.kind in _NUMBERS:
             raise ValueError(f"put {second.kind} before {first.kind}: a number could be either")

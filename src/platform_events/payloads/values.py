@@ -1,6 +1,6 @@
 """Which Python values an Avro type without parts takes.
 
-One function per kind decides whether a value fits. The compiled guard takes shortcuts only for what
+One function per kind decides whether a value fits. The encoder takes shortcuts only for what
 these functions accept; the diagnosis asks them for the reason.
 
 Kinds are exact: a bool is no number, a float no int, a date no datetime, text no UUID. An int may
