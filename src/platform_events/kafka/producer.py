@@ -37,6 +37,8 @@ and others may always have something there."""
 _IDLE_SLICE = 1.0
 _METADATA_INTERVAL_MS = 10_000
 """How soon added partitions are used; librdkafka's own 5 minutes would leave them empty."""
+_MOST_MESSAGES = 2_147_483_647
+"""What librdkafka can count."""
 _ANSWER_MS = {"request.timeout.ms": 30_000, "socket.timeout.ms": 60_000}
 """librdkafka's defaults of the times after which it takes a batch for unanswered."""
 _logger = logging.getLogger("platform_events")
@@ -225,7 +227,7 @@ def given_up(timeout: float) -> BrokerTimeoutError:
 
 def _most_records(size: int) -> int:
     """Return how many records of any size may be under way: senders may have twice the buffer."""
-    return max(1, 2 * size // RECORD_OVERHEAD)
+    return min(max(1, 2 * size // RECORD_OVERHEAD), _MOST_MESSAGES)
 
 
 def _longest_answer_ms(settings: Settings) -> int:
