@@ -48,6 +48,8 @@ class CatalogLog:
         self._reader: TopicReader | None = TopicReader(settings, topic, {0: first})
         self._tail: Tail | None = None
         self._attachment: Attachment | None = None
+        self._coming: Attachment | None = None
+        """A place at the tail that is not used yet."""
         self._is_whole = False
         """Whether an end that was asked for has been reached, and the tail not left since."""
         self.is_adrift = False
@@ -95,23 +97,21 @@ class CatalogLog:
     def attach(self, tail: Tail) -> TopicReader | None:
         """Go on through the tail; return the reader, which is for the caller to close.
 
-        None is returned if the tail is further than this can read: it has to be tried again.
-
-        Raises:
-            BrokerError: the broker does not let us read what the tail has had before.
+        None is returned while the tail has said nothing of the partition yet, or is further than
+        this has read: it has to be tried again. A partition that a consumer gains waits until the
+        fetch under way is answered, and meanwhile what is written must be found here.
         """
-        attachment = tail.attach({self._key: self._position}, crosses_markers=True)
-        try:
-            while (before := self._position) < attachment.starts[self._key]:
-                self._read(END_SLICE)
-                if self._position == before:
-                    return None
-            self._tail, self._attachment = tail, attachment
-        finally:
-            if self._attachment is None:
-                tail.detach(attachment)
-        spare, self._reader = self._reader, None
-        return spare
+        if self._coming is None:
+            self._coming = tail.attach({self._key: self._position}, crosses_markers=True)
+            self._tail = tail
+        coming = self._coming
+        if coming.ended:
+            self._detach()
+        elif coming.has_come and self._position >= coming.starts[self._key]:
+            self._attachment, self._coming = coming, None
+            spare, self._reader = self._reader, None
+            return spare
+        return None
 
     def close(self) -> None:
         """Stop reading."""
@@ -125,9 +125,10 @@ class CatalogLog:
         self._reader = TopicReader(self._settings, self._topic, {0: self._position})
 
     def _detach(self) -> None:
-        if self._tail is not None and self._attachment is not None:
-            self._tail.detach(self._attachment)
-        self._tail = self._attachment = None
+        attachment = self._attachment or self._coming
+        if self._tail is not None and attachment is not None:
+            self._tail.detach(attachment)
+        self._tail = self._attachment = self._coming = None
 
     def _read(self, timeout: float) -> bool:
         assert self._reader is not None

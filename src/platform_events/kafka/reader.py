@@ -99,8 +99,13 @@ def is_transient(error: KafkaError) -> bool:
     return error.retriable() or error.code() in _PASSING
 
 
-def make_consumer(settings: Settings, health: Health) -> Consumer:
+def make_consumer(settings: Settings, health: Health, **defaults: Any) -> Consumer:
     """Return a consumer of committed records that belongs to no group.
+
+    Args:
+        settings: which cluster.
+        health: is told the client's errors.
+        defaults: more properties that the user's replace, with underscores for dots.
 
     Raises:
         ConfigurationError: a property of the user's is not accepted.
@@ -114,7 +119,8 @@ def make_consumer(settings: Settings, health: Health) -> Consumer:
         "isolation.level": "read_committed",
         "max.poll.interval.ms": 86_400_000,
     }
-    return make_client(Consumer, settings, health, properties, _PREFETCH)
+    more = {name.replace("_", "."): value for name, value in defaults.items()}
+    return make_client(Consumer, settings, health, properties, _PREFETCH | more)
 
 
 class TopicReader:

@@ -33,6 +33,9 @@ MAX_WAITING_BYTES = 16 * 1024 * 1024
 """Bytes of bodies that wait for one reader at most."""
 _SLICE = 0.05
 """Seconds of waiting between two looks at whether the tail was closed, for which that waits."""
+_FETCH_WAIT_MS = 100
+"""How long a fetch waits at the broker when nothing is new. Partitions that a reader comes for are
+in the next fetch only, and librdkafka has one at a time; its own 500 ms would be their delay."""
 _logger = logging.getLogger("platform_events")
 
 
@@ -70,6 +73,11 @@ class Attachment:
             self._records = self._bytes = 0
             ends, self._ends = self._ends, {}
         return runs, ends
+
+    @property
+    def has_come(self) -> bool:
+        """Whether the tail has said something of its partitions that was not taken yet."""
+        return bool(self._runs or self._ends)
 
     def oldest_ms(self, key: Partition) -> int | None:
         """Return the append time of the first record of a partition that waits, if one does."""
@@ -135,7 +143,9 @@ class Tail:
 
     def __init__(self, settings: Settings) -> None:
         self._health = Health(settings.bootstrap_servers)
-        self._consumer: Consumer = make_consumer(settings, self._health)
+        self._consumer: Consumer = make_consumer(
+            settings, self._health, fetch_wait_max_ms=_FETCH_WAIT_MS
+        )
         protect(self)
         self._lock = threading.Lock()
         self._next: dict[Partition, int] = {}
