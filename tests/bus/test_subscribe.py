@@ -95,7 +95,8 @@ class TestReading:
             )
             producer.flush(10)
             producer.commit_transaction() if commit else producer.abort_transaction()
-        assert orders(bus.subscribe(EVENT, follow=False)) == [0, 0, 0]
+        # A commit is answered before its marker is written, and read only after.
+        wait_until(lambda: orders(bus.subscribe(EVENT, follow=False)) == [0, 0, 0])
         publish_orders(bus, 1, first=7)
         last = [event.replay_id for event in bus.subscribe(EVENT, follow=False)][-2]
         assert orders(bus.subscribe(EVENT, last, False)) == [7]

@@ -29,8 +29,6 @@ ORIGIN_ROOM = 64 * 1024
 """Bytes by which a channel's batches may be larger, for the origins of its events."""
 RECORD_OVERHEAD = 600
 """Bytes that librdkafka and we need for a record on its way besides its contents (measured)."""
-_MOST_RECORDS = 2**31 - 1
-"""That librdkafka counts."""
 _BATCH_SLICE = 0.01
 """Seconds that one thread serves deliveries before it looks at what it waits for."""
 _PROMPT_SLICE = 0.001
