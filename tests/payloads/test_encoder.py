@@ -7,7 +7,7 @@ import gc
 import linecache
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import MappingProxyType
 from typing import Any
 
@@ -118,24 +118,26 @@ def test_what_changes_before_it_is_explained_is_a_payload_error() -> None:
     assert encoder.encode(FITTING) == PayloadEncoder(SHOP).encode(FITTING)
 
 
-class Growing(collections.UserDict[str, Any]):
-    """A mapping which is read while another thread appends to the list that it is in."""
+class Meddling(collections.UserDict[str, Any]):
+    """A mapping during whose reading another thread changes the list that it is in."""
 
-    def __init__(self, items: list[Any]) -> None:
+    def __init__(self, change: Callable[[], object]) -> None:
         super().__init__(price=1.5)
-        self._items = items
+        self._change = change
 
     def __iter__(self) -> Iterator[str]:
-        if len(self._items) < 5:
-            self._items.append({"price": 2.5})
+        self._change()
         return super().__iter__()
 
 
-def test_a_list_that_grows_while_it_is_written_is_written_as_it_is_then() -> None:
-    items: list[Any] = []
-    items.append(Growing(items))
+def test_a_list_that_changes_while_it_is_written_is_counted_as_it_was_written() -> None:
+    items: list[Any] = [{"price": 0.5}]
+    items.append(Meddling(lambda: len(items) < 4 and items.append({"price": 2.5})))
     result = round_trip(SHOP, {**FITTING, "items": items})["items"]
-    assert [item["price"] for item in result] == [1.5, 2.5]
+    assert [item["price"] for item in result] == [0.5, 1.5, 2.5]
+    items[1:] = [Meddling(items.clear)]
+    result = round_trip(SHOP, {**FITTING, "items": items})["items"]
+    assert [item["price"] for item in result] == [0.5, 1.5]
 
 
 def test_a_mapping_that_makes_up_values_lacks_them_all_the_same() -> None:

@@ -33,7 +33,7 @@ def compile_from_json(schema: Mapping[str, Any] | Record) -> Callable[[Any], Any
     Raises:
         ValueError: `schema` is not an Avro record schema.
     """
-    convert = Compiler(leaf_reader).converter(parse_record(schema))
+    convert = _Compiler(leaf_reader).converter(parse_record(schema))
     return _unchanged if convert is None else partial(_read, convert)
 
 
@@ -45,7 +45,7 @@ def compile_to_json(schema: Mapping[str, Any] | Record) -> Callable[[dict[str, A
     Raises:
         ValueError: `schema` is not an Avro record schema.
     """
-    return Compiler(leaf_writer).converter(parse_record(schema)) or _unchanged
+    return _Compiler(leaf_writer).converter(parse_record(schema)) or _unchanged
 
 
 def read_default(avro_type: AvroType, default: Any) -> Any:
@@ -106,7 +106,7 @@ def _unchanged(value: Any) -> Any:
     return value
 
 
-class Compiler:
+class _Compiler:
     """Builds converters that touch only what needs it; None stands for "as it is".
 
     `leaf` returns the converter of a type without parts. Converters raise `MisfitError`.
@@ -149,7 +149,7 @@ class Compiler:
         return self._records[record]
 
 
-class _DefaultCompiler(Compiler):
+class _DefaultCompiler(_Compiler):
     """For defaults, which belong to the first branch that they fit."""
 
     def _union(self, union: Union) -> Converter:
