@@ -162,6 +162,14 @@ def end_of(settings: Settings) -> int:
         return admin.watermarks({settings.namespace.catalog: 1})[settings.namespace.catalog][0][1]
 
 
+def goes_on_through(tail: Tail, log: CatalogLog) -> bool:
+    log.take(0)
+    spare = log.attach(tail)
+    if spare is not None:
+        spare.close()
+    return spare is not None
+
+
 @pytest.mark.parametrize("who_is_ahead", ["the tail", "the reader"])
 def test_nothing_is_missed_and_nothing_comes_twice_where_the_tail_takes_over(
     settings: Settings, define: Define, tail: Tail, who_is_ahead: str
@@ -182,15 +190,14 @@ def test_nothing_is_missed_and_nothing_comes_twice_where_the_tail_takes_over(
 
     if who_is_ahead == "the tail":
         wait_until(has_come)
+        wait_until(lambda: goes_on_through(tail, seam.log))
     else:
+        wait_until(lambda: tail.is_reading(key))
         held = hold(tail)
         define(ORDER, named(1), named(2))
         assert held.holding.wait(60)
         seam.log.take_up_to(end_of(settings))
-    spare = seam.log.attach(tail)
-    assert spare is not None
-    spare.close()
-    if who_is_ahead == "the reader":
+        assert goes_on_through(tail, seam.log)
         held.let_go()
     define(ORDER, named(1), named(2), named(3))
     end = end_of(settings)

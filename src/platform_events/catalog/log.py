@@ -97,9 +97,9 @@ class CatalogLog:
     def attach(self, tail: Tail) -> TopicReader | None:
         """Go on through the tail; return the reader, which is for the caller to close.
 
-        None is returned while the tail has said nothing of the partition yet, or is further than
-        this has read: it has to be tried again. A partition that a consumer gains waits until the
-        fetch under way is answered, and meanwhile what is written must be found here.
+        None is returned while the tail does not read the partition yet, or is further than this has
+        read: it has to be tried again. A partition that a consumer gains waits until the fetch
+        under way is answered, and meanwhile what is written must be found here.
         """
         if self._coming is None:
             self._coming = tail.attach({self._key: self._position}, crosses_markers=True)
@@ -107,7 +107,7 @@ class CatalogLog:
         coming = self._coming
         if coming.ended:
             self._detach()
-        elif coming.has_come and self._position >= coming.starts[self._key]:
+        elif tail.is_reading(self._key) and self._position >= coming.starts[self._key]:
             self._attachment, self._coming = coming, None
             spare, self._reader = self._reader, None
             return spare

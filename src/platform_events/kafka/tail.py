@@ -74,11 +74,6 @@ class Attachment:
             ends, self._ends = self._ends, {}
         return runs, ends
 
-    @property
-    def has_come(self) -> bool:
-        """Whether the tail has said something of its partitions that was not taken yet."""
-        return bool(self._runs or self._ends)
-
     def oldest_ms(self, key: Partition) -> int | None:
         """Return the append time of the first record of a partition that waits, if one does."""
         with self._arrived:
@@ -152,6 +147,8 @@ class Tail:
         self._fresh: dict[Partition, int] = {}
         """Partitions that the consumer does not have yet. Its own thread gives them to it: another
         one waits until the consumer has waited for records (tried)."""
+        self._heard: set[Partition] = set()
+        """Partitions of which the consumer has said something."""
         self._readers: dict[Partition, set[Attachment]] = {}
         self._closed = threading.Event()
         self._wanted = threading.Event()
@@ -188,6 +185,10 @@ class Tail:
         """
         return self._next.get(key, 0)
 
+    def is_reading(self, key: Partition) -> bool:
+        """Whether a partition is fetched already, and not only asked for."""
+        return key in self._heard
+
     def detach(self, attachment: Attachment) -> None:
         """Stop reading for a reader. Doing it again does nothing."""
         with self._lock:
@@ -214,6 +215,7 @@ class Tail:
         idle = [key for key, readers in self._readers.items() if not readers]
         for key in idle:
             del self._readers[key], self._next[key]
+            self._heard.discard(key)
         dropped = [key for key in idle if self._fresh.pop(key, None) is None]
         if dropped:
             self._consumer.incremental_unassign([TopicPartition(*key) for key in dropped])
@@ -260,6 +262,7 @@ class Tail:
                     # and two readers that ask at the same time end the process (tried).
                     record.headers()
                     size += len(record.value() or b"")
+                self._heard.add(key)
                 self._next[key] = max(self._next[key], records[-1].offset() + 1)
                 if any(reader.crosses_markers for reader in readers):
                     crossing.add(key)
@@ -292,6 +295,7 @@ class Tail:
             key = (message.topic(), message.partition())
             readers = list(self._readers.get(key, ()))
             if error.code() == KafkaError._PARTITION_EOF:
+                self._heard.add(key)
                 for reader in readers:
                     reader.reach(key, message.offset())
             elif not is_transient(error):
