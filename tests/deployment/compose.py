@@ -56,15 +56,17 @@ class Project:
         names = ("KAFKA_PORT", "KAFKA_2_PORT", "KAFKA_3_PORT", "HEALTH_PORT")
         with ExitStack() as reserved:
             self.ports = {name: str(reserve_port(reserved)) for name in names}
-        self._command = [*compose_command(), "--project-name", PROJECT]
-        for name in files:
-            self._command += ["--file", str(directory / name)]
+        self._environment = {
+            **self.ports,
+            "COMPOSE_PROJECT_NAME": PROJECT,
+            "COMPOSE_FILE": ":".join(str(directory / name) for name in files),
+        }
 
     def compose(self, *arguments: str) -> str:
-        return run(*self._command, *arguments, environment=self.ports).stdout
+        return run(*compose_command(), *arguments, environment=self._environment).stdout
 
     def container(self, service: str) -> str:
-        return self.compose("ps", "--quiet", service).strip()
+        return self.compose("ps", "--all", "--quiet", service).strip()
 
     def inspect(self, service: str, form: str) -> str:
         return run("docker", "inspect", "--format", form, self.container(service)).stdout.strip()
@@ -164,7 +166,7 @@ def require_field(project: Project, name: str) -> None:
 def apply_again(project: Project) -> None:
     """Edit the definitions, and apply them as the page on deployment says."""
     add_field(project, "edited")
-    project.compose("up", "apply")
+    project.compose("run", "--rm", "-T", "apply")
     require_field(project, "edited")
     say("definitions were edited and applied again")
 
