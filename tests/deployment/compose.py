@@ -26,7 +26,6 @@ from tests.deployment.commands import (
     IMAGE,
     DeploymentError,
     await_that,
-    build,
     build_image,
     finish,
     has_engine,
@@ -36,10 +35,10 @@ from tests.deployment.commands import (
     skip,
     summary,
 )  # fmt: skip
+from tests.deployment.own_image import DEFINITIONS, build_definitions
 from tests.docs.pages import ROOT
 
 PROJECT = "platform-events-test"
-BAKED = "platform-events-test:definitions"
 SINGLE = ("docker-compose.yml",)
 CLUSTER = (*SINGLE, "docker-compose.cluster.yml")
 _LABEL = f"label=com.docker.compose.project={PROJECT}"
@@ -174,16 +173,14 @@ def apply_again(project: Project) -> None:
 def apply_from_image(project: Project) -> None:
     """Apply definitions that are in an image of their own, with nothing mounted."""
     add_field(project, "baked")
-    dockerfile = project.directory / "Dockerfile"
-    dockerfile.write_text(f"FROM {IMAGE}\nCOPY schemas /schemas\n")
-    build(BAKED, project.directory)
+    build_definitions(project.directory)
     servers = "PLATFORM_EVENTS_BOOTSTRAP_SERVERS=kafka:19092"
     network = f"{PROJECT}_default"
     container = ("docker", "run", "--rm", "--read-only", "--network", network, "--env", servers)
     try:
-        run(*container, BAKED, "apply", "/schemas", "--wait", "60", "--yes")
+        run(*container, DEFINITIONS, "apply", "/schemas", "--wait", "60", "--yes")
     finally:
-        run("docker", "image", "rm", BAKED)
+        run("docker", "image", "rm", DEFINITIONS)
     require_field(project, "baked")
     say("definitions in an image of their own were applied")
 
