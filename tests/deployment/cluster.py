@@ -120,17 +120,22 @@ class Cluster:
 
 def load_images() -> None:
     """Give the cluster the images, if K8S_LOAD says how; else it must know them."""
-    if not (load := words("K8S_LOAD", "")):
+    if not words("K8S_LOAD", ""):
         say(f"K8S_LOAD is not set: the cluster has to know {IMAGE} and {KAFKA} already")
         return
     if not has_engine():
         raise DeploymentError("K8S_LOAD needs a Docker engine that has the images")
     build_image()
+    load_image(IMAGE, KAFKA)
+    say("the cluster has the images")
+
+
+def load_image(*images: str) -> None:
+    """Give the cluster images of the engine, as K8S_LOAD says."""
     with tempfile.TemporaryDirectory() as directory:
         archive = str(Path(directory) / "images.tar")
-        run("docker", "save", "--output", archive, IMAGE, KAFKA)
-        run(*load, archive)
-    say("the cluster has the images")
+        run("docker", "save", "--output", archive, *images)
+        run(*words("K8S_LOAD", ""), archive)
 
 
 def why_not() -> str | None:

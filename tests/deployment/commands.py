@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from tests.docs.pages import ROOT
@@ -85,11 +86,16 @@ def has_engine() -> bool:
 def build_image() -> None:
     """Build the image; DOCKER_BUILD is the command that does it, without the last arguments."""
     begin = time.monotonic()
-    run(*words("DOCKER_BUILD", "docker build"), "-t", IMAGE, ".")
+    build(IMAGE, ROOT)
     size = int(run("docker", "image", "inspect", "--format", "{{.Size}}", IMAGE).stdout)
     say(f"built {IMAGE} in {time.monotonic() - begin:.0f} s, {size / 1e6:.0f} MB with its base")
     times = [_time_of("docker", "run", "--rm", "--read-only", IMAGE, "--version") for _ in range(3)]
     say(f"a container of it that prints its version takes {min(times):.1f} s")
+
+
+def build(image: str, directory: Path) -> None:
+    """Build the image of a directory with a Dockerfile, as DOCKER_BUILD says."""
+    run(*words("DOCKER_BUILD", "docker build"), "-t", image, str(directory))
 
 
 def _time_of(*command: str) -> float:

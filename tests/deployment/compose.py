@@ -1,7 +1,8 @@
 """Runs the compose files for real: `make compose-test`.
 
-From nothing to ready, a workload while the router is restarted and killed and Kafka is restarted,
-three brokers of which one is killed, and nothing left behind. Where there is no Docker engine it
+From nothing to ready, definitions edited and applied again and applied from an image of their own,
+a workload while the router is restarted and killed and Kafka is restarted, three brokers of which
+one is killed, and nothing left behind. Where there is no Docker engine it
 says so. DOCKER_BUILD is the command that builds the image instead of `docker build`.
 """
 
@@ -17,6 +18,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from platform_events.kafka.local.network import reserve_port
 from tests.deployment.commands import (
@@ -32,6 +35,7 @@ from tests.deployment.commands import (
     skip,
     summary,
 )  # fmt: skip
+from tests.deployment.own_image import DEFINITIONS, build_definitions
 from tests.docs.pages import ROOT
 
 PROJECT = "platform-events-test"
@@ -41,21 +45,27 @@ _LABEL = f"label=com.docker.compose.project={PROJECT}"
 
 
 class Project:
-    """One start of the compose files, on free ports."""
+    """One start of the compose files, on free ports, with definitions that can be changed."""
 
-    def __init__(self, files: Sequence[str]) -> None:
+    def __init__(self, files: Sequence[str], directory: Path) -> None:
+        self.directory = directory
+        for name in files:
+            shutil.copy(ROOT / name, directory)
+        shutil.copytree(ROOT / "schemas", directory / "schemas")
         names = ("KAFKA_PORT", "KAFKA_2_PORT", "KAFKA_3_PORT", "HEALTH_PORT")
         with ExitStack() as reserved:
             self.ports = {name: str(reserve_port(reserved)) for name in names}
-        self._command = [*compose_command(), "--project-name", PROJECT]
-        for name in files:
-            self._command += ["--file", name]
+        self._environment = {
+            **self.ports,
+            "COMPOSE_PROJECT_NAME": PROJECT,
+            "COMPOSE_FILE": ":".join(str(directory / name) for name in files),
+        }
 
     def compose(self, *arguments: str) -> str:
-        return run(*self._command, *arguments, environment=self.ports).stdout
+        return run(*compose_command(), *arguments, environment=self._environment).stdout
 
     def container(self, service: str) -> str:
-        return self.compose("ps", "--quiet", service).strip()
+        return self.compose("ps", "--all", "--quiet", service).strip()
 
     def inspect(self, service: str, form: str) -> str:
         return run("docker", "inspect", "--format", form, self.container(service)).stdout.strip()
@@ -100,7 +110,11 @@ def compose_command() -> list[str]:
 @contextmanager
 def started(files: Sequence[str]) -> Iterator[Project]:
     """Start everything, wait until it is ready, and take it down again."""
-    project = Project(files)
+    with TemporaryDirectory() as directory:
+        yield from _run_project(Project(files, Path(directory)), files)
+
+
+def _run_project(project: Project, files: Sequence[str]) -> Iterator[Project]:
     try:
         say(f"up: {', '.join(files)}")
         begin = time.monotonic()
@@ -137,8 +151,44 @@ def work(project: Project, seconds: float, *acts: tuple[float, Callable[[], None
     say(summary(json.loads(output)))
 
 
+def add_field(project: Project, name: str) -> None:
+    """Give the example's event a field more, as its owner would."""
+    with (project.directory / "schemas" / "Order_Placed__e.yaml").open("a") as file:
+        file.write(f"  - name: {name}\n    type: string\n    optional: true\n")
+
+
+def require_field(project: Project, name: str) -> None:
+    show = ("exec", "-T", "router", "platform-events", "schema", "show", "Order_Placed__e")
+    require(name in project.compose(*show), f"Order_Placed__e has no field {name}")
+
+
+def apply_again(project: Project) -> None:
+    """Edit the definitions, and apply them as the page on deployment says."""
+    add_field(project, "edited")
+    project.compose("run", "--rm", "-T", "apply")
+    require_field(project, "edited")
+    say("definitions were edited and applied again")
+
+
+def apply_from_image(project: Project) -> None:
+    """Apply definitions that are in an image of their own, with nothing mounted."""
+    add_field(project, "baked")
+    build_definitions(project.directory)
+    servers = "PLATFORM_EVENTS_BOOTSTRAP_SERVERS=kafka:19092"
+    network = f"{PROJECT}_default"
+    container = ("docker", "run", "--rm", "--read-only", "--network", network, "--env", servers)
+    try:
+        run(*container, DEFINITIONS, "apply", "/schemas", "--wait", "60", "--yes")
+    finally:
+        run("docker", "image", "rm", DEFINITIONS)
+    require_field(project, "baked")
+    say("definitions in an image of their own were applied")
+
+
 def try_one_broker() -> None:
     with started(SINGLE) as project:
+        apply_again(project)
+        apply_from_image(project)
         work(project, 4)
         say(f"the router takes {project.memory('router')}")
 

@@ -24,7 +24,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.deployment.cluster import Cluster, load_images, why_not
+from tests.deployment.cluster import Cluster, load_image, load_images, why_not
 from tests.deployment.commands import (
     await_that,
     finish,
@@ -35,6 +35,7 @@ from tests.deployment.commands import (
     summary,
     words,
 )  # fmt: skip
+from tests.deployment.own_image import DEFINITIONS, build_definitions, copy_overlay
 from tests.deployment.rendering import Object, find, render
 from tests.deployment.strimzi import judge_production
 from tests.docs.pages import ROOT, page
@@ -44,6 +45,7 @@ NAMESPACE = "platform-events-dev"
 _ALONE_SECONDS = 20.0
 """How long routers run without Kafka: a process that fails at its start would be restarted."""
 _NEW_FIELD = "  - {name: currency, type: string, optional: true}\n"
+_IMAGE_FIELD = "  - {name: coupon, type: string, optional: true}\n"
 _STOP = """
 import os, signal
 for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -102,6 +104,28 @@ def deploy_again(cluster: Cluster, overlay: Path) -> None:
     log = cluster.inside("logs", "job/apply").stdout
     require("update Order_Placed__e" in log, f"the Job did not apply the new field:\n{log}")
     say("deployed again with a new field, which plain kubectl apply -k refuses as immutable")
+
+
+def deploy_an_image(cluster: Cluster, overlay: Path) -> None:
+    """Deploy definitions that are in an image of their own, and in no ConfigMap."""
+    if not words("K8S_LOAD", ""):
+        say("K8S_LOAD is not set: definitions in an image of their own are not tried")
+        return
+    copy = overlay.parent / "own-image"
+    copy_overlay(overlay, copy)
+    definition = copy / "schemas" / "Order_Placed__e.yaml"
+    definition.write_text(definition.read_text() + _IMAGE_FIELD)
+    build_definitions(copy)
+    try:
+        load_image(DEFINITIONS)
+    finally:
+        run("docker", "image", "rm", DEFINITIONS)
+    cluster.deploy(copy)
+    cluster.await_applied()
+    cluster.await_rollout("deployment/router")
+    log = cluster.inside("logs", "job/apply").stdout
+    require("update Order_Placed__e" in log, f"the Job did not apply the image's field:\n{log}")
+    say("deployed definitions that are in an image of their own")
 
 
 def under_load(cluster: Cluster) -> None:
@@ -220,6 +244,7 @@ def main() -> None:
             from_nothing(cluster, overlay)
             follow_the_page()
             deploy_again(cluster, overlay)
+            deploy_an_image(cluster, overlay)
             under_load(cluster)
             evict_both(cluster)
             stop_one(cluster)

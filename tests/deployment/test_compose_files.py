@@ -25,6 +25,13 @@ def test_the_program_takes_arguments_and_environment(files: tuple[Path, ...]) ->
 
 
 @both
+def test_the_image_is_built_by_one_and_pulled_by_none(files: tuple[Path, ...]) -> None:
+    ours = {name: s for name, s in read(*files).items() if programs.is_ours(s["image"])}
+    assert [name for name, service in ours.items() if "build" in service] == ["apply"]
+    assert {service["pull_policy"] for service in ours.values()} == {"never"}
+
+
+@both
 def test_brokers_are_where_the_settings_say(files: tuple[Path, ...]) -> None:
     services = read(*files)
     advertised = {

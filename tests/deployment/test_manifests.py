@@ -6,12 +6,14 @@ from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
 
 from tests.deployment import programs, references
 from tests.deployment.image import environment
+from tests.deployment.own_image import DEFINITIONS, copy_overlay
 from tests.deployment.references import of_kind, pods
 from tests.deployment.rendering import Object, containers, find, render
 from tests.docs.pages import ROOT
@@ -21,6 +23,17 @@ PRODUCTION = ROOT / "k8s" / "overlays" / "production"
 OVERLAYS = (DEV, PRODUCTION)
 IMAGE = environment()
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.name)
+
+
+def test_the_development_cluster_takes_definitions_in_an_image(tmp_path: Path) -> None:
+    copytree(ROOT / "k8s", tmp_path / "k8s")
+    copy = tmp_path / "k8s" / "overlays" / "own-image"
+    copy_overlay(DEV, copy)
+    objects = render(copy)
+    assert references.find_problems(objects) == []
+    (apply,) = (c for c in containers(objects) if c["name"] == "apply")
+    assert (apply["image"], apply["args"][:2]) == (DEFINITIONS, ["apply", "/schemas"])
+    assert "volumeMounts" not in apply
 
 
 @cache

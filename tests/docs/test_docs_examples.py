@@ -29,6 +29,7 @@ _EXEMPT = (
     r"pip install .+",
     r"git clone .+",
     r"cd \S+",
+    r"export COMPOSE_FILE=\S+",
     r"docker .+",
     r"(echo '[^'|]*' \| )?kubectl .+",
     r"k8s/deploy\.sh \S+",
