@@ -11,7 +11,7 @@ from benchmarks.heats import HEAT_PARTS
 from benchmarks.rivals.table import VERBS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from benchmarks.rivals.table import Direction
 
@@ -36,6 +36,8 @@ CALL_AT_MOST = 1.2
 """Median of one SDK `publish` over the median of one bare produce-and-flush."""
 DELAY_AT_MOST = 8.0
 """Median milliseconds from publishing to receiving at 100 events/s."""
+PAYLOAD_AT_LEAST = 0.95
+"""Each Avro type over fastavro, which checks nothing."""
 LIVE_AT_LEAST = 0.95
 """One live subscriber over a reader of its own: of their rates, and of their delays inverted."""
 THREADS_AT_MOST = 19
@@ -91,6 +93,7 @@ def judge(results: dict[str, Any]) -> list[Goal]:
     for part in HEAT_PARTS:
         for case in results.get(part, {}).values():
             goals += _judge_case(case)
+    goals += _judge_payloads(results.get("payloads", ()))
     if calls := results.get("single_call"):
         value = calls["sdk"]["median"] / calls["bare"]["median"]
         goals.append(Goal("one publish call: SDK over bare", "<=", CALL_AT_MOST, value))
@@ -112,6 +115,14 @@ def _judge_case(case: dict[str, Any]) -> Iterator[Goal]:
                 verb = VERBS[direction].lower()
                 what = f"{verb}, {case['label']}: SDK over {rival}"
                 yield Goal(what, ">=", bar, ratio(rows, rival))
+
+
+def _judge_payloads(rows: Sequence[dict[str, Any]]) -> Iterator[Goal]:
+    """Judge the slowest type in each direction: no type is to be slower than that."""
+    for way in ("encode", "decode") if rows else ():
+        slowest = min(rows, key=lambda row: float(row[f"{way}_ratio"]))
+        what = f"{way}, slowest type ({slowest['label']}): over fastavro alone"
+        yield Goal(what, ">=", PAYLOAD_AT_LEAST, slowest[f"{way}_ratio"])
 
 
 def _judge_live(live: dict[str, Any]) -> Iterator[Goal]:

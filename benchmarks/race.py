@@ -23,6 +23,7 @@ from benchmarks.heats import HEAT_PARTS, plan_heats, run_heats
 from benchmarks.latency import measure_delays, measure_single_calls
 from benchmarks.live import measure_live
 from benchmarks.machine import describe_machine, package_versions
+from benchmarks.payloads import measure_payloads
 from benchmarks.rivals.table import RIVALS
 from benchmarks.runner import ROOT, MeasurementError
 from benchmarks.scaling import Series, measure_scaling
@@ -34,7 +35,17 @@ if TYPE_CHECKING:
 
 DEFAULT_OUTPUT = ROOT / "benchmarks" / "results" / "latest.json"
 _CHANNELS = "channels"
-_PARTS = (*HEAT_PARTS, "first", "live", "sharing", "latency", "budgets", "scaling", _CHANNELS)
+_PARTS = (
+    *HEAT_PARTS,
+    "payloads",
+    "first",
+    "live",
+    "sharing",
+    "latency",
+    "budgets",
+    "scaling",
+    _CHANNELS,
+)
 _STARTED = time.monotonic()
 
 
@@ -112,6 +123,7 @@ def main(
 
         measurements: dict[str, Callable[[], dict[str, Any]]] = {
             **{part: partial(race, part) for part in HEAT_PARTS},
+            "payloads": lambda: {"payloads": _payloads(quick)},
             "first": lambda: {"first": measure_first(servers, Scale(quick).firsts, _progress)},
             "live": lambda: {"live": measure_live(servers, *Scale(quick).live, _progress)},
             "sharing": lambda: {
@@ -152,6 +164,11 @@ def main(
     click.echo(f"{results['seconds']} s; results in {output}", err=True)
     if failures:
         sys.exit(1)
+
+
+def _payloads(quick: bool) -> list[dict[str, Any]]:
+    _progress("payloads of every type")
+    return [row.to_json() for row in measure_payloads(quick=quick)]
 
 
 def _latency(servers: str, scale: Scale, flights: Path | None) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from benchmarks.events import FLIGHT, KILOBYTE, NESTED, SMALL, SPREAD, WIDE
 from benchmarks.first import first_rows
 from benchmarks.heats import HEAT_PARTS
 from benchmarks.live import live_rows
+from benchmarks.payloads import payload_rows
 from benchmarks.plots import plot_race, plot_scaling
 from benchmarks.race import DEFAULT_OUTPUT
 from benchmarks.runner import ROOT
@@ -61,6 +62,7 @@ def main(results_file: Path, docs: Path) -> None:
     results = json.loads(results_file.read_text(encoding="utf-8"))
     missing = {
         *HEAT_PARTS,
+        "payloads",
         "first",
         "live",
         "sharing",
@@ -98,6 +100,7 @@ def _parts(results: dict[str, Any]) -> dict[str, str]:
             for part, case, name in _CASES
             for direction in results[part][case.event]["rates"]
         },
+        "payloads": payload_rows(results["payloads"]).to_markdown(),
         "first": first_rows(results["first"]).to_markdown(),
         "live": live_rows(results["live"]).to_markdown(),
         "sharing": sharing_rows(results["sharing"]).to_markdown(),

@@ -11,6 +11,7 @@ from benchmarks.first import first_rows
 from benchmarks.goals import AT_LEAST, ratio
 from benchmarks.heats import HEAT_PARTS
 from benchmarks.live import live_rows
+from benchmarks.payloads import payload_rows
 from benchmarks.rivals.table import DIRECTIONS, RIVALS, VERBS, Direction
 from benchmarks.rows import Rows, verdict
 from benchmarks.sharing import sharing_rows
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 _WIDTH = 140
 """Columns when the output is no terminal."""
-_TABLES: dict[str, Callable[[dict[str, Any]], Rows]] = {
+_TABLES: dict[str, Callable[[Any], Rows]] = {
+    "payloads": payload_rows,
     "first": first_rows,
     "live": live_rows,
     "sharing": sharing_rows,
