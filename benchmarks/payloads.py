@@ -27,7 +27,7 @@ from platform_events.payloads.codec import PayloadDecoder, PayloadEncoder
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from benchmarks.events import Payload
+    from benchmarks.shapes import Payload
 
 _PAYLOADS = 20
 """Different payloads of each kind."""
