@@ -60,10 +60,11 @@ class Run:
         self.offset_tag = identity.tags[0] if identity.partitions == 1 else None
         """Of replay IDs, where they are offsets."""
 
-    def replay_id(self, offset: int) -> ReplayId:
-        """Return the ID after which what follows the record at `offset` is read."""
-        if self.offset_tag is not None:
-            return encode_offset(offset + 1, self.offset_tag)
+    def vector_id(self, offset: int) -> ReplayId:
+        """Return the ID after which what follows the record at `offset` is read.
+
+        It is for streams of several partitions; others have `offset_tag`.
+        """
         offsets = list(self.offsets)
         offsets[self.partition] = offset + 1
         return self.identity.position_id(offsets, self.time_ms)
@@ -115,7 +116,9 @@ class Event(Generic[Payload]):
     @property
     def replay_id(self) -> ReplayId:
         """Subscribing with it as start goes on after this event."""
-        return self._run.replay_id(self._offset)
+        run = self._run
+        tag = run.offset_tag
+        return run.vector_id(self._offset) if tag is None else encode_offset(self._offset + 1, tag)
 
     @property
     def headers(self) -> dict[str, bytes | None]:

@@ -258,14 +258,17 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
             self._decoder.writers.take()
         else:
             self._silent += time.monotonic() - began
-        if batch.records:
+        # Not kept: what was decoded gives its memory back before more is read.
+        records, batch.records = batch.records, []
+        if records:
             self._position.begin_batch()
             if len(self._position.offsets) == 1:
-                self._runs.append((0, batch.records))
+                self._runs.append((0, records))
             else:
-                runs = groupby(batch.records, _partition_of)
-                self._runs += [(partition, list(records)) for partition, records in runs]
-        elif isinstance(reader, TopicReader) and not batch:
+                runs = groupby(records, _partition_of)
+                self._runs += [(partition, list(run)) for partition, run in runs]
+            return True
+        if isinstance(reader, TopicReader) and not batch:
             for partition, offset in reader.positions().items():
                 if offset > self._position.offsets[partition]:
                     self._position.cross(partition, offset)

@@ -134,7 +134,7 @@ class LiveReader:
 
     def _catch_up(self, own: TopicReader, limit: int, timeout: float) -> Batch:
         batch = own.read(limit, timeout)
-        for record in batch.records:
+        for record in batch.records if len(self._next) > 1 else batch.records[-1:]:
             self._next[record.partition()] = record.offset() + 1
         self._pass_ends(batch.ends)
         self._has_news = self._has_news or bool(batch)

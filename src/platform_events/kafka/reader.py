@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -51,6 +52,9 @@ _PASSING = (
     # The client asks for its group's coordinator, although no group is used here.
     KafkaError.GROUP_AUTHORIZATION_FAILED,
 )
+
+
+_error_of = methodcaller("error")
 
 
 class Record(Protocol):
@@ -212,15 +216,15 @@ class TopicReader:
             consumer.close()
 
     def _sort(self, messages: list[Any]) -> Batch:
-        failures = sum(message.error() is not None for message in messages)
-        if failures < len(messages):
-            self._health.recover()
-        if not failures:
+        if not any(map(_error_of, messages)):
+            if messages:
+                self._health.recover()
             return Batch(messages)
         batch = Batch()
         for message in messages:
             error = message.error()
             if error is None:
+                self._health.recover()
                 batch.records.append(message)
                 batch.ends.pop(message.partition(), None)
             else:
