@@ -42,6 +42,21 @@ def test_the_same_event_read_twice_is_equal_and_another_is_not(bus: EventBus) ->
     assert first != "first"
 
 
+def test_whoever_asks_gets_the_next_event_whatever_iterators_there_are(bus: EventBus) -> None:
+    publish_orders(bus, 2_000)
+    read: list[str] = []
+    subscription = bus.subscribe(EVENT, follow=False)
+    for event in subscription:
+        read.append(event.payload["order_id"])
+        read += [one.payload["order_id"] for one in subscription.take(99, 0)]
+        if len(read) % 7 == 0:
+            read += [one.payload["order_id"] for one in itertools.islice(subscription, 1)]
+    assert read == [f"A-{number}" for number in range(2_000)]
+    with bus.subscribe(EVENT, follow=False) as subscription:
+        pairs = list(zip(subscription, subscription, strict=False))
+    assert [one.payload["order_id"] for pair in pairs for one in pair] == read
+
+
 def test_a_loop_goes_on_after_an_error_and_after_a_break(bus: EventBus, settings: Settings) -> None:
     publish_orders(bus, 2)
     produce_raw(settings, EVENT, b"junk")

@@ -93,3 +93,14 @@ def test_whatever_others_do_a_sender_has_its_part_and_all_have_less_than_twice_t
             fits = share.under_way + bytes_ <= assured
             assert send(buffer, share, bytes_) or not fits
         assert sum(one.under_way for one in senders) < 2 * SIZE
+
+
+def test_who_had_everything_once_does_not_have_it_again_beside_others() -> None:
+    buffer = Buffer(SIZE)
+    senders = shares(buffer, 6)
+    for one in senders[:3]:
+        assert send(buffer, one, SIZE * 2 // 5)
+        one.settled_cost = one.sent_cost
+    for one in senders[:3]:
+        send(buffer, one, SIZE * 4 // 5)
+    assert sum(one.under_way for one in senders) < 2 * SIZE

@@ -111,7 +111,10 @@ class AsyncSubscription(AsyncIterator[Event[Payload]], Generic[Payload]):
             taking = self._taking
         if taking is None:
             take = self._subscription.take
-            taking = self._taking = self._threads.submit(take, size, 0 if is_live else _SLICE)
+            try:
+                taking = self._taking = self._threads.submit(take, size, 0 if is_live else _SLICE)
+            except RuntimeError as error:
+                raise ClosedError("the bus was closed meanwhile") from error
         # A cancelled caller must not lose the batch: the next call gets it.
         await _woken(taking.add_done_callback)
         if self._taking is taking:

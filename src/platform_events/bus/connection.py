@@ -53,7 +53,8 @@ class Connection:
         self.reading_threads = ThreadPoolExecutor(
             _READING_THREADS, thread_name_prefix="platform-events-subscriptions"
         )
-        """Read and decode for all subscriptions of asyncio, a moment at a time. None waits."""
+        """Read and decode for all subscriptions of asyncio. Those that follow live wait without
+        one; others hold one for a moment at a time, and longer where a cluster does not answer."""
         self._follower: Follower | None = None
         lifetime.register(self)
 

@@ -186,6 +186,8 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
     def call_when_ready(self, callback: Callable[[], None]) -> bool:
         """Have `callback` called, once and in another thread, when `take` may have something.
 
+        It has to return at once, and must not use this subscription.
+
         Returns:
             Whether it will be. If not, `take` may have something now, or is to be asked later.
         """
@@ -227,6 +229,9 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         It raises what comes next in the stream, and sets `ended` when nothing does.
         """
         self._check_open()
+        if self._ready.is_left:
+            # Whoever asks had an iterator over what was ready before.
+            return True
         self._count_delivered()
         self._raise_failure()
         deadline = math.inf if timeout is None else time.monotonic() + timeout
@@ -355,12 +360,14 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
 
     def _recover(self) -> None:
         """Go on after the log no longer had the position, or raise the verdict on it."""
-        batch, self._batch = self._batch, Batch()
+        batch = self._batch
         if not (batch.out_of_range or batch.topic_missing):
             return
         offsets = self._recovery.settle(
             self._position, self._check, out_of_range=batch.out_of_range
         )
+        # Not before: whoever asks again after the verdict gets it again.
+        self._batch = Batch()
         if offsets is not None:
             self._position.move(offsets)
             self._seek()

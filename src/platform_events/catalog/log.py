@@ -120,9 +120,10 @@ class CatalogLog:
             self._reader.close()
 
     def _leave(self) -> None:
+        # First: where no more clients can be made, this is tried again.
+        self._reader = TopicReader(self._settings, self._topic, {0: self._position})
         self._detach()
         self._is_whole, self.is_adrift = False, True
-        self._reader = TopicReader(self._settings, self._topic, {0: self._position})
 
     def _detach(self) -> None:
         attachment = self._attachment or self._coming

@@ -62,8 +62,11 @@ class Buffer:
             even = self._size // (len(others) + 1)
             free = self._size - sum(one.under_way for one in others)
             share.limit = max(assured, min(even, free))
-            for one in others:
-                one.limit = min(one.limit, max(assured, even))
+            for one in self._shares:
+                if one is not share:
+                    # Those with nothing under way ask again before they have more than assured.
+                    most = max(assured, even) if one.under_way else assured
+                    one.limit = min(one.limit, most)
 
     @property
     def is_settled(self) -> bool:

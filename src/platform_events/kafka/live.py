@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import weakref
 from bisect import bisect_left
 from collections import deque
-from contextlib import suppress
 from operator import methodcaller
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,10 @@ _NEARLY_LIVE = 1_000
 """Lag, in offsets, with which a reader goes to the tail."""
 _ASK_INTERVAL = 0.5
 """Seconds between two questions for the ends."""
+_FAILED_INTERVAL = 30.0
+"""The same after one that failed, which may have taken as long as a request may."""
 _offset_of = methodcaller("offset")
+_logger = logging.getLogger("platform_events")
 
 
 class LiveReader:
@@ -67,7 +70,7 @@ class LiveReader:
         """A place at the tail, which may be taken before it is needed."""
         self._has_news = False
         """Whether something came since the ends were asked for."""
-        self._asked = time.monotonic()
+        self._ask_at = time.monotonic() + _ASK_INTERVAL
         self._waiting: deque[Run] = deque()
         """What came from the tail and was not handed over yet."""
         self._reached: Mapping[tuple[str, int], int] = {}
@@ -100,8 +103,9 @@ class LiveReader:
             runs, self._reached = attachment.take(timeout)
             self._waiting.extend(runs)
             if attachment.ended and not runs:
-                self._detach()
+                # First: where no more clients can be made, this is tried again.
                 self._read_by_itself()
+                self._detach()
         return self._hand_over(limit)
 
     def call_when_ready(self, callback: Callable[[], None]) -> bool:
@@ -138,7 +142,10 @@ class LiveReader:
             self._next[record.partition()] = record.offset() + 1
         self._pass_ends(batch.ends)
         self._has_news = self._has_news or bool(batch)
-        if self._attachment is not None:
+        attachment = self._attachment
+        if attachment is not None and attachment.ended:
+            self._detach()
+        elif attachment is not None:
             # The tail may begin after markers, which are no records.
             if len(batch.records) < limit:
                 self._pass_ends(own.positions())
@@ -152,13 +159,16 @@ class LiveReader:
 
     def _ask(self) -> None:
         """Go to the tail if this is hardly behind."""
-        now = time.monotonic()
-        if now - self._asked < _ASK_INTERVAL:
+        if time.monotonic() < self._ask_at:
             return
-        self._asked, self._has_news = now, False
-        # What is wrong with the cluster, reading tells.
-        with suppress(BrokerError):
+        self._has_news = False
+        try:
             self._attach_near(self._ask_ends())
+        except BrokerError as error:
+            _logger.info("%s: reads by itself: %s", self._topic, error)
+            self._ask_at = time.monotonic() + _FAILED_INTERVAL
+        else:
+            self._ask_at = time.monotonic() + _ASK_INTERVAL
 
     def _attach_near(self, ends: Mapping[int, int]) -> None:
         lag = sum(max(end - self._next.get(partition, 0), 0) for partition, end in ends.items())
@@ -170,7 +180,7 @@ class LiveReader:
                     {(self._topic, partition): end for partition, end in ends.items()}
                 )
                 # The tail keeps places, and nobody may close this.
-                self._finalizer = weakref.finalize(self, attachment.end, "nobody reads it")
+                self._finalizer = weakref.finalize(self, self._tail.abandon, attachment)
                 self._finalizer.atexit = False
 
     def _read_by_itself(self) -> None:

@@ -30,7 +30,9 @@ Run: TypeAlias = "tuple[Partition, list[Record]]"
 MAX_WAITING = 20_000
 """Records that wait for one reader at most."""
 MAX_WAITING_BYTES = 16 * 1024 * 1024
-"""Bytes of bodies that wait for one reader at most."""
+"""Bytes that wait for one reader at most."""
+_RECORD_OVERHEAD = 1_000
+"""Bytes of a record besides its body: headers, and the client's and our objects (estimated)."""
 _SLICE = 0.05
 """Seconds of waiting between two looks at whether the tail was closed, for which that waits."""
 _FETCH_WAIT_MS = 100
@@ -55,7 +57,7 @@ class Attachment:
         self._bytes = 0
         self._is_woken = False
         self._arrived = threading.Condition()
-        self._callback: Callable[[], None] | None = None
+        self._callbacks: list[Callable[[], None]] = []
 
     def take(self, timeout: float) -> tuple[list[Run], dict[Partition, int]]:
         """Return what has arrived, in the order of arrival; wait up to `timeout` seconds.
@@ -91,21 +93,27 @@ class Attachment:
     def call_when_ready(self, callback: Callable[[], None]) -> bool:
         """Have `callback` called, once, by whoever makes `take` return next.
 
+        It is called with locks held: it has to return at once, and must not use tail or attachment.
+
         Returns:
             Whether it will be; if not, `take` returns at once.
         """
         with self._arrived:
             if self._runs or self.ended or self._is_woken:
                 return False
-            self._callback = callback
+            self._callbacks.append(callback)
             return True
 
     def put(self, run: Run, size: int) -> bool:
         """Add records; return whether they had room."""
         with self._arrived:
+            # An end that was reached before them is none any more.
+            self._ends.pop(run[0], None)
             self._records += len(run[1])
             self._bytes += size
             if self._records > MAX_WAITING or self._bytes > MAX_WAITING_BYTES:
+                # They are read again.
+                self._runs.clear()
                 self._end("it lagged too far")
             else:
                 self._runs.append(run)
@@ -128,9 +136,12 @@ class Attachment:
 
     def _tell(self) -> None:
         self._arrived.notify()
-        callback, self._callback = self._callback, None
-        if callback is not None:
-            callback()
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception:
+                _logger.exception("a reader of the newest records cannot be told")
 
 
 class Tail:
@@ -149,6 +160,10 @@ class Tail:
         one waits until the consumer has waited for records (tried)."""
         self._heard: set[Partition] = set()
         """Partitions of which the consumer has said something."""
+        self._at_end: dict[Partition, int] = {}
+        """Ends of partitions of which nothing has come since."""
+        self._abandoned: deque[Attachment] = deque()
+        """Places of readers that nobody holds any more."""
         self._readers: dict[Partition, set[Attachment]] = {}
         self._closed = threading.Event()
         self._wanted = threading.Event()
@@ -174,6 +189,8 @@ class Tail:
             attachment = Attachment(starts, crosses_markers=crosses_markers)
             for key in ends:
                 self._readers.setdefault(key, set()).add(attachment)
+                if key in self._at_end:
+                    attachment.reach(key, self._at_end[key])
             self._wanted.set()
         return attachment
 
@@ -188,6 +205,10 @@ class Tail:
     def is_reading(self, key: Partition) -> bool:
         """Whether a partition is fetched already, and not only asked for."""
         return key in self._heard
+
+    def abandon(self, attachment: Attachment) -> None:
+        """Stop reading for a reader soon. It takes no lock: a garbage collector may call it."""
+        self._abandoned.append(attachment)
 
     def detach(self, attachment: Attachment) -> None:
         """Stop reading for a reader. Doing it again does nothing."""
@@ -212,10 +233,13 @@ class Tail:
         Only here, where no record is in hand: it would come before those that a new reader of its
         partition begins with.
         """
+        while self._abandoned:
+            self._detach(self._abandoned.popleft())
         idle = [key for key, readers in self._readers.items() if not readers]
         for key in idle:
             del self._readers[key], self._next[key]
             self._heard.discard(key)
+            self._at_end.pop(key, None)
         dropped = [key for key in idle if self._fresh.pop(key, None) is None]
         if dropped:
             self._consumer.incremental_unassign([TopicPartition(*key) for key in dropped])
@@ -242,7 +266,15 @@ class Tail:
                     self._hand_out(messages)
             except Exception as error:
                 _logger.exception("reading the newest records failed; it goes on")
-                self._end_all(str(error))
+                self._send_away(str(error))
+
+    def _send_away(self, reason: str) -> None:
+        """Have every reader read by itself what it may have missed; whatever fails, go on."""
+        try:
+            self._end_all(reason)
+        except Exception:
+            _logger.exception("readers of the newest records cannot be sent away; it goes on")
+            self._closed.wait(_SLICE)
 
     def _hand_out(self, messages: list[Any]) -> None:
         crossing: set[Partition] = set()
@@ -261,8 +293,9 @@ class Tail:
                     # Converted here, once: the client frees its own form with the first question,
                     # and two readers that ask at the same time end the process (tried).
                     record.headers()
-                    size += len(record.value() or b"")
+                    size += len(record.value() or b"") + _RECORD_OVERHEAD
                 self._heard.add(key)
+                self._at_end.pop(key, None)
                 self._next[key] = max(self._next[key], records[-1].offset() + 1)
                 if any(reader.crosses_markers for reader in readers):
                     crossing.add(key)
@@ -296,6 +329,8 @@ class Tail:
             readers = list(self._readers.get(key, ()))
             if error.code() == KafkaError._PARTITION_EOF:
                 self._heard.add(key)
+                if key in self._readers:
+                    self._at_end[key] = message.offset()
                 for reader in readers:
                     reader.reach(key, message.offset())
             elif not is_transient(error):
