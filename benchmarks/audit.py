@@ -1,4 +1,7 @@
-"""Reads the log itself, with none of the code under test, to see what a publisher really wrote."""
+"""Reads the log itself, with none of the code under test, to see what a publisher really wrote.
+
+Only which headers the bus would have written is asked of the bus.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from fastavro import schemaless_reader
 
 from benchmarks.events import CREATED_BY, Digest, digest
-from benchmarks.rivals.base import HEADERS, LIBRDKAFKA_CONSUMER, SCHEMA_ID_HEADER, Target
+from benchmarks.rivals.base import HEADERS, LIBRDKAFKA_CONSUMER, SCHEMA_ID_HEADER, SOURCE, Target
+from benchmarks.runner import MeasurementError
+from platform_events.envelope import ID, fixed_headers
 
 if TYPE_CHECKING:
     from benchmarks.shapes import Payload
@@ -19,7 +24,7 @@ Ends = list[int]
 """The end offset of each partition of a stream."""
 
 
-class AuditError(Exception):
+class AuditError(MeasurementError):
     """The log does not hold what it should."""
 
 
@@ -68,6 +73,30 @@ def audit_log(target: Target, start: Ends, last_payload: Payload) -> Digest:
     if last_payload not in [_body(target, tail) for tail in tails if tail]:
         raise AuditError(f"the last event is not {last_payload!r}")
     return digest(ids)
+
+
+def audit_layout(target: Target) -> None:
+    """Check that the first record has exactly the headers that the bus would give it, in order.
+
+    Readers of the bus are fastest with what it writes itself; streams that others filled have to
+    look the same, or what is measured is not what users get.
+
+    Raises:
+        AuditError: it has not, or there is no record.
+    """
+    expected = fixed_headers(target.event, SOURCE, target.schema_id)
+    consumer = _consumer(target)
+    starts = [TopicPartition(target.topic, number, 0) for number in range(target.partitions)]
+    consumer.assign(starts)
+    messages: list[Any] = consumer.consume(1, 10.0)
+    consumer.close()
+    if not messages:
+        raise AuditError(f"{target.topic} has no record")
+    if messages[0].error():
+        raise KafkaException(messages[0].error())
+    first, *others = messages[0].headers()
+    if first[0] != ID or others != expected:
+        raise AuditError(f"the bus would not write the headers {[first, *others]}")
 
 
 def _body(target: Target, value: bytes) -> Payload:

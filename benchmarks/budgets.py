@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.audit import audit_layout
 from benchmarks.deployment import CLI, deploy, deployed, running_broker, write_definitions
 from benchmarks.events import FLIGHT
 from benchmarks.runner import ROOT, MeasurementError, run, started
@@ -142,6 +143,7 @@ class Inspection:
                 "benchmarks.throughput:publish",
                 target | self._all_flights | {"rival": "bare", "parts": []},
             )
+            audit_layout(targets[FLIGHT.event])
             seen = run("benchmarks.probes:sleep_over_a_subscription", target | {"seconds": _SLEEP})
         return seen["peak"] - seen["idle"], (
             f"idle {seen['idle']:.0f} MB; {self.year:,} flights in the stream"

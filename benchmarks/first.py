@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastavro import parse_schema, schemaless_reader
 
+from benchmarks.audit import audit_layout
 from benchmarks.deployment import deployed
 from benchmarks.events import CASES, FLIGHT, KILOBYTE, NESTED, WIDE
 from benchmarks.rivals import bare, sdk
@@ -103,6 +104,7 @@ def measure_first(
         for target in targets.values():
             # Every stream has an event before anybody reads.
             bare.BarePublisher(target).send_all([_payload(target)])
+            audit_layout(target)
         return {
             case.event: {
                 "label": case.label,

@@ -23,6 +23,7 @@ from uuid import uuid4
 
 from confluent_kafka import KafkaException, Producer
 
+from benchmarks.audit import audit_layout
 from benchmarks.deployment import deployed
 from benchmarks.events import FLIGHT
 from benchmarks.latency import measure_delays
@@ -131,7 +132,11 @@ def _raw(target: Target) -> Iterator[Callable[[], Burst]]:
                     if message.error():
                         raise KafkaException(message.error())
                     if message.value():
-                        ids.append(dict(message.headers())["ce_id"].decode())
+                        headers = message.headers()
+                        name, event_id = headers[0]
+                        if name != "ce_id":
+                            event_id = dict(headers)["ce_id"]
+                        ids.append(event_id.decode())
             return ids, watch.read()
 
         yield read
@@ -161,6 +166,7 @@ def measure_live(
         target = targets[FLIGHT.event]
         # Published by hand for both, so that they differ in receiving alone.
         found = measure_delays(target, delays, rounds, None, progress, publisher="bare")
+        audit_layout(target)
         for turn in range(rounds):
             for way, label in _WAYS.items():
                 progress(f"bursts {turn + 1}/{rounds}, {label}")

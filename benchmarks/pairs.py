@@ -20,6 +20,7 @@ import click
 from rich.console import Console
 
 import platform_events
+from benchmarks.audit import audit_layout
 from benchmarks.deployment import deployed, running_broker
 from benchmarks.events import FLIGHT, KILOBYTE, Case
 from benchmarks.latency import WARMUP
@@ -145,6 +146,7 @@ def _note(turn: str, contest: Contest) -> None:
 def _fill(target: Target, count: int) -> None:
     job = {"target": asdict(target), "rival": "bare", "count": count}
     run("benchmarks.throughput:publish", job | {"flights": None, "parts": []})
+    audit_layout(target)
 
 
 def _run_pair(

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.audit import AuditError, audit_log, end_offsets
+from benchmarks.audit import AuditError, audit_layout, audit_log, end_offsets
 from benchmarks.events import CASES, Digest, digest
 from benchmarks.rivals.base import Target
 from benchmarks.rivals.table import DIRECTIONS, RIVALS, VERBS, Direction, Rival
@@ -137,6 +137,7 @@ class Course:
         self.progress(f"{self.target.event}: filling")
         parts = sorted({self.count(rival) for rival in self.rivals} | {self.events})
         result = self._publish(RIVALS["bare"], self.events, parts)
+        audit_layout(self.target)
         return {part: Digest(**found) for part, found in zip(parts, result["parts"], strict=True)}
 
     def _publish(self, rival: Rival, count: int, parts: list[int]) -> dict[str, Any]:

@@ -122,7 +122,10 @@ async def _consume(target: Target, count: int) -> Consumed:
             for records in fetched.values():
                 for record in records:
                     payload = schemaless_reader(io.BytesIO(record.value), schema, None)
-                    ids.append(dict(record.headers)["ce_id"].decode())
+                    name, event_id = record.headers[0]
+                    if name != "ce_id":
+                        event_id = dict(record.headers)["ce_id"]
+                    ids.append(event_id.decode())
                     positions[record.partition] = record.offset
         assert watch is not None
         took = watch.read()

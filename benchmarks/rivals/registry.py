@@ -187,7 +187,11 @@ def consume(target: Target, count: int) -> Consumed:
             if not ids:
                 watch.start()
             payload = message.value()
-            ids.append(dict(message.headers())["ce_id"].decode())
+            headers = message.headers()
+            name, event_id = headers[0]
+            if name != "ce_id":
+                event_id = dict(headers)["ce_id"]
+            ids.append(event_id.decode())
             positions[message.partition()] = message.offset()
         took = watch.read()
         consumer.close()
@@ -218,7 +222,10 @@ def consume_batches(target: Target, count: int) -> Consumed:
                 headers = message.headers()
                 context = SerializationContext(target.topic, MessageField.VALUE, headers)
                 payload = deserialize(message.value(), context)
-                ids.append(dict(headers)["ce_id"].decode())
+                name, event_id = headers[0]
+                if name != "ce_id":
+                    event_id = dict(headers)["ce_id"]
+                ids.append(event_id.decode())
                 positions[message.partition()] = message.offset()
             # Not more than are left: `consume` waits for the whole batch.
             left = min(BATCH, count - len(ids))
