@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _PAYLOADS, _QUICK_PAYLOADS = 5_000, 1_000
 """Payloads of each kind, made at random; a turn takes each of them once."""
-_RACE_SECONDS, _QUICK_RACE_SECONDS = 0.6, 0.06
+_RACE_SECONDS, _QUICK_RACE_SECONDS = 0.75, 0.06
 """What all turns of both contenders at one payload take, about."""
 _MIN_TURNS, _MAX_TURNS = 3, 101
 _SYSTEM = {"CreatedDate": "long", "CreatedById": "string"}
