@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from platform_events import (
     Cluster,
     ConfigurationError,
     EventBus,
+    PlatformEventsError,
     PublishStatus,
     Settings,
     Start,
@@ -92,6 +94,63 @@ def test_asyncio(cluster: Cluster, tenants: tuple[str, str]) -> None:
             return [event.payload["order_id"] async for event in subscription]
 
     assert asyncio.run(run()) == ["A-1"]
+
+
+class Doubt:
+    """Makes what a bus publishes doubtful, and asking about it last until it is told to end."""
+
+    def __init__(self, bus: EventBus, monkeypatch: pytest.MonkeyPatch) -> None:
+        bus.publish(EVENT, order("before"))
+        voucher = bus.publishing().find(EVENT).voucher
+        ask = voucher._look
+        self._answer = threading.Event()
+        self.is_asked = threading.Event()
+
+        def ask_late() -> PlatformEventsError | None:
+            self.is_asked.set()
+            assert self._answer.wait(60)
+            return ask()
+
+        monkeypatch.setattr(voucher, "learn", lambda: None)
+        monkeypatch.setattr(voucher, "_look", ask_late)
+        voucher.sure_until = -math.inf
+
+    def end(self) -> None:
+        self._answer.set()
+
+
+class TestDoubt:
+    def test_of_one_bus_keeps_no_outcome_from_another(
+        self, cluster: Cluster, tenants: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, second = (cluster.bus(name) for name in tenants)
+        doubt = Doubt(first, monkeypatch)
+        doubtful = [first.submit(EVENT, order(str(number))) for number in range(10)]
+        assert doubt.is_asked.wait(60)
+        assert second.submit(EVENT, order("B-1")).result(60).status is PERSISTED
+        assert not any(future.done() for future in doubtful)
+        doubt.end()
+        assert {future.result(60).status for future in doubtful} == {PERSISTED}
+
+    @pytest.mark.parametrize("closes", ["bus", "cluster"])
+    def test_is_settled_before_a_close_ends(
+        self,
+        cluster: Cluster,
+        tenants: tuple[str, str],
+        monkeypatch: pytest.MonkeyPatch,
+        closes: str,
+    ) -> None:
+        bus = cluster.bus(tenants[0])
+        doubt = Doubt(bus, monkeypatch)
+        doubtful = [bus.submit(EVENT, order(str(number))) for number in range(10)]
+        assert doubt.is_asked.wait(60)
+        closing = threading.Thread(target=(bus if closes == "bus" else cluster).close)
+        closing.start()
+        with pytest.raises(TimeoutError):
+            doubtful[0].result(0.1)
+        doubt.end()
+        closing.join(60)
+        assert {future.result(0).status for future in doubtful} == {PERSISTED}
 
 
 class TestClosing:

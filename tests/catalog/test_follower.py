@@ -27,6 +27,7 @@ class Stub:
         self.refreshes = 0
         self.learnt = 0
         self.takes = 0.0
+        self.defect: Exception | None = None
 
     def describe_each(self, names: set[str], *, expected: set[str]) -> dict[str, Topic]:
         self.refreshes += 1
@@ -45,6 +46,8 @@ class Stub:
 
     def keep_up(self, tail: object) -> None:
         self.looks += 1
+        if self.defect is not None:
+            raise self.defect
 
     def tick(self) -> None:
         pass
@@ -97,3 +100,48 @@ def test_a_catalog_that_cannot_be_refreshed_does_not_keep_it_from_looking() -> N
     following.follow(stub, refresh=0.01)  # type: ignore[arg-type]
     wait_until(lambda: stub.looks > 3 * stub.refreshes > 9)
     assert following.close(20)
+
+
+def test_a_defect_with_one_catalog_is_logged_once_and_keeps_no_other_from_being_followed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken, well = Stub(), Stub()
+    broken.defect = ValueError("a defect")
+    told: list[int] = []
+    following = follower(well)
+    followed = following.follow(broken, refresh=0.01)  # type: ignore[arg-type]
+    other = following.follow(well, refresh=0.01)  # type: ignore[arg-type]
+    other.after_look = lambda: told.append(well.looks)
+    wait_until(lambda: well.learnt > 5 and len(told) > 20)
+    assert broken.looks > 5
+    assert (followed.failure, other.failure) == (None, None)
+    assert following.close(20)
+    (record,) = caplog.records
+    assert "ValueError('a defect')" in record.message
+    assert record.exc_info
+
+
+def test_a_hook_that_fails_is_logged_once_while_it_lasts_and_keeps_no_other_from_its_call(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stub = Stub()
+    fails, calls, told = [True], [0], [0]
+    following = follower(stub)
+
+    def fail() -> None:
+        calls[0] += 1
+        if fails[0]:
+            raise BrokerTimeoutError("no answer")
+
+    def tell() -> None:
+        told[0] += 1
+
+    followed = following.follow(stub, refresh=0.01)  # type: ignore[arg-type]
+    followed.after_look = fail
+    following.follow(stub).after_look = tell  # type: ignore[arg-type]
+    for fails[0] in (True, False, True):
+        enough = calls[0] + 4
+        wait_until(lambda enough=enough: calls[0] >= enough)  # type: ignore[misc]
+    wait_until(lambda: told[0] > 10 and stub.refreshes > 3)
+    assert following.close(20)
+    assert [one.message for one in caplog.records] == ["BROKER_TIMEOUT: no answer"] * 2

@@ -89,3 +89,37 @@ def test_a_topic_that_was_deleted_is_not_waited_for_long(settings: Settings) -> 
         assert admin.describe_one(topic, expected=True) is None
         with pytest.raises(BrokerError, match="UNKNOWN_TOPIC_OR_PART"):
             admin.configs([topic])
+
+
+class Silent:
+    """An admin client that gets an answer about one topic and none about the others."""
+
+    def __init__(self, client: Any, answered: str) -> None:
+        self._client = client
+        self._answered = answered
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def list_offsets(self, request: dict[Any, Any], **more: Any) -> dict[Any, Future[Any]]:
+        futures: dict[Any, Future[Any]] = {partition: Future() for partition in request}
+        for partition, future in futures.items():
+            if partition.topic == self._answered:
+                future.set_result(SimpleNamespace(offset=5))
+        return futures
+
+
+def test_a_topic_without_an_answer_fails_alone_and_is_waited_for_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+    names = ["a", "b", "c"]
+    monkeypatch.setattr(asking, "_GRACE", -settings.request_timeout)
+    with Admin(settings) as admin:
+        admin._client = Silent(admin._client, "b")  # type: ignore[assignment]
+        monkeypatch.setattr(admin, "_renew", lambda: looks.append("renewed"))
+        ends = admin.stable_ends(names)
+    assert ends["b"] == 5
+    assert isinstance(ends["a"], BrokerTimeoutError)
+    assert ends["c"] is ends["a"]
+    assert looks == ["renewed"]

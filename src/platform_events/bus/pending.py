@@ -29,6 +29,16 @@ class PendingEvent(Delivery):
         self.began = began
         """When it was published, by `time.monotonic()`."""
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether `result` has to ask the cluster, of an event that is settled."""
+        if not self.in_log:
+            return False
+        stamped, voucher = self.append_time_ms >= 0, self.target.voucher
+        if stamped and self.told_at < voucher.sure_until:
+            return False
+        return not voucher.is_sure(self.told_at, stamped=stamped)
+
     def result(self) -> PublishResult:
         """Return the outcome once it is settled: the one place where a result is made."""
         event_id = self.event_id.decode()

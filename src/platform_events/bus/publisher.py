@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from platform_events.bus.doubts import Doubts
 from platform_events.bus.models import as_mapping
 from platform_events.bus.pending import PendingEvent, SubmittedEvent
 from platform_events.bus.starts import find_stream, identify
@@ -54,6 +55,7 @@ class Publisher:
         self._submitted: set[SubmittedEvent] = set()
         """Those whose futures have no result yet."""
         self._settled: deque[SubmittedEvent] = deque()
+        self._doubts = Doubts(self._resolve)
         self._producer = clients.producer
         self._outbox = Outbox(self._producer)
         self._producer.after_serving(self._resolve_futures)
@@ -239,6 +241,7 @@ class Publisher:
         self._outbox.close(timeout, self._submitted.copy)
         self._producer.forget(self._resolve_futures)
         self._resolve_futures()
+        self._doubts.wait()
         for target in self._targets.values():
             self._watch.remove(target.watched)
 
@@ -304,15 +307,27 @@ class Publisher:
         )
 
     def _resolve_futures(self) -> None:
+        """Resolve what is settled. This does not ask: the thread that calls it serves all buses."""
         while self._settled:
             try:
                 event = self._settled.popleft()
             except IndexError:
-                return
-            self._submitted.discard(event)
+                break
+            if event.is_in_doubt:
+                self._doubts.add(event)
+            else:
+                self._resolve(event)
+        if self._producer.client is None:
+            # All is settled, and who closes goes on to end what doubts are asked with.
+            self._doubts.wait()
+
+    def _resolve(self, event: SubmittedEvent) -> None:
+        try:
             result = event.result()
             _count(event, [result])
-            event.future.set_result(result)
+        finally:
+            self._submitted.discard(event)
+        event.future.set_result(result)
 
 
 def message_of(payload: Any, event_id: str | None) -> EventMessage:

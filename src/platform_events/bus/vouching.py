@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from platform_events.catalog.retirement import TRUSTED_FOR
 from platform_events.errors import (
     BrokerError,
+    ClosedError,
     PlatformEventsError,
     StreamDeletedError,
     StreamRecreatedError,
@@ -90,6 +91,11 @@ class Voucher:
         elif self._judge(topic) is None:
             self.sure_until = max(self.sure_until, known_at + TRUSTED_FOR)
 
+    def is_sure(self, told_at: float, *, stamped: bool) -> bool:
+        """Whether a stored event is in the stream by what is known, without asking or waiting."""
+        self.learn()
+        return told_at < self.sure_until and (stamped or told_at < self._excused_until)
+
     def doubt(self, told_at: float, *, stamped: bool) -> PlatformEventsError | None:
         """Say why a stored event may not be in the stream; None if it is.
 
@@ -98,8 +104,7 @@ class Voucher:
             stamped: whether the topic gave it the time at which it was stored.
         """
         with self._looking:
-            self.learn()
-            if told_at < self.sure_until and (stamped or told_at < self._excused_until):
+            if self.is_sure(told_at, stamped=stamped):
                 return None
             # Many events may have been told at once, and a look may take its time.
             if self._verdict is None or told_at >= self._found_at:
@@ -111,7 +116,7 @@ class Voucher:
         try:
             self._catalog.refresh()
             topic = self._admin.describe_one(self._topic.name, expected=True)
-        except BrokerError as error:
+        except (BrokerError, ClosedError) as error:
             self._found_at = time.monotonic()
             return error
         doubt = self._judge(topic)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from platform_events.catalog.live import Catalog
-    from platform_events.kafka.admin import Admin
+    from platform_events.kafka.admin import Admin, Topic
     from platform_events.kafka.tail import Tail
     from platform_events.kafka.watch import TopicWatch
 
@@ -40,6 +40,10 @@ class Followed:
         """Whether nobody uses it any longer; then it is closed."""
         self.warning = ""
         """What was logged as wrong last; empty since all is well."""
+        self.keeps_up = True
+        """Whether what has arrived could be taken, at the last look."""
+        self.hook_warning = ""
+        """What was logged as wrong with `after_look`; empty since that is well."""
         self._refreshed_at = -math.inf
 
     @property
@@ -52,8 +56,10 @@ class Followed:
         pause = self.refresh if is_known else min(self.refresh, _MISSING_INTERVAL)
         return time.monotonic() > self._refreshed_at + pause
 
-    def settle(self, failure: PlatformEventsError | None) -> None:
+    def settle(self, failure: Exception | None) -> None:
         """Note how a refresh went."""
+        if failure is not None and not isinstance(failure, PlatformEventsError):
+            failure = PlatformEventsError(f"following the catalog failed: {failure!r}")
         self.failure = failure
         self._refreshed_at = time.monotonic()
 
@@ -109,20 +115,37 @@ class Follower:
         self._close_left()
         due = [one for one in self._followed if one.is_due]
         for one in self._followed:
-            try:
-                one.catalog.keep_up(self._tail)
-            except PlatformEventsError as error:
-                self._warn([one], error)
-            else:
-                if one.refresh == math.inf and one.failure is None:
-                    one.warning = ""
+            self._keep_up(one)
         self._watch.tick()
         for one in self._followed:
-            one.after_look()
+            self._call_hook(one)
         self._admin.serve()
         if due:
             # Last, and not again at once: it may take as long as a request may.
             self._refresh(due)
+
+    def _keep_up(self, one: Followed) -> None:
+        """Whatever fails, it is no other catalog's failure."""
+        try:
+            one.catalog.keep_up(self._tail)
+        except Exception as error:  # noqa: BLE001
+            one.keeps_up = False
+            self._warn([one], error)
+        else:
+            one.keeps_up = True
+            if one.refresh == math.inf and one.failure is None:
+                one.warning = ""
+
+    def _call_hook(self, one: Followed) -> None:
+        try:
+            one.after_look()
+        except Exception as error:  # noqa: BLE001
+            line = _line(error)
+            if line != one.hook_warning:
+                _log(error)
+            one.hook_warning = line
+        else:
+            one.hook_warning = ""
 
     def _refresh(self, due: Sequence[Followed]) -> None:
         """Ask for all at once, so that many catalogs are few requests."""
@@ -136,34 +159,31 @@ class Follower:
             ends = self._admin.stable_ends(
                 name for name, topic in there.items() if not isinstance(topic, PlatformEventsError)
             )
-        except BrokerError as error:
+        except Exception as error:  # noqa: BLE001
             for one in due:
                 one.settle(error)
             self._warn(due, error)
             return
         for one in due:
             name = one.catalog.topic
-            topic, end = topics[name], ends.get(name, 0)
             try:
-                if isinstance(topic, BrokerError):
-                    raise topic
-                if isinstance(end, BrokerError):
-                    raise end
-                one.catalog.learn(asked_at, topic, end)
-            except PlatformEventsError as error:
+                _learn(one.catalog, asked_at, topics[name], ends.get(name, 0))
+            except Exception as error:  # noqa: BLE001
                 one.settle(error)
                 self._warn([one], error)
             else:
                 one.settle(None)
-                one.warning = ""
+                if one.keeps_up:
+                    one.warning = ""
 
-    def _warn(self, failing: Sequence[Followed], error: PlatformEventsError) -> None:
+    def _warn(self, failing: Sequence[Followed], error: Exception) -> None:
         """Log what goes wrong, once while it lasts, and once for all that it concerns."""
-        is_news = all(one.warning != error.line for one in self._followed)
+        line = _line(error)
+        is_news = all(one.warning != line for one in self._followed)
         for one in failing:
-            one.warning = error.line
+            one.warning = line
         if is_news:
-            _logger.warning("%s", error.line)
+            _log(error)
 
     def _close_left(self) -> None:
         left = [one for one in self._followed if one.is_left]
@@ -171,4 +191,30 @@ class Follower:
             with self._changing:
                 self._followed = tuple(one for one in self._followed if one not in left)
             for one in left:
-                one.catalog.close()
+                try:
+                    one.catalog.close()
+                except Exception as error:  # noqa: BLE001
+                    _log(error)
+
+
+def _learn(
+    catalog: Catalog, asked_at: float, topic: Topic | BrokerError | None, end: int | BrokerError
+) -> None:
+    if isinstance(topic, BrokerError):
+        raise topic
+    if isinstance(end, BrokerError):
+        raise end
+    catalog.learn(asked_at, topic, end)
+
+
+def _line(error: Exception) -> str:
+    return error.line if isinstance(error, PlatformEventsError) else repr(error)
+
+
+def _log(error: Exception) -> None:
+    if isinstance(error, PlatformEventsError):
+        _logger.warning("%s", error.line)
+    else:
+        _logger.error(
+            "following the catalogs and the topics failed: %r; it goes on", error, exc_info=error
+        )

@@ -323,22 +323,27 @@ class Admin(AdminConnection):
     ) -> Iterator[tuple[Partition, int | BrokerError]]:
         """Yield the offset of each partition, or why there is none.
 
-        What fails them all is raised, rather than waited for again for each.
+        All are asked for at once: what has no answer once one was waited for in vain fails as that.
         """
         if not request:
             return
         futures = self._live().list_offsets(
             dict(request), isolation_level=isolation, request_timeout=self._timeout
         )
+        in_vain: BrokerError | None = None
         for partition, future in futures.items():
             doing = f"asking for the offsets of topic {partition.topic}"
             outcome: int | BrokerError
+            if in_vain is not None and not future.done():
+                yield partition, in_vain
+                continue
             try:
                 outcome = self._wait(future, doing).offset
             except BrokerError as error:
-                if not error.kafka_code or isinstance(error, BrokerUnreachableError):
-                    raise
                 outcome = error
+                is_silence = isinstance(error, (BrokerTimeoutError, BrokerUnreachableError))
+                if is_silence or not error.kafka_code:
+                    in_vain = error
             if outcome == OFFSET_INVALID:
                 # Without an error, while a leader moves (tried).
                 outcome = BrokerTimeoutError(f"{doing}: no leader is known", "LEADER_NOT_AVAILABLE")
