@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -181,6 +183,54 @@ class TestClosing:
         wait_until(lambda: follower._followed == ())
         watch = cluster._connection.clients.watch
         assert not list(watch._watched)
+
+    def test_dropped_buses_are_let_go(self, cluster: Cluster, tenants: tuple[str, str]) -> None:
+        clients = cluster._connection.clients
+        buses = [cluster.bus(tenants[number % 2]) for number in range(20)]
+        for bus in buses:
+            bus.publish(EVENT, order("A-1"))
+            next(iter(bus.subscribe(EVENT, Start.EARLIEST)))
+        futures = [bus.submit(EVENT, order("A-2")) for bus in buses]
+        follower = cluster._connection._follower
+        assert follower is not None
+        assert len(follower._followed) == 20
+        publishers = [weakref.ref(bus.publishing()) for bus in buses]
+        del buses, bus
+        gc.collect()
+        wait_until(lambda: follower._followed == ())
+        assert {future.result(60).status for future in futures} == {PERSISTED}
+        del futures
+
+        def are_gone() -> bool:
+            gc.collect()
+            return not any(publisher() for publisher in publishers)
+
+        wait_until(are_gone)
+        assert not list(clients.watch._watched)
+        kept = cluster.bus(tenants[0])
+        kept.publish(EVENT, order("A-3"))
+        assert kept.publishing()._outbox.limit == cluster.settings.publish_buffer
+
+    def test_a_dropped_bus_keeps_its_futures(
+        self, cluster: Cluster, tenants: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bus = cluster.bus(tenants[0])
+        doubt = Doubt(bus, monkeypatch)
+        future = bus.submit(EVENT, order("A-1"))
+        assert doubt.is_asked.wait(60)
+        follower, other = cluster._connection._follower, cluster.bus(tenants[1])
+        assert follower is not None
+        looks: list[None] = []
+        other.publish(EVENT, order("B-1"))
+        follower._followed[-1].after_look = lambda: looks.append(None)
+        del bus
+        gc.collect()
+        enough = len(looks) + 3
+        wait_until(lambda: len(looks) >= enough)
+        assert len(follower._followed) == 2
+        doubt.end()
+        assert future.result(60).status is PERSISTED
+        wait_until(lambda: len(follower._followed) == 1)
 
     def test_a_cluster_closes_its_buses(self, settings: Settings, tenants: tuple[str, str]) -> None:
         with Cluster(settings) as cluster:

@@ -349,7 +349,7 @@ class EventBus:
             if self._publisher is not None:
                 self._publisher.close(self.settings.close_timeout)
             if self._followed is not None:
-                self._followed.is_left = True
+                self._followed.leave()
 
     def stop(self) -> bool:
         """Begin nothing more; return whether there was anything to stop."""
@@ -383,6 +383,9 @@ class EventBus:
                 if self._followed is None:
                     catalog = Catalog(self.settings, self._connection.clients.admin)
                     self._followed = self._connection.follower().follow(catalog)
+                    # For a bus that is dropped without a close. It is called wherever that is,
+                    # within any lock perhaps.
+                    weakref.finalize(self, self._followed.leave).atexit = False
         return self._followed
 
     def publishing(self) -> Publisher:
@@ -395,6 +398,7 @@ class EventBus:
                     clients = self._connection.clients
                     self._publisher = Publisher(self.settings, followed.catalog, clients)
                     followed.after_look = self._publisher.learn
+                    followed.let_go = self._publisher.let_go
                     followed.refresh = TRUSTED_FOR / 2
         return self._publisher
 

@@ -242,6 +242,22 @@ class Publisher:
         self._producer.forget(self._resolve_futures)
         self._resolve_futures()
         self._doubts.wait()
+        self._unwatch()
+
+    def let_go(self) -> bool:
+        """Leave the producer to others if nobody can use this any more, without waiting.
+
+        Returns:
+            Whether that is done: not before all futures have their results.
+        """
+        if self._submitted:
+            return False
+        self._outbox.leave()
+        self._producer.forget(self._resolve_futures)
+        self._unwatch()
+        return True
+
+    def _unwatch(self) -> None:
         for target in self._targets.values():
             self._watch.remove(target.watched)
 

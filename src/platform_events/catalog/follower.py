@@ -34,10 +34,13 @@ class Followed:
         catalog, or it cannot be read, it is looked for each second."""
         self.after_look: Callable[[], None] = lambda: None
         """Is called after each look at the catalogs and topics."""
+        self.let_go: Callable[[], bool] = lambda: True
+        """Is called once this is left, again and again until it returns True: whatever uses the
+        catalog has ended."""
         self.failure: PlatformEventsError | None = None
         """What the last refresh failed with; None if it did not."""
         self.is_left = False
-        """Whether nobody uses it any longer; then it is closed."""
+        """Whether nobody uses it any longer; then it is let go, and closed."""
         self.warning = ""
         """What was logged as wrong last; empty since all is well."""
         self.keeps_up = True
@@ -55,6 +58,10 @@ class Followed:
         is_known = self.failure is None and self.catalog.is_read and not is_adrift
         pause = self.refresh if is_known else min(self.refresh, _MISSING_INTERVAL)
         return time.monotonic() > self._refreshed_at + pause
+
+    def leave(self) -> None:
+        """Have it let go soon; any thread may call this, whatever it holds."""
+        self.is_left = True
 
     def settle(self, failure: Exception | None) -> None:
         """Note how a refresh went."""
@@ -186,15 +193,15 @@ class Follower:
             _log(error)
 
     def _close_left(self) -> None:
-        left = [one for one in self._followed if one.is_left]
-        if left:
+        for one in [one for one in self._followed if one.is_left]:
+            try:
+                if not one.let_go():
+                    continue
+                one.catalog.close()
+            except Exception as error:  # noqa: BLE001
+                _log(error)
             with self._changing:
-                self._followed = tuple(one for one in self._followed if one not in left)
-            for one in left:
-                try:
-                    one.catalog.close()
-                except Exception as error:  # noqa: BLE001
-                    _log(error)
+                self._followed = tuple(other for other in self._followed if other is not one)
 
 
 def _learn(

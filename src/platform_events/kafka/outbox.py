@@ -196,6 +196,11 @@ class Outbox(Share):
         if self.under_way:
             self._failure = given_up(timeout)
             self._settle(waiting())
+        self.leave()
+
+    def leave(self) -> None:
+        """Take no more records, and leave the buffer to the others; doing so again does nothing."""
+        self.stop()
         self.producer.buffer.leave(self)
 
     def _settle(self, deliveries: Iterable[Delivery]) -> None:
