@@ -167,7 +167,7 @@ class TestClosing:
         first.close()
         assert {future.result(0).status for future in futures} == {PERSISTED}
         assert following.closed
-        with pytest.raises(ClosedError, match="the bus is closed"):
+        with pytest.raises(ClosedError, match="the bus is closed; make a new one, or a new Clus"):
             first.publish(EVENT, order("late"))
         assert second.publish(EVENT, order("B-2")).status is PERSISTED
         assert len(order_ids(cluster.bus(tenants[0]))) == 500
@@ -245,6 +245,30 @@ class TestClosing:
             bus.close()
         with pytest.raises(ClosedError, match="make a new EventBus or Cluster"):
             cluster.bus(tenants[0])
+        cluster.close()
+
+    def test_the_tail_ends_although_the_cluster_does_not_answer_a_question(
+        self, settings: Settings, tenants: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cluster = Cluster(settings.model_copy(update={"close_timeout": 0.1}))
+        bus = cluster.bus(tenants[0])
+        bus.publish(EVENT, order("A-1"))
+        clients = cluster._connection.clients
+        admin, tail = clients.admin, clients.tail
+        is_asked, answer, describe = threading.Event(), threading.Event(), admin.describe_each
+
+        def describe_late(*arguments: Any, **options: Any) -> Any:
+            is_asked.set()
+            assert answer.wait(60)
+            return describe(*arguments, **options)
+
+        monkeypatch.setattr(admin, "describe_each", describe_late)
+        assert is_asked.wait(60)
+        cluster.close()
+        assert not tail._thread.is_alive()
+        assert admin._client is not None
+        answer.set()
+        wait_until(lambda: admin._client is None)
         cluster.close()
 
     def test_the_threads_end_with_the_cluster(

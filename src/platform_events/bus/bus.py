@@ -373,7 +373,9 @@ class EventBus:
         if self._connection.is_forked:
             self._connection.check_usable()
         if self._closed.is_set():
-            raise ClosedError("the bus is closed; make a new EventBus")
+            raise ClosedError(
+                "the bus is closed; make a new one, or a new Cluster if that is closed"
+            )
 
     def _connected(self) -> Followed:
         self._check_usable()

@@ -91,7 +91,8 @@ class Connection:
     def close(self) -> None:
         """Stop all users, wait up to `close_timeout` for events on their way, end all clients.
 
-        Closing again does nothing.
+        While the cluster does not answer a question about catalogs or topics, the client that has
+        asked is ended later, in a thread. Closing again does nothing.
         """
         if self.is_forked:
             return
@@ -104,8 +105,22 @@ class Connection:
             user.stop()
         self.reading_threads.shutdown(wait=False)
         self.clients.flush(self.settings.close_timeout)
-        if self._follower is None or self._follower.close(self.settings.close_timeout):
+        follower = self._follower
+        if follower is None or follower.close(self.settings.close_timeout):
             self.clients.close()
+        else:
+            # It waits for the cluster's answer, and needs the admin client for that.
+            self.clients.close_tail()
+            threading.Thread(
+                target=self._close_late,
+                args=(follower,),
+                name="platform-events-closing",
+                daemon=True,
+            ).start()
+
+    def _close_late(self, follower: Follower) -> None:
+        follower.close(None)
+        self.clients.close()
 
     def abandon(self) -> None:
         """Note that this process is a fork, in which the clients that it has cannot be used."""

@@ -101,8 +101,12 @@ class Follower:
             self._followed = (*self._followed, followed)
         return followed
 
-    def close(self, timeout: float) -> bool:
-        """Stop, and return whether that was done in time (seconds); if so, catalogs are closed."""
+    def close(self, timeout: float | None) -> bool:
+        """Stop, and return whether that was done in time; if so, catalogs are closed.
+
+        Args:
+            timeout: seconds; None waits until it is done.
+        """
         self._closed.set()
         self._thread.join(timeout)
         if self._thread.is_alive():
@@ -189,7 +193,8 @@ class Follower:
         is_news = all(one.warning != line for one in self._followed)
         for one in failing:
             one.warning = line
-        if is_news:
+        # What fails because all is being closed is no news.
+        if is_news and not self._closed.is_set():
             _log(error)
 
     def _close_left(self) -> None:

@@ -97,7 +97,7 @@ class AdminConnection:
 
     def _live(self) -> AdminClient:
         if self._client is None:
-            raise ClosedError("the bus is closed; make a new EventBus")
+            raise ClosedError("the connection is closed; make a new EventBus or Cluster")
         return self._client
 
     def _renew(self) -> None:

@@ -30,6 +30,7 @@ class Clients:
         self._settings = settings
         self._making = threading.RLock()
         self._closed = False
+        self._is_tail_closed = False
         self._admin: Admin | None = None
         self._watch: TopicWatch | None = None
         self._tail: Tail | None = None
@@ -57,7 +58,7 @@ class Clients:
         """Reads the newest records."""
         if self._tail is None:
             with self._making:
-                self._check_open()
+                self._check_open(is_open=not self._is_tail_closed)
                 self._tail = self._tail or Tail(self._settings)
         return self._tail
 
@@ -82,11 +83,17 @@ class Clients:
         with self._making:
             self._closed = True
         self.flush(0)
-        if self._tail is not None:
-            self._tail.close()
+        self.close_tail()
         if self._admin is not None:
             self._admin.close()
 
-    def _check_open(self) -> None:
-        if self._closed:
+    def close_tail(self) -> None:
+        """End the reading of the newest records, at once; doing so again does nothing."""
+        with self._making:
+            was_closed, self._is_tail_closed = self._is_tail_closed, True
+        if self._tail is not None and not was_closed:
+            self._tail.close()
+
+    def _check_open(self, *, is_open: bool = True) -> None:
+        if self._closed or not is_open:
             raise ClosedError("the connection is closed; make a new EventBus or Cluster")
