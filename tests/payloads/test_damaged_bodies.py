@@ -161,3 +161,29 @@ def test_hostile_bytes_are_an_error_with_the_reason_in_bounded_memory(
     finally:
         tracemalloc.stop()
     assert "\n" not in str(caught.value)
+
+
+class Failing(bytes):
+    """A body that fails when it is read."""
+
+    failure: Exception
+
+    def __getitem__(self, key: Any) -> Any:
+        raise self.failure
+
+
+@pytest.mark.parametrize("failure", [MemoryError(), RecursionError()])
+def test_what_is_no_damage_passes(failure: Exception) -> None:
+    body = Failing(b"\x02")
+    body.failure = failure
+    for judge in (PayloadDecoder(record("int")).decode, PayloadWalk(record("int")).check):
+        with pytest.raises(type(failure)) as caught:
+            judge(body)
+        assert caught.value is failure
+
+
+def test_a_reason_is_never_empty() -> None:
+    body = Failing(b"\x02")
+    body.failure = ValueError()
+    with pytest.raises(DecodeError, match=r"^ValueError$"):
+        PayloadDecoder(record("int")).decode(body)

@@ -111,6 +111,24 @@ class Fickle(collections.UserDict[str, Any]):
         return "1.5" if self.reads == 1 else 1.5
 
 
+class Exhausted(collections.UserDict[str, Any]):
+    """A mapping in which a look finds no memory, or no stack, left."""
+
+    def __init__(self, failure: Exception) -> None:
+        super().__init__(price=1.5)
+        self._failure = failure
+
+    def __getitem__(self, key: str) -> Any:
+        raise self._failure
+
+
+@pytest.mark.parametrize("failure", [MemoryError(), RecursionError("too deep")])
+def test_what_is_no_fault_of_the_payload_passes(failure: Exception) -> None:
+    with pytest.raises(type(failure)) as caught:
+        PayloadEncoder(SHOP).encode({**FITTING, "items": [Exhausted(failure)]})
+    assert caught.value is failure
+
+
 def test_what_changes_before_it_is_explained_is_a_payload_error() -> None:
     encoder = PayloadEncoder(SHOP)
     with pytest.raises(PayloadError, match="changed while it was encoded"):

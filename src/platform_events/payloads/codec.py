@@ -46,6 +46,8 @@ class PayloadEncoder:
         record = parse_record(schema)
 
         def blame(payload: Any, error: Exception) -> NoReturn:
+            if isinstance(error, (MemoryError, RecursionError)):
+                raise error
             found = explain(record, payload)
             if found is not None:
                 raise found from None

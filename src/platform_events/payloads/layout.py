@@ -168,7 +168,7 @@ def _refuse() -> NoReturn:
 
 def _explain_damage(error: Exception) -> NoReturn:
     match error:
-        case DecodeError():
+        case DecodeError() | MemoryError() | RecursionError():
             raise error
         case KeyError():
             reason = _ABSENT
@@ -179,7 +179,7 @@ def _explain_damage(error: Exception) -> NoReturn:
         case OverflowError():
             reason = "a date or time is outside the years 1 to 9999"
         case _:
-            reason = f"{error!s:.100}".partition("\n")[0]
+            reason = f"{error!s:.100}".partition("\n")[0] or type(error).__name__
     raise DecodeError(reason) from error
 
 
