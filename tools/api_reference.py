@@ -33,11 +33,14 @@ Everything here is imported from `platform_events`. [Publishing](../publishing.m
 """
 _INTERNAL = {
     "AsyncEventBus.over", "EventBus.admin", "EventBus.publishing", "EventBus.sharing",
-    "EventBus.stop", "EventBus.while_usable",
+    "EventBus.reading_threads", "EventBus.stop", "EventBus.while_usable",
     "Origin.definition",
     "Origin.offset", "Origin.parse", "Origin.partition", "Subscription.abandon",
+    "Subscription.call_when_ready",
 }  # fmt: skip
 """What other parts of the package use."""
+_MADE_FOR_USERS = {"AsyncSubscription", "Subscription"}
+"""Classes that users are given instances of; what these are made of is internal."""
 _POSITIONAL = (griffe.ParameterKind.positional_only, griffe.ParameterKind.positional_or_keyword)
 
 
@@ -108,6 +111,8 @@ def _docstring_lines(described: griffe.Object) -> Iterator[str]:
         match section:
             case griffe.DocstringSectionText():
                 yield f"{section.value}\n"
+            case griffe.DocstringSectionParameters() if described.name in _MADE_FOR_USERS:
+                pass
             case griffe.DocstringSectionParameters():
                 yield _listed("Arguments", ((f"`{one.name}`", one) for one in section.value))
             case griffe.DocstringSectionRaises():

@@ -63,6 +63,9 @@ class EventBus:
         ConfigurationError: a setting is not allowed.
     """
 
+    settings: Settings
+    """The settings in force."""
+
     def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
         if settings is not None and overrides:
             raise UsageError("give EventBus either settings or single values, not both")
@@ -78,7 +81,6 @@ class EventBus:
 
     def _begin(self, settings: Settings, connection: Connection, *, owns_connection: bool) -> None:
         self.settings = settings
-        """The settings in force."""
         self._connection = connection
         self._owns_connection = owns_connection
         self._closed = threading.Event()
