@@ -39,7 +39,7 @@ from platform_events.kafka.groups import SESSION_MS
 from platform_events.kafka.outbox import Delivery
 from platform_events.kafka.producer import MAX_RECORD_BYTES
 from platform_events.kafka.properties import OWN_SETTING, PASSED, REFUSED
-from platform_events.kafka.reader import _PREFETCH
+from platform_events.kafka.reader import _PREFETCH, readers_group
 from platform_events.partition_tasks import FIRST_PAUSE, LONGEST_PAUSE
 from platform_events.replay import ReplayError
 from platform_events.settings import OTHER_VARIABLES, Settings
@@ -237,7 +237,7 @@ class TestChannels:
         names = [
             *(namespace.topic(event), namespace.topic(channel), namespace.dead_letters(channel)),
             *(namespace.catalog, namespace.catalog, f"{namespace.topic(channel)}.0"),
-            *(namespace.routers, namespace.positions(channel), namespace.topic("reader")),
+            *(namespace.routers, namespace.positions(channel), readers_group(Settings())),
         ]
         rows = self.WIRE.table("Names")
         assert [names_in(row[2])[0] for row in rows] == names

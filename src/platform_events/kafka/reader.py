@@ -103,6 +103,11 @@ def is_transient(error: KafkaError) -> bool:
     return error.retriable() or error.code() in _PASSING
 
 
+def readers_group(settings: Settings) -> str:
+    """Return the group that consumers name and never join, because Kafka's client demands one."""
+    return f"{settings.prefix}.reader"
+
+
 def make_consumer(settings: Settings, health: Health, **defaults: Any) -> Consumer:
     """Return a consumer of committed records that belongs to no group.
 
@@ -115,7 +120,7 @@ def make_consumer(settings: Settings, health: Health, **defaults: Any) -> Consum
         ConfigurationError: a property of the user's is not accepted.
     """
     properties: Mapping[str, Any] = {
-        "group.id": f"{settings.prefix}.reader",
+        "group.id": readers_group(settings),
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "enable.partition.eof": True,
