@@ -33,7 +33,7 @@ from platform_events.names import stream_name
 from platform_events.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from concurrent.futures import Executor, Future
     from types import UnionType
 
@@ -293,10 +293,13 @@ class EventBus:
         ends = None if follow else resolve_end(until, found, admin)
         beginning = resolve_start(start, found, admin, on_expired)
         position = Position(found, beginning.offsets, beginning.time_ms, ends)
+        topic, offsets = found.topic.name, dict(enumerate(position.offsets))
         subscription: Subscription[Any] = Subscription(
-            self._read_live(position, found.topic.name, beginning.ends)
+            LiveReader(
+                self.settings, admin, clients.tail, topic, offsets, dict(enumerate(beginning.ends))
+            )
             if ends is None
-            else TopicReader(self.settings, found.topic.name, dict(enumerate(position.offsets))),
+            else TopicReader(self.settings, topic, offsets),
             position,
             EventDecoder(found.path, catalog, models),
             Recovery(found, admin, clients.watch, catalog, on_expired),
@@ -306,22 +309,6 @@ class EventBus:
         )
         self._subscriptions.add(subscription)
         return subscription
-
-    def _read_live(self, position: Position, topic: str, ends: Sequence[int]) -> LiveReader:
-        clients = self._connection.clients
-
-        def ask_ends() -> dict[int, int]:
-            marks = clients.admin.watermarks({topic: len(position.offsets)})[topic]
-            return {partition: end for partition, (_, end) in enumerate(marks)}
-
-        return LiveReader(
-            self.settings,
-            clients.tail,
-            topic,
-            dict(enumerate(position.offsets)),
-            dict(enumerate(ends)),
-            ask_ends,
-        )
 
     @property
     def catalog(self) -> Catalog:

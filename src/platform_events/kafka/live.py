@@ -17,6 +17,7 @@ from platform_events.kafka.reader import Batch, TopicReader
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from platform_events.kafka.admin import Admin
     from platform_events.kafka.reader import Record
     from platform_events.kafka.tail import Attachment, Run, Tail
     from platform_events.settings import Settings
@@ -40,26 +41,26 @@ class LiveReader:
 
     Args:
         settings: which cluster.
+        admin: says where the ends are.
         tail: reads what is new, for the whole process.
         topic: which.
         offsets: where to begin in each partition.
         ends: of the partitions, a moment ago.
-        ask_ends: says where they are now; may raise `BrokerError`.
     """
 
     def __init__(
         self,
         settings: Settings,
+        admin: Admin,
         tail: Tail,
         topic: str,
         offsets: Mapping[int, int],
         ends: Mapping[int, int],
-        ask_ends: Callable[[], Mapping[int, int]],
     ) -> None:
         self._settings = settings
         self._tail = tail
         self._topic = topic
-        self._ask_ends = ask_ends
+        self._admin = admin
         self._changing = threading.Lock()
         self._closed = False
         self._next = dict(offsets)
@@ -163,7 +164,8 @@ class LiveReader:
             return
         self._has_news = False
         try:
-            self._attach_near(self._ask_ends())
+            marks = self._admin.watermarks({self._topic: len(self._next)})[self._topic]
+            self._attach_near({partition: end for partition, (_, end) in enumerate(marks)})
         except BrokerError as error:
             _logger.info("%s: reads by itself: %s", self._topic, error)
             self._ask_at = time.monotonic() + _FAILED_INTERVAL
