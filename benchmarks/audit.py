@@ -15,7 +15,6 @@ from fastavro import schemaless_reader
 from benchmarks.events import CREATED_BY, Digest, digest
 from benchmarks.rivals.base import HEADERS, LIBRDKAFKA_CONSUMER, SCHEMA_ID_HEADER, SOURCE, Target
 from benchmarks.runner import MeasurementError
-from platform_events.envelope import ID, fixed_headers
 
 if TYPE_CHECKING:
     from benchmarks.shapes import Payload
@@ -84,6 +83,9 @@ def audit_layout(target: Target) -> None:
     Raises:
         AuditError: it has not, or there is no record.
     """
+    # Here, since workers also run with older versions, which had this elsewhere.
+    from platform_events.envelope import ID, fixed_headers
+
     expected = fixed_headers(target.event, SOURCE, target.schema_id)
     consumer = _consumer(target)
     starts = [TopicPartition(target.topic, number, 0) for number in range(target.partitions)]
