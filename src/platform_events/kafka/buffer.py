@@ -69,6 +69,11 @@ class Buffer:
                     one.limit = min(one.limit, most)
 
     @property
+    def is_of_one(self) -> bool:
+        """Whether there is one sender, or none."""
+        return len(self._shares) <= 1
+
+    @property
     def is_settled(self) -> bool:
         """Whether nothing is under way."""
         return not any(one.under_way for one in self._shares)

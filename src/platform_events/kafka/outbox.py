@@ -138,8 +138,11 @@ class Outbox(Share):
 
     def wait_for(self, delivery: Delivery) -> None:
         """Serve deliveries, without lingering, until this one is settled."""
+        if delivery.settled:
+            return
+        is_alone = self.under_way == delivery.cost and self.producer.buffer.is_of_one
         self.producer.serve_until(
-            lambda: delivery.settled or self._failure is not None, promptly=True
+            lambda: delivery.settled or self._failure is not None, promptly=not is_alone
         )
         if not delivery.settled:
             self._settle([delivery])
