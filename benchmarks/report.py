@@ -90,6 +90,7 @@ def _parts(results: dict[str, Any]) -> dict[str, str]:
     return {
         "command": results["command"],
         "started": results["started"],
+        "race_started": results.get("race_started", results["started"]),
         "minutes": f"{results['seconds'] / 60:.0f}",
         "machine": _listed(results["machine"]),
         "versions": _listed(results["versions"]),
