@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from platform_events.bus.bus import EventBus
-from platform_events.kafka.tail import Attachment, Tail
+from platform_events.kafka.tail import MAX_WAITING_BYTES, Attachment, Tail
 from platform_events.settings import Settings
 from tests.channels.routing import Define, log_ends, publish
 from tests.channels.samples import event
@@ -153,3 +153,13 @@ def test_who_lags_too_far_is_let_go_and_holds_nobody(
     kept = offsets(slow)
     assert kept == list(range(len(kept)))
     assert len(kept) <= most
+
+
+def test_who_lags_too_far_is_told_of_no_end_before_which_it_lost_records() -> None:
+    first, second = ("topic", 0), ("topic", 1)
+    attachment = Attachment({first: 0, second: 0})
+    assert attachment.put((first, [object()] * 10), 0)  # type: ignore[list-item]
+    attachment.reach(first, 10)
+    assert not attachment.put((second, [object()]), MAX_WAITING_BYTES + 1)  # type: ignore[list-item]
+    assert attachment.ended
+    assert attachment.take(0) == ([], {})

@@ -112,8 +112,9 @@ class Attachment:
             self._records += len(run[1])
             self._bytes += size
             if self._records > MAX_WAITING or self._bytes > MAX_WAITING_BYTES:
-                # They are read again.
+                # They are read again, so no end has been reached either.
                 self._runs.clear()
+                self._ends.clear()
                 self._end("it lagged too far")
             else:
                 self._runs.append(run)
