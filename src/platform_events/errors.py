@@ -33,6 +33,10 @@ PlatformEventsError
 │   ├── RecordRejectedError      RECORD_REJECTED       the broker refused this record for good
 │   ├── FencedError              FENCED                another process took over this writer's work
 │   └── KafkaFaultError          KAFKA_ERROR           anything else that Kafka reports
+├── UnknownSubscriptionError     UNKNOWN_SUBSCRIPTION  no such subscription in this tenant
+├── SubscriptionConflictError    SUBSCRIPTION_CONFLICT the name is taken, with another stream or order
+├── UnknownLetterError           UNKNOWN_DEAD_LETTER   no such dead letter of a subscription
+├── WorkerStoppedError           WORKER_STOPPED        a worker ended by its own policy
 ├── LocalBrokerError             LOCAL_BROKER          the embedded Kafka cannot start or run
 └── ServiceError                 SERVICE               a server of ours cannot start
 ```
@@ -74,10 +78,14 @@ __all__ = [
     "ServiceError",
     "StreamDeletedError",
     "StreamRecreatedError",
+    "SubscriptionConflictError",
     "UndecodableRecordError",
+    "UnknownLetterError",
     "UnknownSchemaError",
     "UnknownStreamError",
+    "UnknownSubscriptionError",
     "UsageError",
+    "WorkerStoppedError",
 ]
 
 
@@ -295,6 +303,42 @@ class UndecodableRecordError(PlatformEventsError):
             f"{stream}: the record at partition {partition}, offset {offset} cannot be decoded: "
             f"{reason}; the next event comes after it"
         )
+
+
+class UnknownSubscriptionError(PlatformEventsError):
+    """The tenant has no such subscription, or its stream is gone. `subscription` is its name."""
+
+    code = "UNKNOWN_SUBSCRIPTION"
+
+    def __init__(self, subscription: str, message: str) -> None:
+        super().__init__(message)
+        self.subscription = subscription
+
+
+class SubscriptionConflictError(PlatformEventsError):
+    """The name belongs to a subscription of another stream, order or kind."""
+
+    code = "SUBSCRIPTION_CONFLICT"
+
+    def __init__(self, subscription: str, message: str) -> None:
+        super().__init__(message)
+        self.subscription = subscription
+
+
+class UnknownLetterError(PlatformEventsError):
+    """A subscription has no such dead letter. `letter` is the ID that was asked for."""
+
+    code = "UNKNOWN_DEAD_LETTER"
+
+    def __init__(self, letter: str, message: str) -> None:
+        super().__init__(message)
+        self.letter = letter
+
+
+class WorkerStoppedError(PlatformEventsError):
+    """A worker ended because its policy says so, or because its subscription was deleted."""
+
+    code = "WORKER_STOPPED"
 
 
 class BrokerError(PlatformEventsError):

@@ -12,6 +12,9 @@ _SPACE = re.compile(r"[a-z0-9-]+")
 _BASE = r"[A-Za-z](?:_?[A-Za-z0-9])*"
 EVENT_NAME = re.compile(rf"{_BASE}__e")
 CHANNEL_NAME = re.compile(rf"{_BASE}__chn")
+SUBSCRIPTION_NAME = re.compile(r"[a-z0-9-]+")
+MAX_SUBSCRIPTION_LENGTH = 64
+"""Characters of a subscription's name; its journal is named after it."""
 MAX_NAME_LENGTH = 80
 """Characters of an event or channel name; leaves room for prefix and tenant in Kafka's 249."""
 
@@ -48,6 +51,20 @@ def stream_name(stream: str) -> str:
 
 def _could_be(name: str) -> bool:
     return is_event_name(name) or is_channel_name(name)
+
+
+def check_subscription(name: str) -> str:
+    """Return the name if it may name a subscription.
+
+    Raises:
+        UsageError: it may not.
+    """
+    if len(name) > MAX_SUBSCRIPTION_LENGTH or not SUBSCRIPTION_NAME.fullmatch(name):
+        raise UsageError(
+            f"{shown(name)} cannot name a subscription: use a-z, 0-9 and -, at most "
+            f"{MAX_SUBSCRIPTION_LENGTH} characters, such as billing"
+        )
+    return name
 
 
 def stream_path(name: str) -> str:
@@ -95,6 +112,22 @@ class Namespace:
     def positions(self, channel: str) -> str:
         """Return the group in which a channel's positions in its members are kept."""
         return self.topic(channel) + ".positions"
+
+    def worker(self, subscription: str) -> str:
+        """Return the group in which workers of a subscription share its stream."""
+        return self.topic(f"worker.{subscription}")
+
+    def journal(self, subscription: str) -> str:
+        """Return the topic of what a subscription has to remember beside its position."""
+        return self.worker(subscription) + ".journal"
+
+    def subscription_of(self, journal: str) -> str | None:
+        """Return whose journal a topic is; None if it is none of this tenant's."""
+        before, after = self.topic("worker."), ".journal"
+        if not (journal.startswith(before) and journal.endswith(after)):
+            return None
+        name = journal[len(before) : -len(after)]
+        return name if SUBSCRIPTION_NAME.fullmatch(name) else None
 
     @property
     def routers(self) -> str:

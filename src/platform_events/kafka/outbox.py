@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from platform_events.kafka.producer import RecordProducer
 
+BY_KEY = -1
+"""The partition that follows from the key; without one, any."""
 _UNTOLD = -1
 """Offset of a stored record when a broker only says that it has it already."""
 _PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
@@ -100,17 +102,18 @@ class Outbox(Share):
     def send(
         self,
         topic: str,
-        value: bytes,
+        value: bytes | None,
         key: bytes | None,
         headers: list[tuple[str, Any]],
         header_bytes: int,
         delivery: Delivery,
+        partition: int = BY_KEY,
     ) -> None:
         """Queue a record; wait while its part of the buffer is full.
 
-        The outcome goes to `delivery`.
+        The outcome goes to `delivery`. A value of None is a tombstone.
         """
-        cost = len(value) + header_bytes + delivery.OVERHEAD + (len(key) if key else 0)
+        cost = (len(value) if value else 0) + header_bytes + delivery.OVERHEAD + (len(key) if key else 0)
         delivery.cost = cost
         producer = self.producer
         while True:
@@ -123,7 +126,7 @@ class Outbox(Share):
                     return
                 delivery.troubles = producer.health.transport_errors
                 try:
-                    client.produce(topic, value, key, -1, delivery, delivery, 0, headers)
+                    client.produce(topic, value, key, partition, delivery, delivery, 0, headers)
                 except BufferError:
                     pass
                 except KafkaException as exception:
