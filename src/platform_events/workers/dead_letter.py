@@ -11,6 +11,10 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from platform_events.definitions.schema import GUID_BYTES
+from platform_events.envelope import ID, SCHEMA, TYPE, find_header, header_schema_id
+from platform_events.errors import UnknownLetterError
+from platform_events.wording import shown
 from platform_events.workers.documents import (
     VERSION,
     JournalRecord,
@@ -39,6 +43,7 @@ LONGEST_NAME = 200
 LARGEST_LETTER = 1024 * 1024 + 60 * 1024
 """Bytes of a letter's key, value and headers: the largest event with all that is said about it, and
 less than the producer takes."""
+_STATUSES: dict[str, LetterStatus] = {"dead": "dead", "parked": "parked"}
 _LETTER_HEADER = "pe-letter"
 _KEY_HEADER = "pe-key"
 _ID = re.compile(r"(0|[1-9][0-9]{0,9})-(0|[1-9][0-9]{0,18})")
@@ -185,9 +190,9 @@ def read_letter(record: StoredRecord) -> Letter:
     place = split_letter_id(id_)
     if place is None:
         raise UnreadableRecordError("its key names no partition and offset")
-    status = get(document, "status", str)
-    if status != "dead" and status != "parked":
-        raise UnreadableRecordError(f"its status is {status[:20]!r}")
+    status = _STATUSES.get(get(document, "status", str))
+    if status is None:
+        raise UnreadableRecordError("its status is none that this version knows")
     return Letter(
         *place,
         get(document, "version", int),
@@ -211,8 +216,10 @@ def read_letter(record: StoredRecord) -> Letter:
     )
 
 
-def event_of(record: StoredRecord) -> tuple[bytes | None, list[tuple[str, bytes | None]]]:
-    """Return body and headers of the event in a letter's record, as they were stored.
+def open_letter(
+    record: StoredRecord,
+) -> tuple[Letter, bytes | None, list[tuple[str, bytes | None]]]:
+    """Return the letter of a record, and body and headers of its event as they were.
 
     Raises:
         UnreadableRecordError: it is none that this version can read.
@@ -220,4 +227,23 @@ def event_of(record: StoredRecord) -> tuple[bytes | None, list[tuple[str, bytes 
     letter = read_letter(record)
     headers = record.headers() or []
     ours = 1 if letter.key is None else 2
-    return record.value() if letter.has_body else None, headers[:-ours]
+    return letter, record.value() if letter.has_body else None, headers[:-ours]
+
+
+def event_facts(headers: Headers) -> tuple[str, str, str]:
+    """Return what an event's headers say: type, event ID and schema ID; empty where they do not."""
+    schema = find_header(headers, SCHEMA) or b""
+    return (
+        (find_header(headers, TYPE) or b"").decode(errors="replace"),
+        (find_header(headers, ID) or b"").decode(errors="replace"),
+        header_schema_id(schema) if len(schema) == GUID_BYTES + 1 else "",
+    )
+
+
+def unknown_letter(id_: str, owner: str) -> UnknownLetterError:
+    """Return the error for an ID that is no dead letter's of a subscription or channel."""
+    return UnknownLetterError(
+        id_,
+        f"{owner} has no dead letter {shown(id_)}; platform-events dead-letters list shows those "
+        "there are",
+    )

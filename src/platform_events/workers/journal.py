@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 Order: TypeAlias = Literal["key", "none"]
 
-_SUBSCRIPTION = "subscription"
-_CONTROL = "control"
+_ORDERS: dict[str, Order] = {"key": "key", "none": "none"}
+SUBSCRIPTION_KEY = "subscription"
+CONTROL_KEY = "control"
 _POSITION = "position"
 _REDRIVE = "redrive/"
 
@@ -133,9 +134,9 @@ class PartitionJournal:
         """What cannot be read, and why: as if it were not there, but for saying so."""
         return list(self._unreadable.values())
 
-    def is_unreadable(self, key: str) -> bool:
-        """Whether the last record of a key cannot be read, such as `control`."""
-        return key in self._unreadable
+    def why_unreadable(self, key: str) -> str | None:
+        """Return why the last record of a key cannot be read, such as `control`; None if it can."""
+        return self._unreadable.get(key)
 
     def requested(self, id_: str) -> Letter | None:
         """Return a letter that is to be handled after all.
@@ -168,11 +169,11 @@ class PartitionJournal:
             request = _read_redrive(key, record)
             self.requests.pop(request.id, None)
             self.requests[request.id] = request
-        elif key == _CONTROL:
+        elif key == CONTROL_KEY:
             self.control = _read_control(record)
         elif key == _POSITION:
             self.saved = _read_position(record)
-        elif key == _SUBSCRIPTION:
+        elif key == SUBSCRIPTION_KEY:
             self.subscription = _read_subscription(record)
 
     def _forget(self, key: str) -> None:
@@ -180,18 +181,18 @@ class PartitionJournal:
             self.letters.pop(key.removeprefix(LETTER_KEY), None)
         elif key.startswith(_REDRIVE):
             self.requests.pop(key.removeprefix(_REDRIVE), None)
-        elif key == _CONTROL:
+        elif key == CONTROL_KEY:
             self.control = Control()
         elif key == _POSITION:
             self.saved = None
-        elif key == _SUBSCRIPTION:
+        elif key == SUBSCRIPTION_KEY:
             self.subscription = None
 
 
 def subscription_record(subscription: SubscriptionRecord) -> JournalRecord:
     """Return the record that says what a subscription is; for partition 0."""
     return _document(
-        _SUBSCRIPTION,
+        SUBSCRIPTION_KEY,
         name=subscription.name,
         stream=subscription.stream,
         topic_id=subscription.topic_id,
@@ -206,7 +207,7 @@ def control_record(control: Control) -> JournalRecord:
     """Return the record of what is in force in one partition."""
     seek = control.seek
     return _document(
-        _CONTROL,
+        CONTROL_KEY,
         generation=control.generation,
         paused=control.paused,
         deleted=control.deleted,
@@ -243,9 +244,9 @@ def redrive_tombstone(id_: str) -> JournalRecord:
 
 def _read_subscription(record: StoredRecord) -> SubscriptionRecord:
     document = from_json(record.value(), "version")
-    order = get(document, "order", str)
-    if order != "key" and order != "none":
-        raise UnreadableRecordError(f"its order is {order[:20]!r}")
+    order = _ORDERS.get(get(document, "order", str))
+    if order is None:
+        raise UnreadableRecordError("its order is none that this version knows")
     offsets = get(document, "offsets", list)
     if not all(type(offset) is int for offset in offsets):
         raise UnreadableRecordError("its offsets are no numbers")
