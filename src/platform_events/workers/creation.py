@@ -68,6 +68,7 @@ def ensure_journal(
     _refuse_another(subscription, wanted)
     if found.partitions < partitions:
         grow_journal(settings, clients, topic, partitions)
+    clients.producer.learn_partitions(topic, partitions)
     return subscription
 
 
@@ -87,6 +88,7 @@ def grow_journal(settings: Settings, clients: Clients, topic: str, partitions: i
         # Another process was faster.
         if error.kafka_code != "INVALID_PARTITIONS":
             raise
+    clients.producer.learn_partitions(topic, partitions)
     copied = Control()
     while (control := _read_first(settings, admin, topic).control) != copied:
         # Seeks are for the partitions that were there.
