@@ -27,14 +27,13 @@ from platform_events.workers.creation import grow_journal, read_subscription
 from platform_events.workers.holes import decode
 from platform_events.workers.journal import (
     CONTROL_KEY,
-    SUBSCRIPTION_KEY,
     Control,
     RedriveRequest,
     Seek,
     control_record,
     redrive_record,
 )
-from platform_events.workers.log import load, unknown_subscription
+from platform_events.workers.log import load, subscription_in, unknown_subscription
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -251,12 +250,11 @@ def _command(bus: EventBus, name: str, compose: Compose, *, deletes: bool = Fals
 
 def _check(name: str, journals: Sequence[PartitionJournal]) -> None:
     """Refuse to add to what is not known."""
+    subscription_in(name, journals)
     for journal in journals:
-        why = journal.why_unreadable(CONTROL_KEY) or journal.why_unreadable(SUBSCRIPTION_KEY)
+        why = journal.why_unreadable(CONTROL_KEY)
         if why:
             raise SubscriptionConflictError(name, f"subscription {name}: {why}")
-    if not journals or journals[0].subscription is None:
-        raise unknown_subscription(name)
     if _in_force(journals).deleted:
         raise UnknownSubscriptionError(
             name,

@@ -5,14 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from platform_events.errors import KafkaFaultError, UnknownSubscriptionError
+from platform_events.errors import (
+    KafkaFaultError,
+    SubscriptionConflictError,
+    UnknownSubscriptionError,
+)
 from platform_events.kafka.ends import LogEnds
 from platform_events.kafka.outbox import Delivery, Outbox
 from platform_events.kafka.reader import BEGINNING, MAX_BATCH, TopicReader, read_range
-from platform_events.workers.journal import PartitionJournal
+from platform_events.workers.journal import SUBSCRIPTION_KEY, PartitionJournal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from platform_events.errors import BrokerError, PlatformEventsError
     from platform_events.kafka.admin import Admin
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from platform_events.kafka.reader import Batch
     from platform_events.settings import Settings
     from platform_events.workers.documents import JournalRecord
+    from platform_events.workers.journal import SubscriptionRecord
 
 _LONGEST_READ = 0.05
 """Seconds of one `read` while there is much to fold."""
@@ -145,7 +150,7 @@ class JournalReader:
 
 
 class JournalWriter:
-    """Writes into a journal through the producer that all share. Thread-safe, but for `settled`.
+    """Writes into a journal through the producer that all share. Use it from one thread.
 
     Args:
         producer: by which records are sent.
@@ -235,6 +240,22 @@ def load(
     for record in read_range(settings, topic, marks, promptly=True):
         journals[record.partition()].fold(record)
     return journals
+
+
+def subscription_in(name: str, journals: Sequence[PartitionJournal]) -> SubscriptionRecord:
+    """Return what the subscription of a journal is.
+
+    Raises:
+        UnknownSubscriptionError: that is not written yet.
+        SubscriptionConflictError: a newer version wrote it.
+    """
+    why = journals[0].why_unreadable(SUBSCRIPTION_KEY)
+    if why:
+        raise SubscriptionConflictError(name, f"subscription {name}: {why}")
+    found = journals[0].subscription
+    if found is None:
+        raise unknown_subscription(name)
+    return found
 
 
 def unknown_subscription(name: str) -> UnknownSubscriptionError:
