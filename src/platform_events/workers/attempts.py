@@ -16,11 +16,12 @@ from platform_events.workers.threads import HandlerThreads
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from platform_events.workers.app import WorkerApp
     from platform_events.workers.desk import Desk
-    from platform_events.workers.handlers import HandlerSpec
+    from platform_events.workers.interceptors import Outcome
     from platform_events.workers.lanes import Item, Lane, Lanes
     from platform_events.workers.outcomes import Failure
-    from platform_events.workers.worker import Worker
+    from platform_events.workers.signatures import HandlerSpec
 
 
 class Attempts:
@@ -34,7 +35,7 @@ class Attempts:
     """
 
     def __init__(
-        self, app: Worker, desk: Desk, lanes: Lanes, loop: asyncio.AbstractEventLoop
+        self, app: WorkerApp, desk: Desk, lanes: Lanes, loop: asyncio.AbstractEventLoop
     ) -> None:
         self._app = app
         self._policy = app.retry
@@ -49,14 +50,15 @@ class Attempts:
 
     def context(self, lane: Lane, item: Item) -> Context:
         """Return what a handler is told about the attempt on a lane's first event."""
-        timeout = self._policy.timeout
+        timeout, event = self._policy.timeout, item.event
+        assert event is not None
         return Context(
             lane.attempt,
             self._app.name,
             lane.assignment.partition,
             None if timeout is None else time.monotonic() + timeout,
             item.letter is not None,
-            item.event,
+            event,
         )
 
     async def call(
@@ -88,13 +90,13 @@ class Attempts:
         finally:
             desk.in_flight -= len(events)
         if interceptors:
-            interceptors.after(events, context)
+            interceptors.after(events, context, failure)
         return failure
 
     def finish(self, lane: Lane, item: Item) -> None:
         """Note that a lane's first event was handled."""
         self._desk.ok += 1
-        if self._app.interceptors:
+        if self._app.interceptors and item.event is not None:
             self._app.interceptors.outcome([item.event], "ok", None)
         self._pass(lane, item)
 
@@ -183,9 +185,7 @@ class Attempts:
             lane.assignment.stopped.update((lane.key, item.record.key()))
         self._write(lane, item, describe_failure(lane, reason, error, stops_key=stops_key), error)
 
-    def _write(
-        self, lane: Lane, item: Item, failure: Failure, error: Exception | None
-    ) -> None:
+    def _write(self, lane: Lane, item: Item, failure: Failure, error: Exception | None) -> None:
         """Make a dead letter of a lane's first event; the lane rests until that is stored."""
         what = f"dead letter ({failure.reason.value})"
         log_failure(self._app.name, item, failure.attempts, what, failure.message)
@@ -204,7 +204,7 @@ class Attempts:
         self._desk.stop = self._desk.stop or reason
         self._lanes.rest(lane)
 
-    def _count(self, outcome: str, item: Item, error: Exception | None) -> None:
+    def _count(self, outcome: Outcome, item: Item, error: Exception | None) -> None:
         self._desk.counts[outcome] += 1
         if self._app.interceptors and item.event is not None:
             self._app.interceptors.outcome([item.event], outcome, error)

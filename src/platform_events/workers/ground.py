@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import socket
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from platform_events.bus.decoding import EventDecoder
 from platform_events.bus.event import Run
-from platform_events.bus.models import Models
 from platform_events.bus.recovery import Recovery
 from platform_events.bus.starts import find_stream, resolve_start
-from platform_events.envelope import ID, SCHEMA, TYPE, find_header, header_schema_id
+from platform_events.definitions.model import ChannelDefinition
 from platform_events.errors import UndecodableRecordError
 from platform_events.kafka.members import Member, choose_protocol
-from platform_events.workers.dead_letter import Letter, letter_record, letter_tombstone
+from platform_events.workers.creation import ensure_journal
+from platform_events.workers.dead_letter import (
+    Letter,
+    event_facts,
+    letter_id,
+    letter_record,
+    letter_tombstone,
+)
 from platform_events.workers.journal import (
     SavedPosition,
     SubscriptionRecord,
@@ -24,8 +29,9 @@ from platform_events.workers.journal import (
     redrive_tombstone,
 )
 from platform_events.workers.lanes import Item
+from platform_events.workers.letter_reader import read_letters
 from platform_events.workers.letterbox import Letterbox
-from platform_events.workers.log import JournalReader, JournalWriter, ensure_journal, read_letters
+from platform_events.workers.log import JournalReader, JournalWriter
 from platform_events.workers.partitions import memory_of
 from platform_events.workers.policy import Reason
 
@@ -37,51 +43,13 @@ if TYPE_CHECKING:
     from platform_events.errors import BrokerError
     from platform_events.kafka.members import Protocol
     from platform_events.kafka.reader import Record
+    from platform_events.workers.app import WorkerApp
     from platform_events.workers.lanes import Assignment
     from platform_events.workers.outcomes import Failure
     from platform_events.workers.partitions import OwnedPartition
-    from platform_events.workers.worker import Worker
 
 _SAFETY_MS = 5_000
 """Append times may go back by that much when a leader changes."""
-
-
-@dataclass(frozen=True, slots=True)
-class RedrivenRecord:
-    """An event's record as it was in its stream, from its dead letter."""
-
-    stream_topic: str
-    letter: Letter
-    body: bytes | None
-    own_headers: list[tuple[str, bytes | None]]
-
-    def topic(self) -> str:
-        """Return the stream's topic."""
-        return self.stream_topic
-
-    def partition(self) -> int:
-        """Return the partition's number."""
-        return self.letter.partition
-
-    def offset(self) -> int:
-        """Return the position in the stream."""
-        return self.letter.offset
-
-    def key(self) -> bytes | None:
-        """Return the key."""
-        return self.letter.key
-
-    def value(self) -> bytes | None:
-        """Return the body."""
-        return self.body
-
-    def headers(self) -> list[tuple[str, bytes | None]] | None:
-        """Return the event's own headers."""
-        return self.own_headers
-
-    def timestamp(self) -> tuple[int, int]:
-        """Return the kind of the timestamp, and ms since the epoch."""
-        return 2, self.letter.stored_ms
 
 
 class _TimedRun(Run):
@@ -110,29 +78,32 @@ class Ground:
         BrokerError: the cluster cannot be asked, or does not allow it.
     """
 
-    def __init__(self, app: Worker, bus: EventBus, instance_id: str | None) -> None:
+    def __init__(self, app: WorkerApp, bus: EventBus, instance_id: str | None) -> None:
         self._app = app
         self._bus = bus
         self._instance_id = instance_id
         self._settings = settings = bus.settings
         admin = bus.admin
-        entry = bus.catalog.entry(app.stream)
-        self.stream: Stream = find_stream(entry, settings.namespace.topic(app.stream), admin)
-        app.handlers.check_stream(entry, app.on_unhandled)
-        self._recovery = Recovery(self.stream, admin, bus.watch, bus.catalog, "earliest")
-        self._journal_topic = settings.namespace.journal(app.name)
+        entry = bus.catalog.entry(app.stream_name)
+        self.stream: Stream = find_stream(entry, settings.namespace.topic(app.stream_name), admin)
+        app.handlers.check_stream(entry, [one.name for one in bus.catalog.known()])
+        self._recovery = Recovery(self.stream, admin, bus.clients.watch, bus.catalog, "earliest")
         self.subscription = self._subscribe()
         self.group = settings.namespace.worker(app.name)
         self.protocol: Protocol = choose_protocol(settings, self.group, app.group_protocol)
         self.client_id = str(
             settings.kafka.get("client.id") or f"worker@{socket.gethostname()}:{os.getpid()}"
         )
-        models = app.handlers.models()
+        definition = entry.active
+        members = [entry.name]
+        if isinstance(definition, ChannelDefinition):
+            members = [member.event for member in definition.members]
         self.decoder: EventDecoder[Any] = EventDecoder(
-            self.stream.path, bus.catalog, None if models is None else Models(models)
+            self.stream.path, bus.catalog, app.handlers.models(members)
         )
-        self.reader = JournalReader(settings, self._journal_topic)
-        self.letterbox = Letterbox(JournalWriter(bus.producer, self._journal_topic))
+        journal = settings.namespace.journal(app.name)
+        self.reader = JournalReader(settings, admin, journal)
+        self.letterbox = Letterbox(JournalWriter(bus.clients.producer, journal))
         self.timeout = settings.request_timeout
 
     def take_seat(
@@ -181,9 +152,50 @@ class Ground:
         earliest_ms = min(record.timestamp()[1] for record in records)
         return _TimedRun(path, identity, partition, (), max(earliest_ms - _SAFETY_MS, 0))
 
-    def post_letter(
-        self, item: Item, failure: Failure, on_stored: Callable[[], None]
-    ) -> Letter:
+    def decode(
+        self,
+        records: Sequence[Record],
+        assignment: Assignment,
+        items: list[Item],
+        letter: Letter | None = None,
+    ) -> None:
+        """Add what is to be handled of records that follow each other in one partition.
+
+        Args:
+            records: whose.
+            assignment: of that partition.
+            items: gets one for each record, up to one whose schema could not be asked for.
+            letter: the dead letter that the record comes from.
+
+        Raises:
+            BrokerError: the schema could not be asked for.
+        """
+        run = self.run(assignment.partition, records)
+        done = 0
+        while done < len(records):
+            left = records[done:]
+            events: list[Any] = []
+            failure: UndecodableRecordError | None = None
+            try:
+                self.decoder.decode(left, run, events)
+            except UndecodableRecordError as error:
+                failure = error
+            finally:
+                items += [
+                    Item(
+                        record, record.offset(), event, assignment, memory_of(record), None, letter
+                    )
+                    for record, event in zip(left, events, strict=False)
+                ]
+                done += len(events)
+            if failure is not None:
+                bad = records[done]
+                items.append(
+                    Item(bad, bad.offset(), None, assignment, memory_of(bad), failure, letter)
+                )
+                done += 1
+
+    def post_letter(self, item: Item, failure: Failure, on_stored: Callable[[], None]) -> Letter:
         """Have a dead letter written; return it."""
         letter = self._letter(item, failure)
         record, partition = item.record, letter.partition
@@ -209,24 +221,11 @@ class Ground:
 
     def load_letters(self, letters: Sequence[Letter], assignment: Assignment) -> list[Item]:
         """Return what is to be handled of dead letters."""
-        topic = self.stream.topic.name
-        found = read_letters(self._settings, self._journal_topic, letters)
-        items = []
+        found = read_letters(self._settings, self.subscription, letters)
+        items: list[Item] = []
         for letter in letters:
-            stored = found.get(letter.id)
-            if stored is None:
-                continue
-            record = RedrivenRecord(topic, letter, stored.body, list(stored.headers))
-            events: list[Any] = []
-            error: UndecodableRecordError | None = None
-            try:
-                self.decoder.decode([record], self.run(letter.partition, [record]), events)
-            except UndecodableRecordError as refusal:
-                error = refusal
-            event = events[0] if events else None
-            items.append(
-                Item(record, letter.offset, event, assignment, memory_of(record), error, letter)
-            )
+            if letter.id in found:
+                self.decode([found[letter.id]], assignment, items, letter)
         return items
 
     def save_position(self, owned: OwnedPartition, now: float) -> None:
@@ -242,7 +241,7 @@ class Ground:
         """End what was begun, but for the seat."""
         self._recovery.close()
         self.reader.close()
-        self.letterbox.close()
+        self.letterbox.close(0)
 
     def _subscribe(self) -> SubscriptionRecord:
         """Return the record of the subscription, made now or before."""
@@ -250,26 +249,27 @@ class Ground:
         beginning = resolve_start(app.start, self.stream, admin, on_expired="earliest")
         wanted = SubscriptionRecord(
             app.name,
-            app.stream,
+            app.stream_name,
             self.stream.topic.topic_id,
             app.order,
             str(app.start),
             tuple(beginning.offsets),
             _now_ms(),
         )
-        return ensure_journal(self._settings, admin, wanted, self.stream.topic.partitions)
+        return ensure_journal(
+            self._settings, self._bus.clients, wanted, self.stream.topic.partitions
+        )
 
     def _letter(self, item: Item, failure: Failure) -> Letter:
-        record, event, former = item.record, item.event, item.letter
-        headers = record.headers() or ()
+        record, former = item.record, item.letter
         partition = item.assignment.partition
-        known = former or self.reader.journal(partition).letters.get(f"{partition}-{item.offset}")
+        letters = self.reader.journal(partition).letters
+        known = former or letters.get(letter_id(partition, item.offset))
+        event = item.event
+        type_, event_id, schema_id = event_facts(record.headers() or ())
         if event is not None:
-            event_id, type_, schema_id = event.event_id, event.type, event.schema_id
-        else:
-            event_id = (find_header(headers, ID) or b"").decode(errors="replace")
-            type_ = (find_header(headers, TYPE) or b"").decode(errors="replace")
-            schema_id = header_schema_id(find_header(headers, SCHEMA) or b"")
+            # Of a record that other software wrote, they are made up when it is decoded.
+            type_, event_id, schema_id = event.type, event.event_id, event.schema_id
         run = self.run(partition, [record])
         return Letter(
             partition,

@@ -1,4 +1,4 @@
-"""The thread of a worker that talks to Kafka: reads, commits, writes dead letters, obeys commands."""
+"""What a worker does with Kafka: it reads, commits, writes dead letters, and obeys commands."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from itertools import groupby
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
-from platform_events.errors import BrokerError, UndecodableRecordError, WorkerStoppedError
+from platform_events.errors import BrokerError, WorkerStoppedError
 from platform_events.kafka.reader import MAX_BATCH
-from platform_events.workers.lanes import Item
-from platform_events.workers.partitions import OwnedPartition, memory_of
+from platform_events.workers.partitions import OwnedPartition
 from platform_events.workers.redriving import stopped_keys
 from platform_events.workers.settling import settle
 
@@ -20,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from platform_events.kafka.reader import Record
+    from platform_events.workers.app import WorkerApp
     from platform_events.workers.desk import Desk
     from platform_events.workers.ground import Ground
-    from platform_events.workers.lanes import Lanes
-    from platform_events.workers.worker import Worker
+    from platform_events.workers.lanes import Item, Lanes
 
 COMMIT_SECONDS = 0.05
 """How often positions are committed while events are handled."""
@@ -47,7 +46,7 @@ def _nothing() -> None:
 
 
 class Intake:
-    """What a worker does with Kafka, round after round. For one thread.
+    """A worker's share of its stream, round after round. For one thread.
 
     Args:
         app: the worker.
@@ -59,7 +58,7 @@ class Intake:
 
     def __init__(
         self,
-        app: Worker,
+        app: WorkerApp,
         ground: Ground,
         desk: Desk,
         lanes: Lanes,
@@ -74,9 +73,7 @@ class Intake:
         self._committing: dict[int, tuple[Any, Any]] = {}
         """What is being committed of which assignments."""
         self._is_draining = False
-        self.member = ground.take_seat(
-            self._gain, self._revoke, self._lose, self._take_outcomes
-        )
+        self.member = ground.take_seat(self._gain, self._revoke, self._lose, self._take_outcomes)
 
     def partitions(self) -> list[OwnedPartition]:
         """Return what this process has; any thread may ask."""
@@ -319,7 +316,7 @@ class Intake:
             records = [record for record in records if record.offset() in wanted]
         items: list[Item] = []
         try:
-            self._decode(records, owned, items)
+            self._ground.decode(records, owned.assignment, items)
         finally:
             # What comes after a record that could not be looked at is read again.
             taken = [item.offset for item in items]
@@ -331,35 +328,6 @@ class Intake:
                 owned.progress.reach(offsets[-1] + 1)
             else:
                 owned.begin_at = records[len(items)].offset()
-
-    def _decode(
-        self, records: Sequence[Record], owned: OwnedPartition, items: list[Item]
-    ) -> None:
-        """Add an item for each record.
-
-        Raises:
-            BrokerError: the schema of the next one could not be asked for.
-        """
-        assignment, decoder = owned.assignment, self._ground.decoder
-        run = self._ground.run(owned.number, records)
-        while len(items) < len(records):
-            left = records[len(items) :]
-            events: list[Any] = []
-            failure: UndecodableRecordError | None = None
-            try:
-                decoder.decode(left, run, events)
-            except UndecodableRecordError as error:
-                failure = error
-            finally:
-                items += [
-                    Item(record, record.offset(), event, assignment, memory_of(record))
-                    for record, event in zip(left, events, strict=False)
-                ]
-            if failure is not None:
-                record = left[len(events)]
-                items.append(
-                    Item(record, record.offset(), None, assignment, memory_of(record), failure)
-                )
 
     def _collect(self) -> None:
         """Take what the event loop has left."""
@@ -404,9 +372,7 @@ class Intake:
         if self._committing:
             return
         now = time.monotonic()
-        due = {
-            owned.number: owned for owned in self._owned.values() if owned.is_due(interval, now)
-        }
+        due = {owned.number: owned for owned in self._owned.values() if owned.is_due(interval, now)}
         if not due:
             return
         checkpoints = {number: owned.checkpoint(now) for number, owned in due.items()}

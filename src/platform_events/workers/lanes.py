@@ -60,14 +60,17 @@ class Assignment:
     """
 
     __slots__ = (
-        "allowed", "blocked", "failing", "finished", "gathering", "is_closed", "is_paused", "lanes",
-        "partition", "resting", "running", "started", "stopped",
+        "allowed", "blocked", "failing", "finished", "first", "gathering", "is_closed",
+        "is_paused", "lanes", "partition", "resting", "running", "started", "stopped",
     )  # fmt: skip
 
     def __init__(self, partition: int, allowed: int) -> None:
         self.partition = partition
         self.allowed = allowed
         """How many events may have been begun in all. Written by the thread that commits."""
+        self.first = -1
+        """The offset that is committed, as above. Its event may always be begun: nothing more is
+        acknowledged before it is done, once what is done behind it fills what a commit can say."""
         self.is_closed = False
         """Whether nothing is begun any more; as above."""
         self.is_paused = False
@@ -102,8 +105,8 @@ class Lane:
     """The events of one key, in order. The first one is what is handled, or failed last."""
 
     __slots__ = (
-        "assignment", "attempt", "begun", "failing_since", "first_failure_ms", "is_alone", "is_resting",
-        "items", "key",
+        "assignment", "attempt", "begun", "failing_since", "first_failure_ms", "is_alone",
+        "is_resting", "items", "key",
     )  # fmt: skip
 
     def __init__(self, assignment: Assignment, key: Hashable) -> None:
@@ -199,8 +202,9 @@ class Lanes:
         if assignment.is_paused:
             return False
         if lane.begun < number:
-            if lane.items[number - 1].letter is None:
-                if assignment.started >= assignment.allowed:
+            item = lane.items[number - 1]
+            if item.letter is None:
+                if assignment.started >= assignment.allowed and item.offset > assignment.first:
                     return False
                 assignment.started += 1
             lane.begun = number

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from platform_events.workers.log import JournalWriter
 
 _AGAIN_SECONDS = 1.0
-_MOST_UNDER_WAY = 1_000
-"""Records that are on their way at most; more wait."""
 _logger = logging.getLogger("platform_events.worker")
 
 
@@ -67,11 +65,11 @@ class Letterbox:
         if self.is_empty:
             return
         now = time.monotonic()
-        while self._waiting and now >= self._again_at and len(self._under_way) < _MOST_UNDER_WAY:
+        while self._waiting and now >= self._again_at and self._writer.has_room():
             posting = self._waiting.popleft()
             posting.delivery = self._writer.write(posting.partition, posting.record)
             self._under_way.append(posting)
-        self._writer.serve()
+        self._writer.settled()
         failed = []
         while self._under_way and (delivery := self._under_way[0].delivery) and delivery.settled:
             posting = self._under_way.popleft()
@@ -83,6 +81,10 @@ class Letterbox:
                 self._again_at = now + _AGAIN_SECONDS
                 failed.append(posting)
         self._waiting.extendleft(reversed(failed))
+
+    def close(self, timeout: float) -> None:
+        """Write no more; wait up to `timeout` seconds for what is on its way."""
+        self._writer.close(timeout)
 
     def _note(self, error: PlatformEventsError | None) -> None:
         if error is not None and self.failure is None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from platform_events.workers.policy import Retry
 
 if TYPE_CHECKING:
+    from platform_events.workers.app import WorkerApp
     from platform_events.workers.attempts import Attempts
-    from platform_events.workers.handlers import HandlerSpec
     from platform_events.workers.lanes import Item, Lane, Lanes
-    from platform_events.workers.worker import Worker
+    from platform_events.workers.signatures import HandlerSpec
 
 _Batch: TypeAlias = "list[tuple[Lane, Item]]"
 """Events with their lanes. Those of one lane are its first ones, in order."""
@@ -34,7 +34,7 @@ class Lists:
     """
 
     def __init__(
-        self, app: Worker, attempts: Attempts, lanes: Lanes, loop: asyncio.AbstractEventLoop
+        self, app: WorkerApp, attempts: Attempts, lanes: Lanes, loop: asyncio.AbstractEventLoop
     ) -> None:
         self._size = app.batch_size
         self._wait = app.batch_wait

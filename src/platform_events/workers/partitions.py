@@ -141,6 +141,7 @@ class OwnedPartition:
         """Allow as many events to be begun as may be; return whether some wait for that."""
         assignment = self.assignment
         assignment.allowed = self.progress.acknowledged + self._max_uncommitted
+        assignment.first = self.progress.committed
         return bool(assignment.blocked) and not assignment.is_paused
 
 

@@ -85,6 +85,8 @@ class Redriving:
             is_handled: whether it went well; otherwise it is a letter still.
         """
         self._under_way.discard(letter.id)
+        # Whoever handled it had read it.
+        self._posted.pop(letter.id, None)
         if not is_handled:
             self._resuming.discard(letter.key)
 
@@ -92,9 +94,7 @@ class Redriving:
         """Return keys that were stopped, of which no letter is left."""
         if not self._resuming:
             return []
-        self._posted = {
-            id_: key for id_, key in self._posted.items() if id_ not in journal.letters
-        }
+        self._posted = {id_: key for id_, key in self._posted.items() if id_ not in journal.letters}
         held = stopped_keys(journal.letters.values()) | set(self._posted.values())
         through = [key for key in self._resuming if key not in held]
         self._resuming.difference_update(through)

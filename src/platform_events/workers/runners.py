@@ -12,10 +12,10 @@ from platform_events.workers.lists import Lists
 from platform_events.workers.outcomes import log_failure
 
 if TYPE_CHECKING:
+    from platform_events.workers.app import WorkerApp
     from platform_events.workers.desk import Desk
-    from platform_events.workers.handlers import HandlerSpec
     from platform_events.workers.lanes import Item, Lane
-    from platform_events.workers.worker import Worker
+    from platform_events.workers.signatures import HandlerSpec
 
 _SHARE = 64
 """Events of one lane that are handled in a row; then others, and the rest of the loop, have their
@@ -31,7 +31,7 @@ class Runners:
         loop: runs handlers that are coroutines.
     """
 
-    def __init__(self, app: Worker, desk: Desk, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, app: WorkerApp, desk: Desk, loop: asyncio.AbstractEventLoop) -> None:
         self._app = app
         self._find = app.handlers.find
         self._loop = loop

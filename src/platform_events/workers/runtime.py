@@ -24,7 +24,7 @@ from platform_events.workers.runners import Runners
 
 if TYPE_CHECKING:
     from platform_events.bus.bus import EventBus
-    from platform_events.workers.worker import Worker
+    from platform_events.workers.app import WorkerApp
 
 _PAUSE = 1.0
 """Seconds between two tries of what the cluster or a person has to make possible."""
@@ -44,7 +44,7 @@ class Runtime:
 
     def __init__(
         self,
-        app: Worker,
+        app: WorkerApp,
         bus: EventBus,
         *,
         stop: threading.Event,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import threading
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
 _Task: TypeAlias = "tuple[asyncio.Future[Any], Callable[[], Any]]"
