@@ -24,7 +24,7 @@ from platform_events.definitions.schema import schema_id_from_guid
 
 COMMANDS = [
     "init", "up", "demo", "import", "check", "plan", "apply", "publish", "subscribe", "streams",
-    "describe", "route", "schema", "filter", "replay-id", "completion",
+    "describe", "route", "work", "schema", "filter", "replay-id", "completion",
 ]  # fmt: skip
 HEAVY = (
     "confluent_kafka",

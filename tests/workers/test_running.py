@@ -9,7 +9,6 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ import pytest
 from platform_events import Event, Settings, Start, UsageError, Worker
 from platform_events.bus.bus import EventBus
 from tests.support import ORDER, apply_texts, wait_until
-from tests.workers import stand_in
 
 EVENT = "Order_Placed__e"
 Program = Callable[..., "subprocess.Popen[str]"]
@@ -46,13 +44,11 @@ def worker(seen: list[str]) -> Worker:
 
 
 @pytest.fixture
-def program(settings: Settings, tmp_path: Path) -> Iterator[Program]:
+def program(settings: Settings) -> Iterator[Program]:
     """Start a program that has a worker, `app`; what it does is given as text."""
     processes: list[subprocess.Popen[str]] = []
     head = f"""
 import asyncio, signal, sys, threading, time
-sys.path.insert(0, {str(Path(stand_in.__file__).parent)!r})
-import stand_in
 from platform_events import Settings, Start, Worker
 
 settings = Settings(bootstrap_servers={settings.bootstrap_servers!r}, tenant={settings.tenant!r})

@@ -38,6 +38,7 @@ _COMMANDS = {
     "streams": "List the streams and what they hold.",
     "describe": "Show one stream: what it is for, its fields, how full it is.",
     "route": "Fill the channels from their member events.",
+    "work": "Handle a stream's events with a worker.",
     "schema": "Look at Avro schemas.",
     "filter": "Try filters of channels.",
     "replay-id": "Look into replay IDs.",
