@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from platform_events.catalog.follower import Followed
     from platform_events.envelope import UserHeaders
     from platform_events.kafka.admin import Admin
+    from platform_events.kafka.clients import Clients
 
 Model = TypeVar("Model")
 _ON_EXPIRED = ("fail", "earliest", "latest")
@@ -318,8 +319,13 @@ class EventBus:
     @property
     def admin(self) -> Admin:
         """Topics of the cluster."""
+        return self.clients.admin
+
+    @property
+    def clients(self) -> Clients:
+        """The clients of the cluster, which all who use the connection share."""
         self._connected()
-        return self._connection.clients.admin
+        return self._connection.clients
 
     @property
     def reading_threads(self) -> Executor:

@@ -24,7 +24,7 @@ from platform_events.catalog.topics import TopicFacts, kept_ms
 from platform_events.definitions.model import ChannelDefinition
 from platform_events.errors import BrokerTimeoutError, PlanRefusedError
 from platform_events.kafka.admin import Admin
-from platform_events.kafka.ledger import LedgerWriter
+from platform_events.kafka.ledger import LedgerWriter, await_readable
 from platform_events.kafka.offsets import read_committed
 from platform_events.kafka.producer import MAX_BATCH_BYTES, ORIGIN_ROOM
 from platform_events.kafka.reader import read_range
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from platform_events.settings import Settings
 
 _CATALOG_CONFIG = {"cleanup.policy": "compact", "max.message.bytes": str(MAX_BATCH_BYTES)}
-_LOOK_AGAIN = 0.005
-"""Seconds."""
 _FENCE_TIMEOUT_MS = 30_000
 """Nothing is written under it; the coordinator wants to know."""
 
@@ -137,7 +135,7 @@ def _carry_out(
 ) -> None:
     _commit(writer, state, [change.entry for change in plan.effective if change.entry is not None])
     if any(change.retires for change in plan.effective):
-        _await_readable(settings, admin)
+        await_readable(settings, admin, settings.namespace.catalog)
     delete_at = time.monotonic() + retired_for
     done: list[Entry] = []
     for change in plan.effective:
@@ -155,7 +153,7 @@ def _carry_out(
             done.append(_finish(admin, settings, change.entry))
         progress(change)
     _commit(writer, state, done)
-    _await_readable(settings, admin)
+    await_readable(settings, admin, settings.namespace.catalog)
 
 
 def _fence_feeders(settings: Settings, state: CatalogState, name: str) -> None:
@@ -189,18 +187,6 @@ def _commit(writer: LedgerWriter, state: CatalogState, entries: list[Entry]) -> 
             "and to finish",
             error.kafka_code,
         ) from error
-
-
-def _await_readable(settings: Settings, admin: Admin) -> None:
-    """Wait until readers see what was committed.
-
-    The broker confirms a commit before it has written the marker that lets readers pass.
-    """
-    topic = settings.namespace.catalog
-    (end,) = admin.log_ends(topic, 1)
-    deadline = time.monotonic() + settings.request_timeout
-    while admin.watermarks({topic: 1})[topic][0][1] < end and time.monotonic() < deadline:
-        time.sleep(_LOOK_AGAIN)
 
 
 def _change_topic(admin: Admin, change: TopicChange, replication_factor: int) -> None:

@@ -35,6 +35,7 @@ from platform_events.kafka.groups import Group, GroupMember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
 
     from platform_events.settings import Settings
 
@@ -127,7 +128,7 @@ class Admin(AdminConnection):
         while (topic := self.describe_one(name, expected=True)) is None:
             if time.monotonic() >= deadline:
                 raise BrokerTimeoutError(
-                    f"topic {name} was made but the cluster does not know it yet; apply again"
+                    f"topic {name} was made but the cluster does not know it yet; try again"
                 )
         return topic
 
@@ -250,6 +251,16 @@ class Admin(AdminConnection):
         topics = {name: partitions}
         return self._offsets(topics, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)[name]
 
+    def begin_log_ends(self, name: str, partitions: Iterable[int]) -> dict[int, Future[Any]]:
+        """Ask for the same of some partitions, without waiting for the answers; see `LogEnds`."""
+        request = {Partition(name, partition): OffsetSpec.latest() for partition in partitions}
+        futures = self._live().list_offsets(
+            request,
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=self._timeout,
+        )
+        return {partition.partition: future for partition, future in futures.items()}
+
     def offsets_since(self, name: str, marks: Sequence[tuple[int, int]], time_ms: int) -> list[int]:
         """Return each partition's first offset appended at or after a time, its end if none is.
 
@@ -291,6 +302,17 @@ class Admin(AdminConnection):
         # gets no answer for minutes, and may end the process (tried, librdkafka 2.16).
         with Admin(self._settings) as fresh:
             return fresh._ask_until_settled(lambda: fresh._describe_groups(wanted))
+
+    def delete_group(self, group: str) -> None:
+        """Delete a group without members, and its positions; one that is not there is fine."""
+        # A fresh client, for the same reason.
+        with Admin(self._settings) as fresh:
+            fresh._ask_until_settled(lambda: fresh._delete_group(group))
+
+    def _delete_group(self, group: str) -> None:
+        futures = self._live().delete_consumer_groups([group], request_timeout=self._timeout)
+        absent = (KafkaError.GROUP_ID_NOT_FOUND,)
+        self._wait_or_none(futures[group], f"deleting group {group}", absent)
 
     def _describe_groups(self, names: list[str]) -> dict[str, Group]:
         futures = self._live().describe_consumer_groups(names, request_timeout=self._timeout)

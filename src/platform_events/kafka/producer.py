@@ -116,6 +116,29 @@ class RecordProducer:
                     self._waiting -= 1
             at_least_once = False
 
+    def learn_partitions(self, topic: str, wanted: int) -> None:
+        """Send to all partitions of a topic that gained some; else they are known 10 s later.
+
+        Args:
+            topic: which.
+            wanted: how many it has at least. A broker that has not heard of them is asked again.
+
+        Raises:
+            BrokerError: no broker knows of as many.
+        """
+        doing = f"asking for the partitions of topic {topic}"
+        deadline = time.monotonic() + self._settings.request_timeout
+        while (client := self.client) is not None:
+            try:
+                found = client.list_topics(topic, timeout=self._settings.request_timeout)
+            except KafkaException as exception:
+                raise translate(kafka_error(exception), doing, self.health) from exception
+            if len(found.topics[topic].partitions) >= wanted:
+                return
+            if time.monotonic() >= deadline:
+                raise BrokerTimeoutError(f"{doing}: it has not {wanted} yet; try again")
+            time.sleep(_BATCH_SLICE)
+
     def request_background(self, *, urgent: bool) -> None:
         """Have the background thread serve what is on its way; `urgent` does not linger."""
         if urgent:

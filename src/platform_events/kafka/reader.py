@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 
 from platform_events.errors import BrokerError, BrokerTimeoutError, ClosedError
 from platform_events.kafka.connection import make_client
@@ -17,12 +24,16 @@ from platform_events.kafka.forks import protect
 from platform_events.kafka.health import Health, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from platform_events.settings import Settings
 
 MAX_BATCH = 500
 """Records taken from librdkafka at once; ten times as fast as one by one (measured)."""
+PROMPT_FETCH_MS = 50
+"""How long a fetch waits at the broker for something new, where it is wanted soon. The client has
+one fetch at a time; its own 500 ms would be the delay of partitions that come meanwhile, and of the
+news that an end is reached."""
 END_SLICE = 0.02
 """Seconds to wait at a time when reading to an end, which may be a marker and not a record."""
 _LAST_CHANCE = 1.0
@@ -35,6 +46,10 @@ _PREFETCH = {
 }
 """Bounds what waits in memory for a slow reader. Kilobytes count compressed, so there are few of
 them; and a full queue is looked at again soon, not after librdkafka's second."""
+BEGINNING = OFFSET_BEGINNING
+"""The first offset that is there, where it is not known; to find it takes half a second."""
+APPEND_TIME = TIMESTAMP_LOG_APPEND_TIME
+"""The kind of a record's timestamp."""
 OUT_OF_RANGE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 """What a consumer reports when its position is not, or no longer, in the log."""
 REMOVED = "OFFSET_OUT_OF_RANGE"
@@ -136,16 +151,35 @@ class TopicReader:
     """Reads one topic from given offsets on, without a consumer group.
 
     One thread reads at a time; `close()` may come from any.
+
+    Args:
+        settings: which cluster.
+        topic: which.
+        offsets: where to begin in which partitions.
+        promptly: ask more often, which costs the broker more while there is nothing new.
+
+    Raises:
+        ConfigurationError: a property of the user's is not accepted.
     """
 
-    def __init__(self, settings: Settings, topic: str, offsets: Mapping[int, int]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        topic: str,
+        offsets: Mapping[int, int],
+        *,
+        promptly: bool = False,
+    ) -> None:
         self._topic = topic
-        self._doing = f"reading topic {topic}"
-        self._timeout = settings.request_timeout
+        self.doing = f"reading topic {topic}"
+        """In words, for errors."""
+        self.patience = settings.request_timeout
+        """Seconds of silence from the cluster after which waiting on is pointless."""
         self._health = Health(settings.bootstrap_servers)
         self._reading = threading.Lock()
         self._failure: BrokerError | None = None
-        self._consumer: Consumer | None = make_consumer(settings, self._health)
+        defaults = {"fetch_wait_max_ms": PROMPT_FETCH_MS} if promptly else {}
+        self._consumer: Consumer | None = make_consumer(settings, self._health, **defaults)
         protect(self)
         self.seek(offsets)
 
@@ -195,7 +229,7 @@ class TopicReader:
             try:
                 found = self._consumer.position(self._consumer.assignment())
             except KafkaException as exception:
-                raise translate(kafka_error(exception), self._doing, self._health) from exception
+                raise translate(kafka_error(exception), self.doing, self._health) from exception
         return {one.partition: one.offset for one in found if one.offset >= 0}
 
     def raise_unreachable(self) -> NoReturn:
@@ -206,12 +240,12 @@ class TopicReader:
         """
         with self._reading:
             if self._consumer is None:
-                raise ClosedError(f"{self._doing}: it was closed meanwhile")
+                raise ClosedError(f"{self.doing}: it was closed meanwhile")
             try:
                 self._consumer.list_topics(self._topic, timeout=_LAST_CHANCE)
             except KafkaException as exception:
-                raise translate(kafka_error(exception), self._doing, self._health) from exception
-        raise BrokerTimeoutError(f"{self._doing}: no answer in {self._timeout:g} s; try again")
+                raise translate(kafka_error(exception), self.doing, self._health) from exception
+        raise BrokerTimeoutError(f"{self.doing}: no answer in {self.patience:g} s; try again")
 
     def close(self) -> None:
         """Stop reading. A read under way ends first."""
@@ -250,7 +284,7 @@ class TopicReader:
         elif code in TOPIC_MISSING:
             batch.topic_missing = True
         elif not is_transient(error):
-            raise translate(error, self._doing, self._health)
+            raise translate(error, self.doing, self._health)
 
 
 def read_range(
@@ -258,7 +292,9 @@ def read_range(
     topic: str,
     watermarks: Sequence[tuple[int, int]],
     check: Callable[[], None] = lambda: None,
-) -> Iterator[Record]:
+    *,
+    promptly: bool = False,
+) -> Generator[Record, None, None]:
     """Yield every committed record of a topic between the watermarks of each partition.
 
     Args:
@@ -266,6 +302,7 @@ def read_range(
         topic: which.
         watermarks: the first offset and the end of each partition.
         check: is called between batches; what it raises ends the reading.
+        promptly: as for a `TopicReader`.
 
     Raises:
         BrokerError: the topic cannot be read; its `kafka_code` is `REMOVED` if records within the
@@ -275,25 +312,42 @@ def read_range(
     left = {partition: watermarks[partition][1] for partition in starts}
     if not left:
         return
-    reader = TopicReader(settings, topic, starts)
-    seen = time.monotonic()
+    reader = TopicReader(settings, topic, starts, promptly=promptly)
     try:
-        while left:
-            check()
-            batch = reader.read(MAX_BATCH, END_SLICE)
-            if batch.out_of_range:
-                raise BrokerTimeoutError(
-                    f"reading topic {topic}: records were removed meanwhile; try again", REMOVED
-                )
-            for record in batch.records:
-                if record.offset() < left.get(record.partition(), 0):
-                    yield record
-            for partition, offset in reader.positions().items():
-                if offset >= left.get(partition, 0):
-                    left.pop(partition, None)
-            if batch:
-                seen = time.monotonic()
-            elif time.monotonic() - seen > settings.request_timeout:
-                reader.raise_unreachable()
+        yield from read_to(reader, left, check)
     finally:
         reader.close()
+
+
+def read_to(
+    reader: TopicReader, ends: Mapping[int, int], check: Callable[[], None] = lambda: None
+) -> Generator[Record, None, None]:
+    """Yield every committed record from where a reader is to the ends of its partitions.
+
+    Args:
+        reader: which; it can be used again afterwards.
+        ends: the offset of each of its partitions at which to stop.
+        check: is called between batches; what it raises ends the reading.
+
+    Raises:
+        BrokerError: as `read_range`.
+    """
+    left = dict(ends)
+    seen = time.monotonic()
+    while left:
+        check()
+        batch = reader.read(MAX_BATCH, END_SLICE)
+        if batch.out_of_range:
+            raise BrokerTimeoutError(
+                f"{reader.doing}: records were removed meanwhile; try again", REMOVED
+            )
+        for record in batch.records:
+            if record.offset() < left.get(record.partition(), 0):
+                yield record
+        for partition, offset in reader.positions().items():
+            if offset >= left.get(partition, 0):
+                left.pop(partition, None)
+        if batch:
+            seen = time.monotonic()
+        elif time.monotonic() - seen > reader.patience:
+            reader.raise_unreachable()
