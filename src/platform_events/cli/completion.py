@@ -1,4 +1,4 @@
-"""Names of streams from the catalog, completed in the shell."""
+"""Names of streams and subscriptions, completed in the shell."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from platform_events.cli.connection import Connection
 from platform_events.errors import PlatformEventsError
-from platform_events.names import stream_path
+from platform_events.names import is_channel_name, stream_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import click
 
@@ -24,31 +24,59 @@ _ANSWER_WITHIN = 1.0
 
 def complete_events(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Return the event names that begin with `incomplete`; none if no broker answers at once."""
-    return _names(ctx, incomplete, lambda name: name)
+    return _complete(ctx, incomplete, _stream_names)
 
 
 def complete_streams(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Return the streams that begin with `incomplete`, written as the user began."""
-    form = stream_path if incomplete.startswith("/") else lambda name: name
-    return _names(ctx, incomplete, form)
+    if not incomplete.startswith("/"):
+        return _complete(ctx, incomplete, _stream_names)
+    return _complete(ctx, incomplete, lambda settings: map(stream_path, _stream_names(settings)))
 
 
-def _names(ctx: click.Context, incomplete: str, form: Callable[[str], str]) -> list[str]:
+def complete_subscriptions(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Return the subscriptions that begin with `incomplete`."""
+    return _complete(ctx, incomplete, _subscription_names)
+
+
+def complete_with_dead_letters(
+    ctx: click.Context, _: click.Parameter, incomplete: str
+) -> list[str]:
+    """Return the subscriptions and channels that begin with `incomplete`."""
+
+    def names(settings: Settings) -> list[str]:
+        return [*_subscription_names(settings), *filter(is_channel_name, _stream_names(settings))]
+
+    return _complete(ctx, incomplete, names)
+
+
+def _complete(
+    ctx: click.Context, incomplete: str, names: Callable[[Settings], Iterable[str]]
+) -> list[str]:
     root = ctx.find_root().params
     connection = Connection(root.get("bootstrap_servers"), root.get("tenant"))
     logging.getLogger("platform_events").setLevel(logging.CRITICAL + 1)
     try:
         settings = connection.settings(request_timeout=_ANSWER_WITHIN)
-        if not _answers(settings):
-            return []
-        from platform_events.catalog.apply import read_catalog
-        from platform_events.kafka.admin import Admin
-
-        entries = read_catalog(settings, Admin(settings)).entries.values()
+        known = names(settings) if _answers(settings) else ()
     except PlatformEventsError:
         return []
-    names = sorted(form(entry.name) for entry in entries if entry.active is not None)
-    return [name for name in names if name.startswith(incomplete)]
+    return sorted(name for name in known if name.startswith(incomplete))
+
+
+def _stream_names(settings: Settings) -> list[str]:
+    from platform_events.catalog.apply import read_catalog
+    from platform_events.kafka.admin import Admin
+
+    entries = read_catalog(settings, Admin(settings)).entries.values()
+    return [entry.name for entry in entries if entry.active is not None]
+
+
+def _subscription_names(settings: Settings) -> list[str]:
+    from platform_events.kafka.admin import Admin
+    from platform_events.workers.log import subscription_names
+
+    return subscription_names(settings, Admin(settings))
 
 
 def _answers(settings: Settings) -> bool:
