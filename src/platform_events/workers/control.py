@@ -205,10 +205,10 @@ def find_subscription(bus: EventBus, name: str) -> SubscriptionRecord:
     """
     topic = bus.settings.namespace.journal(check_subscription(name))
     if bus.admin.describe_one(topic) is None:
-        raise unknown_subscription(name)
+        raise unknown_subscription(bus.settings, bus.admin, name)
     found = read_subscription(bus.settings, bus.admin, topic)
     if found is None:
-        raise unknown_subscription(name)
+        raise unknown_subscription(bus.settings, bus.admin, name)
     return found
 
 
@@ -230,14 +230,14 @@ def _command(bus: EventBus, name: str, compose: Compose, *, deletes: bool = Fals
     settings, admin = bus.settings, bus.admin
     topic = settings.namespace.journal(check_subscription(name))
     if admin.describe_one(topic) is None:
-        raise unknown_subscription(name)
+        raise unknown_subscription(bus.settings, bus.admin, name)
     doing = f"commanding subscription {name}"
     for _ in range(_ATTEMPTS):
         try:
             with FencedWriter(settings, topic, doing, _TRANSACTION_TIMEOUT_MS) as writer:
                 journals = load(settings, admin, topic, settled=True)
                 if not deletes:
-                    _check(name, journals)
+                    _check(bus, name, journals)
                 generation = 1 + _last_generation(bus, name, journals)
                 records = compose(generation, journals)
                 writer.write((partition, one.key, one.value) for partition, one in records)
@@ -249,14 +249,14 @@ def _command(bus: EventBus, name: str, compose: Compose, *, deletes: bool = Fals
     raise FencedError(f"{doing}: too many commands at once; try again")
 
 
-def _check(name: str, journals: Sequence[PartitionJournal]) -> None:
+def _check(bus: EventBus, name: str, journals: Sequence[PartitionJournal]) -> None:
     """Refuse to add to what is not known."""
     for journal in journals:
         why = journal.why_unreadable(CONTROL_KEY) or journal.why_unreadable(SUBSCRIPTION_KEY)
         if why:
             raise SubscriptionConflictError(name, f"subscription {name}: {why}")
     if not journals or journals[0].subscription is None:
-        raise unknown_subscription(name)
+        raise unknown_subscription(bus.settings, bus.admin, name)
     if _in_force(journals).deleted:
         raise UnknownSubscriptionError(
             name,

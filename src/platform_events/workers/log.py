@@ -9,6 +9,7 @@ from platform_events.errors import KafkaFaultError, UnknownSubscriptionError
 from platform_events.kafka.ends import LogEnds
 from platform_events.kafka.outbox import Delivery, Outbox
 from platform_events.kafka.reader import BEGINNING, MAX_BATCH, TopicReader, read_range
+from platform_events.wording import suggest
 from platform_events.workers.journal import PartitionJournal
 
 if TYPE_CHECKING:
@@ -224,7 +225,8 @@ def load(
     """
     found = admin.describe_one(topic)
     if found is None:
-        raise unknown_subscription(settings.namespace.subscription_of(topic) or topic)
+        name = settings.namespace.subscription_of(topic) or topic
+        raise unknown_subscription(settings, admin, name)
     marks = admin.watermarks({topic: found.partitions})[topic]
     if settled:
         ends = admin.log_ends(topic, found.partitions)
@@ -237,10 +239,26 @@ def load(
     return journals
 
 
-def unknown_subscription(name: str) -> UnknownSubscriptionError:
-    """Return the error for a subscription that is not there."""
-    return UnknownSubscriptionError(
-        name,
-        f"there is no subscription {name}; it is made when its worker first runs, and "
-        "platform-events subscriptions list shows those there are",
+def subscription_names(settings: Settings, admin: Admin) -> list[str]:
+    """Return the names of the tenant's subscriptions, in order.
+
+    Raises:
+        BrokerError: the cluster cannot be asked.
+    """
+    namespace = settings.namespace
+    names = map(namespace.subscription_of, admin.names(namespace.worker("")))
+    return [name for name in names if name is not None]
+
+
+def unknown_subscription(settings: Settings, admin: Admin, name: str) -> UnknownSubscriptionError:
+    """Return the error for a subscription that is not there.
+
+    Raises:
+        BrokerError: the cluster cannot be asked for those that are.
+    """
+    others = [one for one in subscription_names(settings, admin) if one != name]
+    hint = suggest(name, others) or (
+        "; it is made when its worker first runs, and platform-events subscriptions list shows "
+        "those there are"
     )
+    return UnknownSubscriptionError(name, f"there is no subscription {name}{hint}")
