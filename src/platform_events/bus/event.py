@@ -60,6 +60,11 @@ class Run:
         self.offset_tag = identity.tags[0] if identity.partitions == 1 else None
         """Of replay IDs, where they are offsets."""
 
+    def replay_id(self, offset: int) -> ReplayId:
+        """Return the ID after which what follows the record at `offset` is read."""
+        tag = self.offset_tag
+        return self.vector_id(offset) if tag is None else encode_offset(offset + 1, tag)
+
     def vector_id(self, offset: int) -> ReplayId:
         """Return the ID after which what follows the record at `offset` is read.
 
@@ -116,9 +121,7 @@ class Event(Generic[Payload]):
     @property
     def replay_id(self) -> ReplayId:
         """Subscribing with it as start goes on after this event."""
-        run = self._run
-        tag = run.offset_tag
-        return run.vector_id(self._offset) if tag is None else encode_offset(self._offset + 1, tag)
+        return self._run.replay_id(self._offset)
 
     @property
     def headers(self) -> dict[str, bytes | None]:

@@ -27,14 +27,18 @@ from platform_events.workers.creation import grow_journal, read_subscription
 from platform_events.workers.holes import decode
 from platform_events.workers.journal import (
     CONTROL_KEY,
-    SUBSCRIPTION_KEY,
     Control,
     RedriveRequest,
     Seek,
     control_record,
     redrive_record,
 )
-from platform_events.workers.log import load, unknown_subscription
+from platform_events.workers.log import (
+    load,
+    subscription_in,
+    unfinished_subscription,
+    unknown_subscription,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -208,7 +212,7 @@ def find_subscription(bus: EventBus, name: str) -> SubscriptionRecord:
         raise unknown_subscription(bus.settings, bus.admin, name)
     found = read_subscription(bus.settings, bus.admin, topic)
     if found is None:
-        raise unknown_subscription(bus.settings, bus.admin, name)
+        raise unfinished_subscription(name)
     return found
 
 
@@ -237,7 +241,7 @@ def _command(bus: EventBus, name: str, compose: Compose, *, deletes: bool = Fals
             with FencedWriter(settings, topic, doing, _TRANSACTION_TIMEOUT_MS) as writer:
                 journals = load(settings, admin, topic, settled=True)
                 if not deletes:
-                    _check(bus, name, journals)
+                    _check(name, journals)
                 generation = 1 + _last_generation(bus, name, journals)
                 records = compose(generation, journals)
                 writer.write((partition, one.key, one.value) for partition, one in records)
@@ -249,14 +253,13 @@ def _command(bus: EventBus, name: str, compose: Compose, *, deletes: bool = Fals
     raise FencedError(f"{doing}: too many commands at once; try again")
 
 
-def _check(bus: EventBus, name: str, journals: Sequence[PartitionJournal]) -> None:
+def _check(name: str, journals: Sequence[PartitionJournal]) -> None:
     """Refuse to add to what is not known."""
+    subscription_in(name, journals)
     for journal in journals:
-        why = journal.why_unreadable(CONTROL_KEY) or journal.why_unreadable(SUBSCRIPTION_KEY)
+        why = journal.why_unreadable(CONTROL_KEY)
         if why:
             raise SubscriptionConflictError(name, f"subscription {name}: {why}")
-    if not journals or journals[0].subscription is None:
-        raise unknown_subscription(bus.settings, bus.admin, name)
     if _in_force(journals).deleted:
         raise UnknownSubscriptionError(
             name,

@@ -7,13 +7,12 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from platform_events.names import is_channel_name, stream_name
-from platform_events.workers.control import find_subscription
+from platform_events.names import check_subscription, is_channel_name, stream_name
 from platform_events.workers.dead_letter import letter_tombstone, unknown_letter
 from platform_events.workers.journal import RedriveRequest, redrive_record, redrive_tombstone
 from platform_events.workers.letter_reader import LetterReader
 from platform_events.workers.letter_view import LetterDecoder
-from platform_events.workers.log import JournalWriter, load
+from platform_events.workers.log import JournalWriter, load, subscription_in
 from platform_events.workers.router_letters import show_router_letters
 
 if TYPE_CHECKING:
@@ -67,8 +66,9 @@ class SubscriptionLetters:
 
     def __init__(self, bus: EventBus, name: str) -> None:
         self._bus = bus
-        self._subscription = find_subscription(bus, name)
+        self._topic = bus.settings.namespace.journal(check_subscription(name))
         self._journals = self._load()
+        self._subscription = subscription_in(name, self._journals)
         for journal in self._journals:
             for text in journal.unreadable:
                 _logger.warning("journal of subscription %s: %s", name, text)
@@ -95,7 +95,9 @@ class SubscriptionLetters:
         return "redriving" if is_requested else letter.status
 
     def show(self, letters: Sequence[Letter]) -> Iterator[ShownLetter]:
-        """Yield letters with their events; those that are gone meanwhile are left out.
+        """Yield letters with their events, as they were when this was made.
+
+        Those that were written again or removed since may be left out.
 
         Raises:
             BrokerError: the journal cannot be read, or a schema not be asked for.
@@ -167,16 +169,12 @@ class SubscriptionLetters:
         return discarded
 
     def _load(self) -> list[PartitionJournal]:
-        settings = self._bus.settings
-        topic = settings.namespace.journal(self._subscription.name)
-        return load(settings, self._bus.admin, topic)
+        return load(self._bus.settings, self._bus.admin, self._topic)
 
     @contextmanager
     def _writing(self) -> Iterator[JournalWriter]:
-        settings = self._bus.settings
-        topic = settings.namespace.journal(self._subscription.name)
-        writer = JournalWriter(self._bus.clients.producer, topic)
+        writer = JournalWriter(self._bus.clients.producer, self._topic)
         try:
             yield writer
         finally:
-            writer.close(settings.close_timeout)
+            writer.close(self._bus.settings.close_timeout)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from platform_events.errors import KafkaFaultError, UnknownSubscriptionError
+from platform_events.errors import (
+    KafkaFaultError,
+    SubscriptionConflictError,
+    UnknownSubscriptionError,
+)
 from platform_events.kafka.ends import LogEnds
 from platform_events.kafka.outbox import Delivery, Outbox
 from platform_events.kafka.reader import BEGINNING, MAX_BATCH, TopicReader, read_range
 from platform_events.wording import suggest
-from platform_events.workers.journal import PartitionJournal
+from platform_events.workers.journal import SUBSCRIPTION_KEY, PartitionJournal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from platform_events.errors import BrokerError, PlatformEventsError
     from platform_events.kafka.admin import Admin
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from platform_events.kafka.reader import Batch
     from platform_events.settings import Settings
     from platform_events.workers.documents import JournalRecord
+    from platform_events.workers.journal import SubscriptionRecord
 
 _LONGEST_READ = 0.05
 """Seconds of one `read` while there is much to fold."""
@@ -146,7 +151,7 @@ class JournalReader:
 
 
 class JournalWriter:
-    """Writes into a journal through the producer that all share. Thread-safe, but for `settled`.
+    """Writes into a journal through the producer that all share. Use it from one thread.
 
     Args:
         producer: by which records are sent.
@@ -239,6 +244,22 @@ def load(
     return journals
 
 
+def subscription_in(name: str, journals: Sequence[PartitionJournal]) -> SubscriptionRecord:
+    """Return what the subscription of a journal is.
+
+    Raises:
+        UnknownSubscriptionError: that is not written yet.
+        SubscriptionConflictError: a newer version wrote it.
+    """
+    why = journals[0].why_unreadable(SUBSCRIPTION_KEY)
+    if why:
+        raise SubscriptionConflictError(name, f"subscription {name}: {why}")
+    found = journals[0].subscription
+    if found is None:
+        raise unfinished_subscription(name)
+    return found
+
+
 def subscription_names(settings: Settings, admin: Admin) -> list[str]:
     """Return the names of the tenant's subscriptions, in order.
 
@@ -256,9 +277,15 @@ def unknown_subscription(settings: Settings, admin: Admin, name: str) -> Unknown
     Raises:
         BrokerError: the cluster cannot be asked for those that are.
     """
-    others = [one for one in subscription_names(settings, admin) if one != name]
-    hint = suggest(name, others) or (
+    hint = suggest(name, subscription_names(settings, admin)) or (
         "; it is made when its worker first runs, and platform-events subscriptions list shows "
         "those there are"
     )
     return UnknownSubscriptionError(name, f"there is no subscription {name}{hint}")
+
+
+def unfinished_subscription(name: str) -> UnknownSubscriptionError:
+    """Return the error for a subscription of which nothing is written yet."""
+    return UnknownSubscriptionError(
+        name, f"subscription {name} is not made completely; its worker does it when it starts"
+    )

@@ -1,0 +1,35 @@
+"""What the event loop leaves for the thread that talks to Kafka."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from platform_events.workers.dead_letter import Letter
+    from platform_events.workers.lanes import Item
+    from platform_events.workers.outcomes import Failure
+
+Settled: TypeAlias = Callable[[], None]
+"""To be called in the loop, once something is stored."""
+
+
+class Desk:
+    """The loop writes, the other thread takes."""
+
+    def __init__(self) -> None:
+        self.letters: deque[tuple[Item, Failure, Settled]] = deque()
+        """Events that become dead letters, and why."""
+        self.redriven: deque[tuple[Item, Letter]] = deque()
+        """Dead letters that were handled."""
+        self.let_go: deque[tuple[Item, Letter, Settled]] = deque()
+        """Dead letters that are not handled now, since their key is stopped again."""
+        self.stop: Exception | None = None
+        """Why the worker is to end, if what became of an event says so."""
+        self.ok = 0
+        """Events that were handled."""
+        self.counts: Counter[str] = Counter()
+        """What else became of attempts, by outcome."""
+        self.in_flight = 0
+        """Events that handlers have now."""

@@ -1,0 +1,77 @@
+"""What becomes of an event whose handler has failed, or that has none."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from platform_events.workers.policy import Reason, Reject
+
+if TYPE_CHECKING:
+    from platform_events.workers.lanes import Item, Lane
+
+OnFailure: TypeAlias = Literal["dead-letter", "stop-key", "stop-worker"]
+OnUnhandled: TypeAlias = Literal["fail", "skip", "dead-letter"]
+_LONGEST_MESSAGE = 1_000
+_LONGEST_TRACEBACK = 8_000
+"""Characters; of a longer traceback the end is kept, where the error is."""
+_logger = logging.getLogger("platform_events.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an event becomes a dead letter."""
+
+    reason: Reason
+    message: str
+    traceback: str
+    attempts: int
+    first_failure_ms: int
+    last_failure_ms: int
+    stops_key: bool = False
+    """Whether later events of its key are parked from now on."""
+
+
+def describe_failure(
+    lane: Lane, reason: Reason, error: BaseException, *, stops_key: bool
+) -> Failure:
+    """Return what is kept of the last failure of a lane's first event."""
+    now_ms = time.time_ns() // 1_000_000
+    text = str(error) if isinstance(error, Reject) else f"{type(error).__name__}: {error}"
+    lines = "" if isinstance(error, Reject) else "".join(traceback.format_exception(error))
+    return Failure(
+        reason,
+        text[:_LONGEST_MESSAGE],
+        lines[-_LONGEST_TRACEBACK:],
+        lane.attempt,
+        lane.first_failure_ms or now_ms,
+        now_ms,
+        stops_key,
+    )
+
+
+def without_handling(reason: Reason, message: str) -> Failure:
+    """Return why an event becomes a dead letter that no handler was tried on."""
+    now_ms = time.time_ns() // 1_000_000
+    return Failure(reason, message[:_LONGEST_MESSAGE], "", 0, now_ms, now_ms)
+
+
+def log_failure(subscription: str, item: Item, attempt: int, what: str, error: object) -> None:
+    """Log what became of an attempt, with IDs and without payload."""
+    event = item.event
+    _logger.warning(
+        "%s: %s after attempt %d: %s",
+        subscription,
+        what,
+        attempt,
+        error,
+        extra={
+            "subscription": subscription,
+            "event_id": event.event_id if event is not None else None,
+            "replay_id": str(event.replay_id) if event is not None else None,
+            "attempt": attempt,
+        },
+    )

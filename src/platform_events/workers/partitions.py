@@ -1,0 +1,154 @@
+"""What a worker knows of one partition that it has. For the thread that talks to Kafka."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from platform_events.workers.lanes import Assignment, Item
+from platform_events.workers.progress import Progress
+from platform_events.workers.redriving import Redriving
+
+if TYPE_CHECKING:
+    from platform_events.workers.progress import Checkpoint
+    from platform_events.workers.settling import Beginning
+
+_TELL_SECONDS = 1.0
+"""How often it is said anew how many handlers run and keys fail, if nothing else is."""
+
+
+class OwnedPartition:
+    """One partition, from when the group gives it to this process until it takes it away.
+
+    Args:
+        number: of the partition.
+        max_uncommitted: how many events may be handled and not known to the cluster as such.
+    """
+
+    def __init__(self, number: int, max_uncommitted: int) -> None:
+        self.number = number
+        self._max_uncommitted = max_uncommitted
+        self.assignment = Assignment(number, 0)
+        """The one in force. It is closed until `open`."""
+        self.assignment.is_closed = True
+        self.progress = Progress(0)
+        self.generation = -1
+        """Of the last command that is applied."""
+        self.is_open = False
+        """Whether its position is known, so that events can be taken."""
+        self.begin_at: int | None = None
+        """Where reading has to begin, as soon as nothing of before runs any more."""
+        self.begin_by = 0.0
+        """Until when that is waited for, by `time.monotonic()`."""
+        self.former: Assignment | None = None
+        """The one before a seek, of which handlers may still run."""
+        self.redriving = Redriving()
+        self.end: int | None = None
+        """Where the partition ended when it was last read to its end."""
+        self.memory = 0
+        """Bytes of events that were taken and are not finished."""
+        self.reading_paused = False
+        self.saved_at = time.monotonic()
+        self._is_told = False
+        """Whether the position has been committed since it was settled."""
+        self._told = (0, 0)
+        self._told_at = 0.0
+
+    def open(self, beginning: Beginning) -> None:
+        """Begin, or begin anew, at a position."""
+        former, self.former = self.assignment, None
+        former.is_closed = True
+        if former.running:
+            self.former = former
+        self.progress = Progress(beginning.offset, beginning.saved)
+        self.generation = beginning.saved.generation
+        self.assignment = Assignment(self.number, self._max_uncommitted)
+        self.assignment.is_paused = former.is_paused
+        self.is_open = True
+        self.begin_at = self.progress.low
+        self.memory = 0
+        self._is_told = False
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        self.assignment.is_closed = True
+        self.is_open = False
+
+    @property
+    def is_running(self) -> bool:
+        """Whether handlers run, of now or of before a seek."""
+        return bool(self.assignment.running or (self.former and self.former.running))
+
+    def collect(self) -> int:
+        """Take what was finished since; return how many events that is."""
+        finished = self.assignment.finished
+        items: list[Item] = []
+        while finished:
+            items.append(finished.popleft())
+        if items:
+            self.progress.finish([item.offset for item in items])
+            self.memory -= sum(item.size for item in items)
+        return len(items)
+
+    def settle(self, item: Item) -> None:
+        """Note that an event has become a dead letter, if this is still about its assignment."""
+        if item.assignment is self.assignment and item.letter is None:
+            self.assignment.finished.append(item)
+
+    def is_due(self, interval: float, now: float) -> bool:
+        """Whether the position should be committed, at `now` by `time.monotonic()`.
+
+        Args:
+            interval: seconds from one commit to the next, unless many events were finished.
+            now: the time.
+        """
+        if not self.is_open:
+            return False
+        if not self._is_told:
+            return True
+        progress = self.progress
+        if progress.is_dirty:
+            unknown = progress.finished - progress.acknowledged
+            return now - self._told_at >= interval or unknown * 2 >= self._max_uncommitted
+        state = (self.assignment.running, self.assignment.failing)
+        return state != self._told and now - self._told_at >= _TELL_SECONDS
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether something is not committed that should be before this process leaves."""
+        return self.is_open and (self.progress.is_dirty or not self._is_told)
+
+    def checkpoint(self, now: float) -> Checkpoint:
+        """Return what is to be committed."""
+        assignment = self.assignment
+        self._told, self._told_at = (assignment.running, assignment.failing), now
+        return self.progress.checkpoint(self.generation, *self._told)
+
+    def acknowledge(self, checkpoint: Checkpoint) -> None:
+        """Note that the cluster has what was to be committed."""
+        self._is_told = True
+        self.progress.acknowledge(checkpoint)
+
+    def must_tell(self) -> None:
+        """Have the position committed, whether it has moved or not."""
+        self._is_told = False
+
+    def refuse(self) -> None:
+        """Note that the cluster has not taken it."""
+        self._told_at = 0.0
+
+    def allow(self) -> bool:
+        """Allow as many events to be begun as may be; return whether some wait for that."""
+        assignment = self.assignment
+        assignment.allowed = self.progress.acknowledged + self._max_uncommitted
+        assignment.first = self.progress.committed
+        return bool(assignment.blocked) and not assignment.is_paused
+
+
+def memory_of(record: Any) -> int:
+    """Return bytes that a record's event takes in memory, about."""
+    return _ITEM_BYTES + len(record.value() or b"")
+
+
+_ITEM_BYTES = 600
+"""What an event needs besides its payload as it was stored (measured with small ones)."""

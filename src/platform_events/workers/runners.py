@@ -1,0 +1,126 @@
+"""Running handlers: a fixed number of runners, each with the events of one key at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from platform_events.workers.attempts import Attempts
+from platform_events.workers.lanes import Lanes
+from platform_events.workers.lists import Lists
+from platform_events.workers.outcomes import log_failure
+
+if TYPE_CHECKING:
+    from platform_events.workers.app import WorkerApp
+    from platform_events.workers.desk import Desk
+    from platform_events.workers.lanes import Item, Lane
+    from platform_events.workers.signatures import HandlerSpec
+
+_SHARE = 64
+"""Events of one lane that are handled in a row; then others, and the rest of the loop, have their
+turn."""
+
+
+class Runners:
+    """Handles the events of all lanes with the handlers of a worker. In the thread of its loop.
+
+    Args:
+        app: the worker.
+        desk: gets what has to be written, and how it goes.
+        loop: runs handlers that are coroutines.
+    """
+
+    def __init__(self, app: WorkerApp, desk: Desk, loop: asyncio.AbstractEventLoop) -> None:
+        self._app = app
+        self._find = app.handlers.find
+        self._loop = loop
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.lanes = Lanes(app.order, self._wake)
+        self._attempts = Attempts(app, desk, self.lanes, loop)
+        self._lists = Lists(app, self._attempts, self.lanes, loop)
+
+    def start(self) -> None:
+        """Begin."""
+        self._tasks = [
+            self._loop.create_task(self._run(), name=f"platform-events-runner-{number}")
+            for number in range(self._app.concurrency)
+        ]
+
+    async def close(self) -> None:
+        """End at once: what runs is cancelled, and counts as not handled."""
+        for task in self._tasks:
+            task.cancel()
+        self._attempts.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _wake(self) -> None:
+        idle = self._idle
+        for _ in range(min(len(idle), len(self.lanes.ready))):
+            waiting = idle.popleft()
+            if not waiting.done():
+                waiting.set_result(None)
+
+    async def _run(self) -> None:
+        ready = self.lanes.ready
+        while True:
+            while ready:
+                await self._serve(ready.popleft())
+                # A handler that waits for nothing would keep everybody else from running.
+                await asyncio.sleep(0)
+            waiting = self._loop.create_future()
+            self._idle.append(waiting)
+            await waiting
+
+    async def _serve(self, lane: Lane) -> None:
+        """Handle events of a lane, in their order, and give it back."""
+        assignment, items, lanes = lane.assignment, lane.items, self.lanes
+        for _ in range(_SHARE):
+            if not items or assignment.is_closed:
+                break
+            if not lanes.may_begin(lane):
+                lanes.block(lane)
+                return
+            spec = self._choose(lane, items[0])
+            if spec is not None:
+                if spec.takes_list and not lane.is_alone:
+                    await self._lists.serve(lane, spec)
+                    return
+                await self._serve_one(lane, items[0], spec)
+            if lane.is_resting:
+                return
+        lanes.release(lane)
+
+    def _choose(self, lane: Lane, item: Item) -> HandlerSpec | None:
+        """Return the handler of a lane's first event; without one, settle what becomes of it."""
+        assignment, event = lane.assignment, item.event
+        if assignment.stopped and lane.key in assignment.stopped:
+            self._attempts.park(lane)
+        elif event is None:
+            self._attempts.settle_undecodable(lane, item)
+        elif (spec := self._find(event.type)) is not None:
+            return spec
+        else:
+            self._attempts.settle_unhandled(lane, item, event.type)
+        return None
+
+    async def _serve_one(self, lane: Lane, item: Item, spec: HandlerSpec) -> None:
+        """Have a lane's first event handled once."""
+        event, attempts, assignment = item.event, self._attempts, lane.assignment
+        lane.attempt += 1
+        context = attempts.context(lane, item)
+        assignment.running += 1
+        try:
+            error = await attempts.call(
+                spec, [event] if spec.takes_list else event, (event,), context
+            )
+        finally:
+            assignment.running -= 1
+        if error is None:
+            attempts.finish(lane, item)
+        elif context.accepted is event:
+            log_failure(self._app.name, item, lane.attempt, "failed after its checkpoint", error)
+            attempts.finish(lane, item)
+        else:
+            attempts.fail(lane, item, error)

@@ -1,0 +1,177 @@
+"""A worker at work: its event loop, which runs handlers, and its thread, which talks to Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from platform_events.errors import (
+    BrokerError,
+    PlatformEventsError,
+    StreamDeletedError,
+    UnknownStreamError,
+    WorkerStoppedError,
+)
+from platform_events.kafka.connection import refuse_green_threads
+from platform_events.process_health import ProcessHealth
+from platform_events.workers.desk import Desk
+from platform_events.workers.ground import Ground
+from platform_events.workers.intake import Intake
+from platform_events.workers.runners import Runners
+
+if TYPE_CHECKING:
+    from platform_events.bus.bus import EventBus
+    from platform_events.workers.app import WorkerApp
+
+_PAUSE = 1.0
+"""Seconds between two tries of what the cluster or a person has to make possible."""
+_logger = logging.getLogger("platform_events.worker")
+
+
+class Runtime:
+    """Runs a worker until it is stopped.
+
+    Args:
+        app: the worker.
+        bus: of its tenant.
+        stop: ends it, drained; any thread may set it.
+        instance_id: makes this process a static member of its group.
+        grace: seconds that running handlers have at the end; None: the worker's.
+    """
+
+    def __init__(
+        self,
+        app: WorkerApp,
+        bus: EventBus,
+        *,
+        stop: threading.Event,
+        instance_id: str | None = None,
+        grace: float | None = None,
+    ) -> None:
+        refuse_green_threads()
+        self._app = app
+        self._bus = bus
+        self._stop = stop
+        self._instance_id = instance_id or app.instance_id
+        self._grace = app.grace if grace is None else grace
+        self._said = ""
+        self.health = ProcessHealth()
+        self.desk = Desk()
+        self.intake: Intake | None = None
+        """None before the stream and the subscription are there."""
+
+    async def run(self) -> None:
+        """Work until `stop` is set; then let handlers end, and commit.
+
+        What is not there yet is waited for: Kafka, the stream.
+
+        Raises:
+            WorkerStoppedError: its policy says so, or the subscription or stream was deleted.
+            AuthenticationError, AuthorizationError: the cluster has refused for 30 s.
+            PlatformEventsError: it cannot work as it is.
+            BrokerTimeoutError: the last positions could not be committed in time.
+        """
+        loop = asyncio.get_running_loop()
+        runners = Runners(self._app, self.desk, loop)
+        runners.start()
+        over: asyncio.Future[None] = loop.create_future()
+        threading.Thread(
+            target=self._work,
+            args=(runners, loop, over),
+            name=f"platform-events-worker-{self._app.name}",
+            daemon=True,
+        ).start()
+        try:
+            await asyncio.shield(over)
+        except asyncio.CancelledError:
+            if not self._stop.is_set():
+                self._stop.set()
+                await over
+            raise
+        finally:
+            await runners.close()
+
+    def _work(
+        self, runners: Runners, loop: asyncio.AbstractEventLoop, over: asyncio.Future[None]
+    ) -> None:
+        error: BaseException | None = None
+        try:
+            self._go(runners, loop)
+        except BaseException as raised:  # noqa: BLE001 - it is raised in the loop
+            error = raised
+        self.health.obstacle = "it has ended"
+
+        def end() -> None:
+            if not over.done():
+                if error is None:
+                    over.set_result(None)
+                else:
+                    over.set_exception(error)
+
+        try:
+            loop.call_soon_threadsafe(end)
+        except RuntimeError:
+            _logger.debug("nobody waits for the worker's end any more")
+
+    def _go(self, runners: Runners, loop: asyncio.AbstractEventLoop) -> None:
+        ground = self._find_ground()
+        if ground is None:
+            return
+        try:
+            intake = self.intake = Intake(self._app, ground, self.desk, runners.lanes, loop)
+            try:
+                self._go_on(intake)
+            finally:
+                self.health.obstacle = "it is stopping"
+                is_drained = intake.drain(time.monotonic() + self._grace, self.health.beat)
+                intake.member.close(self._grace)
+                if not is_drained:
+                    _logger.error(
+                        "%s: not all that was handled could be committed within %g s: those events "
+                        "are handled again",
+                        self._app.name, self._grace,
+                    )  # fmt: skip
+        finally:
+            ground.close()
+
+    def _find_ground(self) -> Ground | None:
+        """Return what the worker stands on, as soon as it is there; None if stopped before."""
+        while not self._stop.is_set():
+            self.health.beat()
+            try:
+                return Ground(self._app, self._bus, self._instance_id)
+            except (BrokerError, UnknownStreamError) as error:
+                self._wait(error)
+        return None
+
+    def _go_on(self, intake: Intake) -> None:
+        while not self._stop.is_set():
+            self.health.beat()
+            try:
+                intake.go_round()
+            except StreamDeletedError as error:
+                raise WorkerStoppedError(f"{self._app.name} stops: {error}") from error
+            except BrokerError as error:
+                self._wait(error)
+            else:
+                failure = intake.member.failure
+                self.health.raise_if_refused(failure)
+                self.health.obstacle = intake.obstacle()
+                self._say("ready" if not self.health.obstacle else "")
+
+    def _wait(self, error: PlatformEventsError) -> None:
+        """Wait a moment for what is missing, and raise it if only a person can end it."""
+        self.health.obstacle = error.line
+        self._say(f"waiting: {error.line}")
+        self.health.raise_if_refused(error)
+        self._stop.wait(_PAUSE)
+
+    def _say(self, message: str) -> None:
+        """Log how it goes, once while it lasts."""
+        if message and message != self._said:
+            self._said = message
+            level = logging.INFO if message == "ready" else logging.WARNING
+            _logger.log(level, "%s: %s", self._app.name, message)
