@@ -11,7 +11,11 @@ import pytest
 from confluent_kafka import Producer
 
 from platform_events.bus.bus import EventBus
-from platform_events.errors import UnknownSubscriptionError, UsageError
+from platform_events.errors import (
+    SubscriptionConflictError,
+    UnknownSubscriptionError,
+    UsageError,
+)
 from platform_events.settings import Settings
 from platform_events.workers.documents import JournalRecord
 from platform_events.workers.holes import Saved
@@ -20,6 +24,7 @@ from platform_events.workers.journal import (
     SavedPosition,
     control_record,
     position_record,
+    subscription_record,
 )
 from platform_events.workers.status import (
     SubscriptionStatus,
@@ -27,7 +32,7 @@ from platform_events.workers.status import (
     show_subscription,
 )
 from tests.support import KEYED, ORDER, delete_before, delete_topic, topic_of
-from tests.workers.journals import NAME, ORDERS, READINGS, subscribe, writing
+from tests.workers.journals import NAME, ORDERS, READINGS, subscribe, subscription, writing
 from tests.workers.plain import await_nobody, commit, working
 
 Define = Callable[..., None]
@@ -215,6 +220,20 @@ def test_what_a_newer_version_wrote_is_told(orders: EventBus) -> None:
     status = show_subscription(orders, NAME)
     assert (status.state, status.generation) == ("idle", 0)
     assert "control" in status.troubles[0]
+
+
+def test_a_subscription_of_a_newer_version_harms_no_other(
+    orders: EventBus, caplog: pytest.LogCaptureFixture
+) -> None:
+    record = subscription_record(subscription(orders, name="mail"))
+    assert record.value is not None
+    newer = json.dumps(json.loads(record.value) | {"version": 99}).encode()
+    subscribe(orders, name="mail")
+    command(orders, "mail", JournalRecord(record.key, newer))
+    assert [one.name for one in list_subscriptions(orders)] == [NAME]
+    assert "mail is left out" in caplog.text
+    with pytest.raises(SubscriptionConflictError, match="newer version"):
+        show_subscription(orders, "mail")
 
 
 def test_a_subscription_that_is_not_there(orders: EventBus) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,8 +14,9 @@ from platform_events.errors import AuthorizationError, UnknownSubscriptionError
 from platform_events.kafka.offsets import read_committed
 from platform_events.names import check_subscription, stream_path
 from platform_events.workers.backlog import read_backlog
-from platform_events.workers.control import find_subscription, pending_partitions
-from platform_events.workers.log import load, subscription_names, unknown_subscription
+from platform_events.workers.control import pending_partitions
+from platform_events.workers.journal import SUBSCRIPTION_KEY
+from platform_events.workers.log import load, subscription_in, subscription_names
 from platform_events.workers.position import position_in
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ State: TypeAlias = Literal["running", "paused", "idle", "pending"]
 
 _AT_ONCE = 8
 """Subscriptions that are asked about at the same time; each takes some clients for a moment."""
+_logger = logging.getLogger("platform_events")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,13 @@ def list_subscriptions(bus: EventBus) -> list[SubscriptionStatus]:
     """
     names = subscription_names(bus.settings, bus.admin)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        loaded = dict(zip(names, pool.map(lambda name: _load(bus, name), names), strict=True))
-    # One without a record is just being made, or just gone.
+        loaded = dict(
+            zip(names, pool.map(lambda name: _load_if_there(bus, name), names), strict=True)
+        )
+    for name, journals in loaded.items():
+        if journals and (why := journals[0].why_unreadable(SUBSCRIPTION_KEY)):
+            _logger.warning("subscription %s is left out: %s", name, why)
+    # Others without a record are just being made, or just gone.
     return _describe_all(bus, {name: one for name, one in loaded.items() if _record_in(one)})
 
 
@@ -101,10 +109,8 @@ def show_subscription(bus: EventBus, name: str) -> SubscriptionStatus:
         UsageError: `name` cannot name a subscription.
         BrokerError: the cluster cannot be asked.
     """
-    find_subscription(bus, name)
     journals = _load(bus, name)
-    if not _record_in(journals):
-        raise unknown_subscription(bus.settings, bus.admin, name)
+    subscription_in(name, journals)
     (status,) = _describe_all(bus, {name: journals})
     if status.backlog is None:
         raise UnknownSubscriptionError(name, f"subscription {name}: {status.troubles[0]}")
@@ -119,10 +125,7 @@ def count_dead_letters(bus: EventBus, name: str) -> int:
         UsageError: `name` cannot name a subscription.
         BrokerError: the cluster cannot be asked.
     """
-    journals = load(
-        bus.settings, bus.admin, bus.settings.namespace.journal(check_subscription(name))
-    )
-    return sum(len(one.letters) for one in journals)
+    return sum(len(one.letters) for one in _load(bus, name))
 
 
 def await_applied(
@@ -152,9 +155,15 @@ def await_applied(
 
 
 def _load(bus: EventBus, name: str) -> list[PartitionJournal]:
+    topic = bus.settings.namespace.journal(check_subscription(name))
+    return load(bus.settings, bus.admin, topic)
+
+
+def _load_if_there(bus: EventBus, name: str) -> list[PartitionJournal]:
     try:
-        return load(bus.settings, bus.admin, bus.settings.namespace.journal(name))
+        return _load(bus, name)
     except UnknownSubscriptionError:
+        # It was deleted meanwhile.
         return []
 
 

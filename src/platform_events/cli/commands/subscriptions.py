@@ -29,7 +29,7 @@ _name = click.argument("name", metavar="NAME", shell_complete=complete_subscript
 
 @click.group(context_settings=CONTEXT_SETTINGS)
 def subscriptions() -> None:
-    """Look at the subscriptions of workers, and command them.
+    """Look at the subscriptions of workers, command them.
 
     What is commanded holds for workers that run and for those that start later.
     """
