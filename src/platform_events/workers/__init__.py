@@ -1,0 +1,1 @@
+"""Workers: handlers of a stream's events, in consumer groups."""
