@@ -32,8 +32,8 @@ Everything here is imported from `platform_events`. [Publishing](../publishing.m
 [settings](settings.md), exceptions in [errors](errors.md). This page is made from the docstrings.
 """
 _INTERNAL = {
-    "AsyncEventBus.over", "EventBus.admin", "EventBus.publishing", "EventBus.sharing",
-    "EventBus.reading_threads", "EventBus.stop", "EventBus.while_usable",
+    "AsyncEventBus.over", "EventBus.admin", "EventBus.clients", "EventBus.publishing",
+    "EventBus.reading_threads", "EventBus.sharing", "EventBus.stop", "EventBus.while_usable",
     "Origin.definition",
     "Origin.offset", "Origin.parse", "Origin.partition", "Subscription.abandon",
     "Subscription.call_when_ready",

@@ -27,17 +27,24 @@ if TYPE_CHECKING:
         ReplayWrongStreamError,
     )
     from platform_events.settings import Settings
+    from platform_events.workers.context import Context
+    from platform_events.workers.interceptors import Interceptor
+    from platform_events.workers.policy import Reject, Retry, RetryPolicy
+    from platform_events.workers.worker import Worker
 
 __all__ = [  # noqa: PLE0604
     "AsyncEventBus",
     "AsyncSubscription",
     "Cluster",
+    "Context",
     "Event",
     "EventBus",
     "EventMessage",
+    "Interceptor",
     "Origin",
     "PublishResult",
     "PublishStatus",
+    "Reject",
     "ReplayCorruptedError",
     "ReplayError",
     "ReplayExpiredError",
@@ -45,9 +52,12 @@ __all__ = [  # noqa: PLE0604
     "ReplayId",
     "ReplayRecreatedError",
     "ReplayWrongStreamError",
+    "Retry",
+    "RetryPolicy",
     "Settings",
     "Start",
     "Subscription",
+    "Worker",
     *_errors,
 ]
 
@@ -64,6 +74,10 @@ _HOMES = {
         "ReplayId", "ReplayRecreatedError", "ReplayWrongStreamError",
     ),
     "settings": ("Settings",),
+    "workers.context": ("Context",),
+    "workers.interceptors": ("Interceptor",),
+    "workers.policy": ("Reject", "Retry", "RetryPolicy"),
+    "workers.worker": ("Worker",),
 }  # fmt: skip
 """Where each name comes from. They are imported when first used: the commands `--help` and
 `check`, and whatever only needs an error, then start without the Kafka client."""

@@ -78,7 +78,10 @@ def publish(bus: EventBus, customers: str, first: int = 0) -> None:
     """Publish an order of each customer, numbered."""
     results = bus.publish_many(
         "Order__e",
-        [{"customer": customer, "number": number} for number, customer in enumerate(customers, first)],
+        [
+            {"customer": customer, "number": number}
+            for number, customer in enumerate(customers, first)
+        ],
     )
     assert all(result.error is None for result in results)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import pytest
@@ -162,6 +164,30 @@ def test_a_journal_that_is_not_there_is_never_loaded_and_says_why(bus: EventBus)
         assert reader.failure is None
     with pytest.raises(UnknownSubscriptionError, match="no subscription other"):
         load(bus.settings, bus.admin, journal_of(bus.settings, "other"))
+
+
+@pytest.mark.parametrize("how", ["refuse", "hang"])
+def test_a_reader_goes_on_when_the_broker_is_back(
+    event_bus: EventBus, break_broker: Callable[[Any], AbstractContextManager[None]], how: str
+) -> None:
+    """Without it nothing is raised, nothing is waited for, and nothing counts as loaded."""
+    bus = event_bus
+    subscribe(bus)
+    with following(bus.settings, bus.admin, [0]) as reader:
+        read_until_loaded(reader, 0)
+        with ExitStack() as stack:
+            with break_broker(how):
+                late = stack.enter_context(following(bus.settings, bus.admin, [0]))
+                deadline = time.monotonic() + 2
+                while time.monotonic() < deadline:
+                    assert late.read() == reader.read() == []
+                    time.sleep(0.02)
+                assert not late.is_loaded(0)
+                assert reader.is_loaded(0)
+            read_until_loaded(late, 0)
+            write_letters(bus, letter(5))
+            wait_until(lambda: reader.read() == [0])
+            assert list(reader.journal(0).letters) == ["0-5"]
 
 
 def test_a_tombstone_removes_and_what_compaction_left_says_the_same(bus: EventBus) -> None:

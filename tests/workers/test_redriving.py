@@ -63,7 +63,7 @@ def test_letters_of_a_stopped_key_are_taken_together_in_order() -> None:
 
 def test_a_key_that_fails_again_stays_stopped() -> None:
     head, second = letter(1, stops_key=True), letter(5, status="parked")
-    found = journal(head, second, requests=[(1, 1)])
+    found = journal(head, second, requests=[(1, 1), (5, 1)])
     redriving = Redriving()
     redriving.choose(found, {b"a"})
     again = letter(1, stops_key=True, version=2)
@@ -71,6 +71,23 @@ def test_a_key_that_fails_again_stays_stopped() -> None:
     found.letters[again.id] = again
     del found.requests["0-1"]
     redriving.end(head, is_handled=False)
-    redriving.end(second, is_handled=False)
+    redriving.let_go(second)
     assert redriving.choose(found, {b"a"}) == []
     assert redriving.through(found) == []
+    # The request was removed, and is made anew.
+    del found.requests["0-5"]
+    assert redriving.choose(found, {b"a"}) == []
+    found.requests["0-5"] = RedriveRequest("0-5", 1, 0)
+    assert offsets(redriving.choose(found, {b"a"})) == [1, 5]
+
+
+def test_a_letter_that_is_through_is_not_taken_again_before_that_is_folded() -> None:
+    redriving = Redriving()
+    found = journal(letter(1), requests=[(1, 1)])
+    redriving.choose(found, ())
+    redriving.end(letter(1), is_handled=False)
+    assert redriving.choose(found, ()) == []
+    # It failed again, and somebody asks for it as it is now.
+    found.letters["0-1"] = letter(1, version=2)
+    found.requests["0-1"] = RedriveRequest("0-1", 2, 0)
+    assert offsets(redriving.choose(found, ())) == [1]

@@ -57,9 +57,7 @@ def test_a_seek_is_applied_once() -> None:
     control = Control(3, seek=Seek(2, 7, TOPIC))
     first = settle(journal(control), SUBSCRIPTION, TOPIC, (0, 90), committed(60))
     assert (first.offset, first.saved.generation) == (7, 3)
-    again = settle(
-        journal(control), SUBSCRIPTION, TOPIC, (0, 90), committed(60, Saved(2, high=60))
-    )
+    again = settle(journal(control), SUBSCRIPTION, TOPIC, (0, 90), committed(60, Saved(2, high=60)))
     assert (again.offset, again.saved.generation) == (60, 3)
 
 

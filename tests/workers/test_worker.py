@@ -195,7 +195,9 @@ def test_a_worker_stops_if_its_policy_says_so(bus: EventBus) -> None:
 def test_a_list_is_halved_until_the_poison_event_is_found(bus: EventBus) -> None:
     lists: list[list[int]] = []
     done: list[int] = []
-    app = Worker("billing", "Order__e", start=Start.EARLIEST, batch_size=8, batch_wait=0.2, retry=FAST)
+    app = Worker(
+        "billing", "Order__e", start=Start.EARLIEST, batch_size=8, batch_wait=0.2, retry=FAST
+    )
 
     @app.handler
     async def bill(events: list[Event[dict[str, Any]]], context: Context) -> None:
@@ -216,7 +218,9 @@ def test_a_list_is_halved_until_the_poison_event_is_found(bus: EventBus) -> None
 
 def test_a_checkpoint_counts_whatever_comes_later(bus: EventBus) -> None:
     lists: list[list[int]] = []
-    app = Worker("billing", "Order__e", start=Start.EARLIEST, batch_size=4, batch_wait=0.2, retry=FAST)
+    app = Worker(
+        "billing", "Order__e", start=Start.EARLIEST, batch_size=4, batch_wait=0.2, retry=FAST
+    )
 
     @app.handler
     async def bill(events: list[Event[dict[str, Any]]], context: Context) -> None:

@@ -63,24 +63,30 @@ def as_mapping(payload: Any, fields: frozenset[str]) -> Mapping[str, Any]:
 class Models:
     """What payloads of each event become instances of.
 
+    Args:
+        model: for all events, or a mapping of names to what is for each.
+        otherwise: for the events that the mapping does not name; None: they are refused.
+
     Raises:
         UsageError: `model` is none of the forms, or pydantic cannot make a validator for it.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, otherwise: Any = None) -> None:
         self._by_event: dict[str, Convert] = {}
         self._any: Convert | None = None
         self._union: Sequence[type[Any]] = ()
         if isinstance(model, Mapping):
-            if not model:
+            if not model and otherwise is None:
                 raise UsageError("the mapping of event names to models is empty")
             for event, one in model.items():
                 if not isinstance(event, str) or not is_event_name(event):
                     raise UsageError(f"models: {event!r} is not an event's name")
                 self._by_event[event] = _compile(one, _classes(one))
         else:
-            self._union = _classes(model)
-            self._any = _compile(model, self._union)
+            otherwise = model
+        if otherwise is not None:
+            self._union = _classes(otherwise)
+            self._any = _compile(otherwise, self._union)
 
     def match(self, events: Sequence[str]) -> None:
         """Let each event of a channel have the class of the union that is named after it.
@@ -92,12 +98,13 @@ class Models:
         """
         if len(self._union) < 2:
             return
+        unnamed = [event for event in events if event not in self._by_event]
         for one in self._union:
-            named = [event for event in events if _bare(event) == _bare(one.__name__)]
+            named = [event for event in unnamed if _bare(event) == _bare(one.__name__)]
             if len(named) != 1:
                 raise UsageError(
                     f"model {one.__name__} is not named after one event of the channel: "
-                    f"{one_of(events)}; give a mapping of event names to models"
+                    f"{one_of(unnamed)}; give a mapping of event names to models"
                 )
             self._by_event[named[0]] = _compile(one, (one,))
         self._any = None

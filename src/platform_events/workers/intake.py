@@ -41,10 +41,6 @@ _offset_of = methodcaller("offset")
 _logger = logging.getLogger("platform_events.worker")
 
 
-def _nothing() -> None:
-    """Have nobody told."""
-
-
 class Intake:
     """A worker's share of its stream, round after round. For one thread.
 
@@ -334,17 +330,20 @@ class Intake:
         desk, ground = self._desk, self._ground
         while desk.letters:
             item, failure, settled = desk.letters.popleft()
-            letter = ground.post_letter(item, failure, self._after_letter(item, settled))
+            letter = ground.post_letter(item, failure, self._when_stored(item, settled))
             owned = self._owned.get(letter.partition)
             if owned is not None:
                 owned.redriving.post(letter)
         while desk.redriven:
             item, letter = desk.redriven.popleft()
-            ground.remove_letter(letter, self._after_letter(item, _nothing, is_handled=True))
+            ground.remove_letter(letter, self._when_stored(item, is_handled=True))
         while desk.let_go:
             item, letter, settled = desk.let_go.popleft()
-            done = self._after_letter(item, settled)
-            ground.drop_request(letter.partition, letter.id, done)
+            owned = self._owned.get(letter.partition)
+            if owned is not None:
+                owned.redriving.let_go(letter)
+            ground.drop_request(letter.partition, letter.id)
+            self._loop.call_soon_threadsafe(settled)
         ground.letterbox.serve()
         for owned in self._owned.values():
             if owned.is_open:
@@ -352,8 +351,8 @@ class Intake:
                 if owned.allow():
                     self._loop.call_soon_threadsafe(self._lanes.unblock, owned.assignment)
 
-    def _after_letter(
-        self, item: Item, settled: Callable[[], None], *, is_handled: bool = False
+    def _when_stored(
+        self, item: Item, settled: Callable[[], None] | None = None, *, is_handled: bool = False
     ) -> Callable[[], None]:
         """Return what is to be done when what became of an event is in the journal."""
 
@@ -364,7 +363,8 @@ class Intake:
                 if item.letter is not None:
                     owned.redriving.end(item.letter, is_handled=is_handled)
                     self._redrive(owned)
-            self._loop.call_soon_threadsafe(settled)
+            if settled is not None:
+                self._loop.call_soon_threadsafe(settled)
 
         return done
 
@@ -413,8 +413,8 @@ class Intake:
                 loaded = {item.letter.id for item in items if item.letter is not None}
                 for letter in letters:
                     if letter.id not in loaded:
-                        # It was discarded meanwhile, or is asked for again.
-                        owned.redriving.end(letter, is_handled=True)
+                        # It was discarded meanwhile, or could not be read.
+                        owned.redriving.let_go(letter)
             self._loop.call_soon_threadsafe(self._lanes.redrive, assignment, items)
         for key in owned.redriving.through(journal):
             self._loop.call_soon_threadsafe(self._lanes.let_key_go, assignment, key)

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from platform_events.workers.journal import PartitionJournal
 
 _AT_ONCE = 200
-"""Letters of a partition that are handled at a time."""
+"""Letters of a partition that are handled at a time. More are taken when half of them are through,
+since reading them takes a client."""
 
 
 def stopped_keys(letters: Iterable[Letter]) -> set[Hashable]:
@@ -35,6 +36,10 @@ class Redriving:
         self._resuming: set[Hashable] = set()
         self._posted: dict[str, Hashable] = {}
         """Letters of stopped keys that were written and may not be folded yet, with their keys."""
+        self._ended: dict[str, int] = {}
+        """Letters that are through at this version, and which the fold may still have."""
+        self._dropped: set[str] = set()
+        """Letters that stay as they are, and of which the fold may still have the request."""
 
     def choose(self, journal: PartitionJournal, stopped: Collection[Hashable]) -> list[Letter]:
         """Return the letters that are to be handled next, in the order of their events.
@@ -43,8 +48,12 @@ class Redriving:
             journal: of the partition.
             stopped: the keys whose events are parked.
         """
+        self._forget_ended(journal)
+        room = _AT_ONCE - len(self._under_way)
+        if room < _AT_ONCE / 2:
+            return []
         chosen: dict[str, Letter] = {}
-        for id_ in journal.requests:
+        for id_ in journal.requests.keys() - self._dropped:
             letter = journal.requested(id_)
             if letter is not None and _holds_key(letter) and letter.key in stopped:
                 self._resuming.add(letter.key)
@@ -56,9 +65,12 @@ class Redriving:
                 for letter in journal.letters.values()
                 if letter.key in self._resuming and _holds_key(letter)
             }
-        room = _AT_ONCE - len(self._under_way)
-        waiting = [letter for letter in chosen.values() if letter.id not in self._under_way]
-        letters = sorted(waiting, key=lambda letter: letter.offset)[: max(room, 0)]
+        waiting = [
+            letter
+            for letter in chosen.values()
+            if letter.id not in self._under_way and letter.id not in self._ended
+        ]
+        letters = sorted(waiting, key=lambda letter: letter.offset)[:room]
         self._under_way.update(letter.id for letter in letters)
         return letters
 
@@ -67,7 +79,10 @@ class Redriving:
         return [
             id_
             for id_ in journal.requests
-            if id_ not in self._under_way and journal.requested(id_) is None
+            if id_ not in self._under_way
+            and id_ not in self._dropped
+            and id_ not in self._ended
+            and journal.requested(id_) is None
         ]
 
     def post(self, letter: Letter) -> None:
@@ -78,17 +93,27 @@ class Redriving:
             self._resuming.discard(letter.key)
 
     def end(self, letter: Letter, *, is_handled: bool) -> None:
-        """Note that a letter is not under way any more.
-
-        Args:
-            letter: which.
-            is_handled: whether it went well; otherwise it is a letter still.
-        """
+        """Note that a letter was handled and removed, or failed and was written again."""
         self._under_way.discard(letter.id)
+        self._ended[letter.id] = letter.version
         # Whoever handled it had read it.
         self._posted.pop(letter.id, None)
         if not is_handled:
             self._resuming.discard(letter.key)
+
+    def let_go(self, letter: Letter) -> None:
+        """Note that a letter was not handled, since its key was stopped again."""
+        self._under_way.discard(letter.id)
+        self._dropped.add(letter.id)
+        self._resuming.discard(letter.key)
+
+    def _forget_ended(self, journal: PartitionJournal) -> None:
+        """Forget letters of which the fold has the news."""
+        self._dropped.intersection_update(journal.requests)
+        for id_, version in list(self._ended.items()):
+            letter = journal.letters.get(id_)
+            if letter is None or letter.version > version:
+                del self._ended[id_]
 
     def through(self, journal: PartitionJournal) -> list[Hashable]:
         """Return keys that were stopped, of which no letter is left."""
