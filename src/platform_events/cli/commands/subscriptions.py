@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from platform_events.cli.arguments import CONTEXT_SETTINGS, Command, json_option, parse_target
+from platform_events.cli.arguments import (
+    CONTEXT_SETTINGS,
+    Command,
+    CommandGroup,
+    json_option,
+    parse_target,
+)
 from platform_events.cli.completion import complete_subscriptions
 from platform_events.cli.terminal.confirmation import ask
 from platform_events.cli.terminal.failures import FAILED
@@ -27,7 +33,7 @@ _WAIT = 10.0
 _name = click.argument("name", metavar="NAME", shell_complete=complete_subscriptions)
 
 
-@click.group(context_settings=CONTEXT_SETTINGS)
+@click.group(cls=CommandGroup, context_settings=CONTEXT_SETTINGS)
 def subscriptions() -> None:
     """Look at the subscriptions of workers, command them.
 
