@@ -37,6 +37,8 @@ _COMMANDS = {
     "subscribe": "Print a stream's events as NDJSON.",
     "streams": "List the streams and what they hold.",
     "describe": "Show one stream: what it is for, its fields, how full it is.",
+    "subscriptions": "Look at the subscriptions of workers, command them.",
+    "dead-letters": "Look at events not handled, redrive or discard them.",
     "route": "Fill the channels from their member events.",
     "work": "Handle a stream's events with a worker.",
     "schema": "Look at Avro schemas.",

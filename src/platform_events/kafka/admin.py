@@ -31,7 +31,7 @@ from platform_events.errors import (
     BrokerUnreachableError,
 )
 from platform_events.kafka.asking import KNOWN_AFTER, POLL_INTERVAL, AdminConnection
-from platform_events.kafka.groups import GroupMember
+from platform_events.kafka.groups import Group, GroupMember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -112,6 +112,11 @@ class Admin(AdminConnection):
     def describe_one(self, name: str, *, expected: bool = False) -> Topic | None:
         """Return the topic, or None if there is none of that name, as `describe` does."""
         return self.describe([name], expected=[name] if expected else ())[name]
+
+    def names(self, prefix: str) -> list[str]:
+        """Return the names of the topics that begin with `prefix`, in order, as far as one may."""
+        found = self._list_topics(f"listing the topics {prefix}*")
+        return sorted(name for name in found if name.startswith(prefix))
 
     def await_topic(self, name: str) -> Topic:
         """Return a topic that was just made, as soon as the cluster knows it.
@@ -284,20 +289,19 @@ class Admin(AdminConnection):
             for name, marks in watermarks.items()
         }
 
-    def members(self, group: str) -> list[GroupMember]:
+    def members(self, group: str) -> tuple[GroupMember, ...]:
         """Return the processes of a group; none if there is no such group."""
+        return self.groups([group])[group].members
+
+    def groups(self, names: Iterable[str]) -> dict[str, Group]:
+        """Return each group; one that there is not has no members."""
+        wanted = list(names)
+        if not wanted:
+            return {}
         # Only a client that has asked no coordinator before: one whose broker was restarted since
         # gets no answer for minutes, and may end the process (tried, librdkafka 2.16).
         with Admin(self._settings) as fresh:
-            described = fresh._ask_until_settled(lambda: fresh._describe_group(group))
-        return [
-            GroupMember(
-                member.client_id,
-                member.host.removeprefix("/"),
-                frozenset((one.topic, one.partition) for one in member.assignment.topic_partitions),
-            )
-            for member in (described.members if described else ())
-        ]
+            return fresh._ask_until_settled(lambda: fresh._describe_groups(wanted))
 
     def delete_group(self, group: str) -> None:
         """Delete a group without members, and its positions; one that is not there is fine."""
@@ -310,10 +314,14 @@ class Admin(AdminConnection):
         absent = (KafkaError.GROUP_ID_NOT_FOUND,)
         self._wait_or_none(futures[group], f"deleting group {group}", absent)
 
-    def _describe_group(self, group: str) -> Any:
-        futures = self._live().describe_consumer_groups([group], request_timeout=self._timeout)
+    def _describe_groups(self, names: list[str]) -> dict[str, Group]:
+        futures = self._live().describe_consumer_groups(names, request_timeout=self._timeout)
         absent = (KafkaError.GROUP_ID_NOT_FOUND,)
-        return self._wait_or_none(futures[group], f"describing group {group}", absent)
+        found = {
+            name: self._wait_or_none(future, f"describing group {name}", absent)
+            for name, future in futures.items()
+        }
+        return {name: _as_group(described) for name, described in found.items()}
 
     def _offsets(
         self,
@@ -375,3 +383,17 @@ class Admin(AdminConnection):
 def _as_topic(name: str, described: Any) -> Topic:
     partitions = described.partitions
     return Topic(name, str(described.topic_id), len(partitions), len(partitions[0].replicas))
+
+
+def _as_group(described: Any) -> Group:
+    if described is None or not described.members:
+        return Group()
+    members = (
+        GroupMember(
+            member.client_id,
+            member.host.removeprefix("/"),
+            frozenset((one.topic, one.partition) for one in member.assignment.topic_partitions),
+        )
+        for member in described.members
+    )
+    return Group(tuple(members), described.type.name.lower())

@@ -48,6 +48,15 @@ class GroupMember:
     """Topics and partitions that it has."""
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group as its coordinator describes it."""
+
+    members: tuple[GroupMember, ...] = ()
+    protocol: str | None = None
+    """By which they share partitions: `classic` or `consumer`; None without members."""
+
+
 class Leadership:
     """This process's part in sharing the partitions of some topics. Nothing is read from them.
 

@@ -95,7 +95,7 @@ class Attempts:
 
     def finish(self, lane: Lane, item: Item) -> None:
         """Note that a lane's first event was handled."""
-        self._desk.ok += 1
+        self._desk.counts["ok"] += 1
         if self._app.interceptors and item.event is not None:
             self._app.interceptors.outcome([item.event], "ok", None)
         self._pass(lane, item)

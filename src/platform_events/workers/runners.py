@@ -33,6 +33,7 @@ class Runners:
 
     def __init__(self, app: WorkerApp, desk: Desk, loop: asyncio.AbstractEventLoop) -> None:
         self._app = app
+        self._desk = desk
         self._find = app.handlers.find
         self._loop = loop
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -64,14 +65,17 @@ class Runners:
 
     async def _run(self) -> None:
         ready = self.lanes.ready
-        while True:
-            while ready:
-                await self._serve(ready.popleft())
-                # A handler that waits for nothing would keep everybody else from running.
-                await asyncio.sleep(0)
-            waiting = self._loop.create_future()
-            self._idle.append(waiting)
-            await waiting
+        try:
+            while True:
+                while ready:
+                    await self._serve(ready.popleft())
+                    # A handler that waits for nothing would keep everybody else from running.
+                    await asyncio.sleep(0)
+                waiting = self._loop.create_future()
+                self._idle.append(waiting)
+                await waiting
+        except Exception as error:  # noqa: BLE001 - one runner less would go unnoticed
+            self._desk.stop = self._desk.stop or error
 
     async def _serve(self, lane: Lane) -> None:
         """Handle events of a lane, in their order, and give it back."""
