@@ -58,7 +58,7 @@ def list_(connection: Connection, as_json: bool) -> None:
     every partition yet). LAG is how many events are not handled yet (an upper bound), AGE the age
     of the oldest of them, TIME TO LOSS for how long that is there at least, LOST how many were
     removed by retention before they were handled. HOLES are events that are not handled while later
-    ones of their partition are, FAILING the keys whose event is tried again.
+    ones of their partition are, FAILING the keys that fail now.
     """
     from platform_events.cli.views.subscriptions import print_subscriptions, subscription_document
     from platform_events.workers.status import list_subscriptions
