@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from platform_events.workers.attempts import Attempts
 from platform_events.workers.lanes import Lanes
 from platform_events.workers.lists import Lists
-from platform_events.workers.outcomes import log_failure
+from platform_events.workers.outcomes import in_words, log_failure
 
 if TYPE_CHECKING:
     from platform_events.workers.app import WorkerApp
@@ -124,7 +124,8 @@ class Runners:
         if error is None:
             attempts.finish(lane, item)
         elif context.accepted is event:
-            log_failure(self._app.name, item, lane.attempt, "failed after its checkpoint", error)
+            what = "failed after its checkpoint"
+            log_failure(self._app.name, item, lane.attempt, what, in_words(error))
             attempts.finish(lane, item)
         else:
             attempts.fail(lane, item, error)
