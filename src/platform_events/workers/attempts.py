@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from platform_events.errors import UsageError, WorkerStoppedError
 from platform_events.workers.context import Context
-from platform_events.workers.outcomes import describe_failure, in_words, log_failure, without_handling
+from platform_events.workers.outcomes import (
+    describe_failure,
+    in_words,
+    log_failure,
+    without_handling,
+)
 from platform_events.workers.policy import LONGEST_RETRYING, Reason, Reject, next_step
 from platform_events.workers.threads import HandlerThreads
 
