@@ -159,18 +159,8 @@ class Intake:
             self._collect()
         self._collect()
         now = time.monotonic()
-        dirty = {owned.number: owned.checkpoint(now) for owned in ours if owned.is_dirty}
-        if dirty:
-            outcomes = self.member.commit_now(
-                {number: (one.offset, one.metadata) for number, one in dirty.items()}
-            )
-            for number, error in outcomes.items():
-                if error is not None:
-                    _logger.warning(
-                        "%s: partition %d goes to another, and its last position could not be "
-                        "committed, so some events are handled again: %s",
-                        self._app.name, number, error,
-                    )  # fmt: skip
+        dirty = {one.number: one.checkpoint(now) for one in ours if one.is_dirty}
+        self.member.commit_now({one: (last.offset, last.metadata) for one, last in dirty.items()})
         self._drop(partitions)
 
     def _lose(self, partitions: list[int]) -> None:
