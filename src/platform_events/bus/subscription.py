@@ -364,7 +364,7 @@ class Subscription(Iterator[Event[Payload]], Generic[Payload]):
         if not (batch.out_of_range or batch.topic_missing):
             return
         offsets = self._recovery.settle(
-            self._position, self._check, out_of_range=batch.out_of_range
+            self._position, self._check, out_of_range=bool(batch.out_of_range)
         )
         # Not before: whoever asks again after the verdict gets it again.
         self._batch = Batch()

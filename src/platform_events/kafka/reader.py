@@ -27,7 +27,7 @@ END_SLICE = 0.02
 """Seconds to wait at a time when reading to an end, which may be a marker and not a record."""
 _LAST_CHANCE = 1.0
 """Seconds to answer for a cluster from which nothing came."""
-_PREFETCH = {
+PREFETCH = {
     "queued.min.messages": 20_000,
     "queued.max.messages.kbytes": 4 * 1024,
     "max.partition.fetch.bytes": 512 * 1024,
@@ -89,8 +89,8 @@ class Batch:
     records: list[Record] = field(default_factory=list)
     ends: dict[int, int] = field(default_factory=dict)
     """Partitions with nothing more to read after these records, and the offset of the end."""
-    out_of_range: bool = False
-    """Whether a position is not, or no longer, in the log."""
+    out_of_range: set[int] = field(default_factory=set)
+    """Partitions whose position is not, or no longer, in the log."""
     topic_missing: bool = False
     """Whether a broker said that there is no such topic."""
 
@@ -129,7 +129,7 @@ def make_consumer(settings: Settings, health: Health, **defaults: Any) -> Consum
         "max.poll.interval.ms": 86_400_000,
     }
     more = {name.replace("_", "."): value for name, value in defaults.items()}
-    return make_client(Consumer, settings, health, properties, _PREFETCH | more)
+    return make_client(Consumer, settings, health, properties, PREFETCH | more)
 
 
 class TopicReader:
@@ -246,7 +246,7 @@ class TopicReader:
             self._health.recover()
             batch.ends[message.partition()] = message.offset()
         elif code in OUT_OF_RANGE:
-            batch.out_of_range = True
+            batch.out_of_range.add(message.partition())
         elif code in TOPIC_MISSING:
             batch.topic_missing = True
         elif not is_transient(error):
