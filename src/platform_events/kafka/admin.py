@@ -177,6 +177,22 @@ class Admin(AdminConnection):
         self._wait(futures[resource], f"configuring topic {name}")
         self._await_known(lambda: self.configs([name])[name].items() >= config.items())
 
+    def configure_group(self, group: str, config: Mapping[str, str | None]) -> None:
+        """Set these config values of a group, be there one or not; None takes one back."""
+        entries = [
+            ConfigEntry(
+                key,
+                value,
+                incremental_operation=(
+                    AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET
+                ),
+            )
+            for key, value in config.items()
+        ]
+        resource = ConfigResource(ResourceType.GROUP, group, incremental_configs=entries)
+        futures = self._live().incremental_alter_configs([resource], request_timeout=self._timeout)
+        self._wait(futures[resource], f"configuring group {group}")
+
     def grow(self, name: str, partitions: int) -> None:
         """Raise a topic's number of partitions to `partitions`; return as `configure` does."""
         futures = self._live().create_partitions(

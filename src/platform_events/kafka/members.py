@@ -1,4 +1,4 @@
-"""A seat in the group that shares a topic: its partitions, their records, and commits."""
+"""A process's part in the group that shares a topic: its partitions, their records, and commits."""
 
 from __future__ import annotations
 
@@ -7,63 +7,50 @@ import math
 import time
 from collections import deque
 from operator import methodcaller
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 
-from platform_events.errors import BrokerError, ClosedError
-from platform_events.kafka.connection import make_client
+from platform_events.errors import (
+    BrokerError,
+    ClosedError,
+    KafkaFaultError,
+)
 from platform_events.kafka.faults import kafka_error
 from platform_events.kafka.forks import protect
 from platform_events.kafka.health import Health, translate
 from platform_events.kafka.offsets import Committed
-from platform_events.kafka.reader import (
-    MAX_BATCH,
-    OUT_OF_RANGE,
-    PREFETCH,
-    TOPIC_MISSING,
-    Batch,
-    is_transient,
-)
+from platform_events.kafka.reader import OUT_OF_RANGE, TOPIC_MISSING, Batch, is_transient
+from platform_events.kafka.seats import Callbacks, Place, Seat, cause_of
+from platform_events.wording import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
+    from platform_events.kafka.protocols import Protocol
     from platform_events.settings import Settings
 
-Protocol: TypeAlias = Literal["consumer", "classic"]
-"""How a group agrees on who has what. `consumer` is KIP-848: each partition moves by itself. In the
-older one all members stand still until every change is over."""
-SESSION_MS = 6_000
-"""A member that is silent for that long is dead."""
-_HEARTBEAT_MS = 1_000
-_POLL_INTERVAL_MS = 300_000
-"""A member that does not read for that long loses what it has."""
-_METADATA_INTERVAL_MS = 10_000
-_FETCH_WAIT_MS = 20
-"""How long a fetch waits at the broker when nothing is new. A partition that is begun is in the
-next fetch only, so that is what its first record waits where the others are quiet."""
+Outcomes: TypeAlias = "dict[int, BrokerError | None]"
+"""Why the position of each partition was not committed; None where it was."""
 _SLICE = 0.05
 """Seconds of waiting after which what callbacks asked for is looked at."""
+_RESTART_AFTER = 0.5
+"""Seconds after which the client is not going to read a partition by itself."""
 _RENEW_AFTER = 1.0
 """Seconds after which a client that failed for good is replaced."""
-_FATAL = (
-    KafkaError.UNRELEASED_INSTANCE_ID,
-    KafkaError.FENCED_INSTANCE_ID,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_MAX_SIZE_REACHED,
-    KafkaError.UNSUPPORTED_VERSION,
-    KafkaError._UNSUPPORTED_FEATURE,
-)
-"""Why a client may fail for good. It tells only the text."""
+_LOOK_INTERVAL = 1.0
+"""Seconds between two looks at why there is nothing to read, and for which one waits at most."""
+_REFUSALS = (KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED)
+_UNSUPPORTED = (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)
 _SETTLING = (KafkaError._TIMED_OUT, KafkaError.UNSTABLE_OFFSET_COMMIT)
+
 
 _error_of = methodcaller("error")
 _logger = logging.getLogger("platform_events")
 
 
 class Member:
-    """This process's seat in a group that shares the partitions of one topic.
+    """This process's part in a group that shares the partitions of one topic.
 
     One thread uses it. All callbacks come from `read`, in that thread; what one raises is raised by
     the next `read`, and nothing is lost by it.
@@ -73,7 +60,7 @@ class Member:
         group: whose members share.
         client_id: by which others know this process.
         topic: what they share.
-        protocol: how they agree on who has what; `choose_protocol` finds it.
+        protocol: how they agree on who has what, as `choose_protocol` says.
         instance_id: keeps the place of a member that ends: one of the same name that comes within
             the session gets what it had, and until then nobody does.
         on_assigned: is given partitions that this process has from now on. Nothing is read of them
@@ -100,36 +87,33 @@ class Member:
         on_assigned: Callable[[list[int]], None],
         on_revoked: Callable[[list[int]], None],
         on_lost: Callable[[list[int]], None],
-        on_committed: Callable[[dict[int, BrokerError | None]], None],
+        on_committed: Callable[[Outcomes], None],
     ) -> None:
         self._settings = settings
-        self._topic = topic
-        self._group = group
-        self._properties, self._defaults = _configure(group, client_id, protocol, instance_id)
-        self._instance_id = instance_id
-        self._doing = f"reading topic {topic} in group {group}"
+        self._place = Place(topic, group, client_id, instance_id)
+        self._protocol = protocol
+        self._doing = f"sharing topic {topic} in group {group}"
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
         self._on_lost = on_lost
         self._on_committed = on_committed
+        self._callbacks = Callbacks(self._take, self._hand_over, self._lose, self._settle)
         self.is_member = False
         """Whether this process takes part in what its group shares, by all it knows."""
         self.failure: BrokerError | None = None
-        """Why the group does not take this process, if it refuses; None once it is a member."""
+        """Why this process does not take part, if somebody refuses; None once it does."""
         self._owned: set[int] = set()
         self._begun: set[int] = set()
         """Those whose records are delivered."""
-        self._starts: dict[int, int] = {}
-        """Those that are to be begun, and where."""
-        self._halted: set[int] = set()
-        """Those of which the client reads nothing more: the log did not have their position."""
+        self._starts: dict[int, tuple[int, float]] = {}
+        """Those that are to be begun: where, and since when."""
         self._committing: set[int] | None = None
         """Those of the commit that is under way."""
+        self._look_at = self._renew_at = 0.0
         self._raised: deque[BaseException] = deque()
         self._has_called = False
-        self._renew_at = 0.0
         self._health = Health(settings.bootstrap_servers)
-        self._consumer: Consumer | None = self._join()
+        self._seat: Seat | None = self._sit()
         protect(self)
 
     def read(self, limit: int, timeout: float) -> Batch:
@@ -139,6 +123,7 @@ class Member:
 
         Raises:
             BrokerError: the cluster does not let this process take part, or read.
+            ClosedError: this was closed.
         """
         deadline = time.monotonic() + timeout
         self._has_called = False
@@ -146,11 +131,12 @@ class Member:
             if self._raised:
                 raise self._raised.popleft()
             left = min(max(0.0, deadline - time.monotonic()), _SLICE)
-            consumer = self._consumer or self._rejoin(left)
+            seat = self._seat or self._sit_again(left)
             batch = Batch()
-            if consumer is not None:
-                self._start(consumer)
-                batch = self._sort(self._consume(consumer, limit, left))
+            if seat is not None:
+                self._start(seat)
+                batch = self._sort(seat.consume(limit, left))
+                self._look(batch)
             is_over = time.monotonic() >= deadline and not self._raised
             if batch or self._has_called or is_over:
                 return batch
@@ -163,76 +149,63 @@ class Member:
         """
         if partition in self._owned:
             self._begun.discard(partition)
-            self._starts[partition] = offset
+            self._starts[partition] = offset, time.monotonic()
 
     def pause(self, partitions: Iterable[int]) -> None:
         """Deliver nothing of these until they are begun again. What was fetched is thrown away."""
         ours = self._owned.intersection(partitions)
-        for partition in ours:
-            self._begun.discard(partition)
-            self._starts.pop(partition, None)
-        if ours and self._consumer is not None:
-            self._consumer.pause(self._places(ours))
+        self._stop(ours)
+        if ours and self._seat is not None:
+            self._seat.pause(ours)
 
     def commit(self, positions: Mapping[int, tuple[int, str]]) -> bool:
         """Commit offsets and metadata of partitions; the outcome goes to `on_committed`.
 
         Returns:
             False if nothing was sent: another commit is under way, or none of them is here.
-
-        Raises:
-            BrokerError: the client takes no commits.
         """
         ours = self._owned & positions.keys()
-        if self._consumer is None or self._committing is not None or not ours:
+        if self._seat is None or self._committing is not None or not ours:
             return False
-        try:
-            self._consumer.commit(offsets=self._offsets(ours, positions), asynchronous=True)
-        except KafkaException as exception:
-            raise self._translate(kafka_error(exception)) from exception
+        self._seat.commit({one: positions[one] for one in ours}, asynchronous=True)
         self._committing = ours
         return True
 
-    def commit_now(self, positions: Mapping[int, tuple[int, str]]) -> dict[int, BrokerError | None]:
-        """Commit offsets and metadata of partitions, and wait for the outcome of each.
+    def commit_now(self, positions: Mapping[int, tuple[int, str]]) -> Outcomes:
+        """Commit offsets and metadata of partitions, and return the outcome of each.
 
-        For `on_revoked`, and before `close`. It waits while a broker does not answer, up to the
-        request time-out.
+        For `on_revoked`, and before `close`: while a broker does not answer, it waits.
         """
         gone = self._outcome(KafkaError(KafkaError._ASSIGNMENT_LOST))
-        outcomes = dict.fromkeys(positions, gone)
+        outcomes: Outcomes = dict.fromkeys(positions, gone)
         ours = self._owned & positions.keys()
-        if self._consumer is None or not ours:
+        if self._seat is None or not ours:
             return outcomes
+        error: KafkaError | None = None
         try:
-            done = self._consumer.commit(offsets=self._offsets(ours, positions), asynchronous=False)
+            self._seat.commit({one: positions[one] for one in ours}, asynchronous=False)
         except KafkaException as exception:
-            return outcomes | dict.fromkeys(ours, self._outcome(kafka_error(exception)))
-        return outcomes | {one.partition: self._outcome(one.error) for one in done or ()}
+            # It tells one reason, and those of one topic have no other.
+            error = kafka_error(exception)
+        return outcomes | dict.fromkeys(ours, self._outcome(error))
 
     def committed(self, partitions: Collection[int], timeout: float) -> dict[int, Committed]:
         """Return what the group has committed in these partitions; those without are left out.
 
         Raises:
             BrokerError: the cluster does not say so in `timeout` seconds.
+            ClosedError: this was closed.
         """
-        if self._consumer is None:
-            raise self.failure or ClosedError(f"{self._doing}: this was closed")
         deadline = time.monotonic() + timeout
         while True:
-            error: KafkaError | None
-            try:
-                found = self._consumer.committed(
-                    self._places(partitions), max(0.0, deadline - time.monotonic())
-                )
-                error = next((one.error for one in found if one.error is not None), None)
-            except KafkaException as exception:
-                found, error = [], kafka_error(exception)
+            if self._seat is None:
+                raise self.failure or ClosedError(f"{self._doing}: this was closed")
+            found, error = self._seat.committed(partitions, max(0.0, deadline - time.monotonic()))
             if error is None:
                 break
             is_passing = error.retriable() or error.code() in _SETTLING
             if not is_passing or time.monotonic() > deadline:
-                raise self._translate(error)
+                raise translate(error, self._doing, self._health)
             time.sleep(_SLICE)
         return {
             one.partition: Committed(one.topic, one.partition, one.offset, one.metadata or "")
@@ -249,139 +222,168 @@ class Member:
         self._renew_at = math.inf
         self._leave(timeout)
 
-    def _join(self) -> Consumer:
-        properties = {**self._properties, "on_commit": self._report}
-        consumer: Consumer = make_client(
-            Consumer, self._settings, self._health, properties, self._defaults
+    def _sit(self) -> Seat:
+        protocol = "classic" if self._protocol == "classic" else "consumer"
+        return Seat(
+            self._settings, self._health, self._place, protocol, self._callbacks, self._raised
         )
-        consumer.subscribe(
-            [self._topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose
-        )
-        return consumer
 
-    def _rejoin(self, timeout: float):
-        time.sleep(timeout)
+    def _sit_again(self, timeout: float) -> Seat | None:
+        """Return the next client once it is due; None if it is not after `timeout` seconds."""
+        if self._renew_at == math.inf:
+            raise self.failure or ClosedError(f"{self._doing}: this was closed")
+        time.sleep(max(0.0, min(timeout, self._renew_at - time.monotonic())))
         if time.monotonic() >= self._renew_at:
-            self._consumer = self._join()
-        return self._consumer
+            self._seat = self._sit()
+        return self._seat
 
-    def _start(self, consumer):
-        for partition, offset in list(self._starts.items()):
-            place = TopicPartition(self._topic, partition, offset)
-            try:
-                consumer.seek(place)
-                consumer.resume([place])
-            except KafkaException:
-                continue
-            del self._starts[partition]
-            self._begun.add(partition)
+    def _leave(self, timeout: float) -> None:
+        seat, self._seat = self._seat, None
+        self._forget(set(self._owned))
+        self.is_member, self._committing = False, None
+        if seat is not None:
+            seat.close(timeout)
 
-    def _consume(self, consumer, limit, timeout):
-        messages = consumer.consume(1, timeout)
-        if messages and limit > 1:
-            messages += consumer.consume(min(limit, MAX_BATCH) - 1, 0)
-        return messages
+    def _start(self, seat: Seat) -> None:
+        """Have the client read what is to be begun."""
+        for partition, (offset, since) in list(self._starts.items()):
+            is_stuck = time.monotonic() - since > _RESTART_AFTER
+            if seat.start(partition, offset, again=is_stuck):
+                del self._starts[partition]
+                self._begun.add(partition)
+            elif is_stuck:
+                self._starts[partition] = offset, time.monotonic()
 
-    def _sort(self, messages):
+    def _sort(self, messages: list[Any]) -> Batch:
+        if not any(map(_error_of, messages)):
+            if messages:
+                self._health.recover()
+            if len(self._begun) == len(self._owned) and not self._has_called:
+                return Batch(messages)
         batch = Batch()
-        batch.out_of_range = set()
         for message in messages:
-            error = message.error()
-            if error is None:
-                if message.partition() in self._begun:
-                    batch.records.append(message)
-                    batch.ends.pop(message.partition(), None)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                if message.partition() in self._begun:
-                    batch.ends[message.partition()] = message.offset()
-            elif error.code() in OUT_OF_RANGE:
-                batch.out_of_range.add(message.partition())
-            elif error.code() in TOPIC_MISSING:
-                pass
-            elif not is_transient(error):
-                raise self._translate(error)
-        return batch
+            error, partition = message.error(), message.partition()
+            if error is not None:
+                self._note(error, message, batch)
+            elif partition in self._begun:
+                batch.records.append(message)
+                batch.ends.pop(partition, None)
+        # Whoever failed has lost what its records are of.
+        return batch if self._seat is not None else Batch()
 
-    def _places(self, partitions):
-        return [TopicPartition(self._topic, one) for one in partitions]
+    def _note(self, error: KafkaError, message: Any, batch: Batch) -> None:
+        code, partition = error.code(), message.partition()
+        if code == KafkaError._PARTITION_EOF:
+            self._health.recover()
+            if partition in self._begun:
+                batch.ends[partition] = message.offset()
+        elif code in OUT_OF_RANGE:
+            if partition in self._begun:
+                self._begun.discard(partition)
+                batch.out_of_range.add(partition)
+        elif code in TOPIC_MISSING:
+            batch.topic_missing = True
+        elif code == KafkaError._FATAL:
+            self._fail(cause_of(error))
+        elif code == KafkaError._MAX_POLL_EXCEEDED:
+            _logger.warning("%s: %s", self._doing, error.str())
+        elif code in _REFUSALS:
+            self.failure = translate(error, self._doing, self._health)
+            self._raised.append(self.failure)
+        elif not is_transient(error):
+            self._raised.append(translate(error, self._doing, self._health))
 
-    def _offsets(self, partitions, positions):
-        return [TopicPartition(self._topic, one, *positions[one]) for one in partitions]
+    def _fail(self, cause: KafkaError) -> None:
+        """Give up a client that failed for good; another one comes later."""
+        lost = sorted(self._owned)
+        self._leave(0)
+        self._renew_at = time.monotonic() + _RENEW_AFTER
+        if cause.code() in _UNSUPPORTED and self._protocol == "auto":
+            self._protocol, self._renew_at = "classic", 0.0
+            return
+        self.failure = self._explain(cause)
+        if cause.code() == KafkaError.FENCED_INSTANCE_ID:
+            # Another client would fence the one that fenced this, and so on.
+            self._renew_at = math.inf
+        if cause.code() != KafkaError.UNRELEASED_INSTANCE_ID:
+            self._raised.append(self.failure)
+        if lost:
+            self._has_called = True
+            self._on_lost(lost)
 
-    def _outcome(self, error):
-        return None if error is None else self._translate(error)
-
-    def _translate(self, error):
-        return translate(error, self._doing, self._health)
-
-    def _report(self, error, partitions):
-        self._has_called = True
-        self._committing = None
-        outcomes = {
-            one.partition: self._outcome(one.error or error)
-            for one in partitions
-            if one.partition in self._owned
+    def _explain(self, cause: KafkaError) -> BrokerError:
+        name = shown(self._place.instance_id or "")
+        texts = {
+            KafkaError.UNRELEASED_INSTANCE_ID: (
+                f"the member with instance ID {name} has not left: if it was killed, wait for its "
+                "session to end; if it runs, give this one another ID"
+            ),
+            KafkaError.FENCED_INSTANCE_ID: (
+                f"another member came with instance ID {name}: give each its own"
+            ),
+            **dict.fromkeys(
+                _UNSUPPORTED,
+                "this cluster has no group protocol 'consumer': use 'classic' or 'auto'",
+            ),
         }
-        self._on_committed(outcomes)
+        if cause.code() in texts:
+            return KafkaFaultError(f"{self._doing}: {texts[cause.code()]}", cause.name())
+        return translate(cause, self._doing, self._health)
 
-    def _assign(self, consumer, partitions):
+    def _look(self, batch: Batch) -> None:
+        """See why there is nothing to read: a group that shares nothing with this does not say."""
+        if self._owned or self._seat is None or time.monotonic() < self._look_at:
+            return
+        self.is_member = self._seat.is_member()
+        error = self._seat.topic_error(_LOOK_INTERVAL)
+        if error is None:
+            if self.is_member:
+                self.failure = None
+        elif error.code() in TOPIC_MISSING:
+            batch.topic_missing = True
+        elif error.code() in _REFUSALS:
+            self.failure = translate(error, self._doing, self._health)
+        self._look_at = time.monotonic() + _LOOK_INTERVAL
+
+    def _take(self, partitions: list[int]) -> None:
         self._has_called = True
-        for one in partitions:
-            one.offset = 0
-        consumer.incremental_assign(partitions)
-        consumer.pause(partitions)
-        self.is_member = True
-        numbers = [one.partition for one in partitions]
-        self._owned.update(numbers)
+        self._owned.update(partitions)
+        self.is_member, self.failure = True, None
+        if partitions:
+            self._on_assigned(partitions)
+
+    def _hand_over(self, partitions: list[int]) -> None:
+        self._has_called = True
+        self._stop(partitions)
         try:
-            self._on_assigned(numbers)
-        except BaseException as error:
-            self._raised.append(error)
+            self._on_revoked(partitions)
+        finally:
+            self._forget(partitions)
 
-    def _revoke(self, consumer, partitions):
+    def _lose(self, partitions: list[int]) -> None:
         self._has_called = True
-        numbers = [one.partition for one in partitions]
-        try:
-            self._on_revoked(numbers)
-        except BaseException as error:
-            self._raised.append(error)
-        self._owned.difference_update(numbers)
-        self._begun.difference_update(numbers)
-        consumer.incremental_unassign(partitions)
+        self.is_member = False
+        self._forget(partitions)
+        self._on_lost(partitions)
 
-    def _lose(self, consumer, partitions):
+    def _settle(self, errors: dict[int, KafkaError | None]) -> None:
         self._has_called = True
-        numbers = [one.partition for one in partitions]
-        self._owned.difference_update(numbers)
-        self._begun.difference_update(numbers)
-        self._on_lost(numbers)
+        sent, self._committing = self._committing or set(), None
+        outcomes = {one: self._outcome(errors[one]) for one in errors if one in sent}
+        if outcomes:
+            self._on_committed(outcomes)
 
-    def _leave(self, timeout):
-        if self._consumer is not None:
-            self._consumer.close()
-            self._consumer = None
+    def _stop(self, partitions: Iterable[int]) -> None:
+        for partition in partitions:
+            self._begun.discard(partition)
+            self._starts.pop(partition, None)
 
+    def _forget(self, partitions: Iterable[int]) -> None:
+        self._stop(partitions)
+        self._owned.difference_update(partitions)
+        if self._committing is not None:
+            self._committing.difference_update(partitions)
 
-def _configure(group, client_id, protocol, instance_id):
-    properties = {
-        "group.id": group,
-        "group.protocol": protocol,
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "auto.offset.reset": "error",
-        "enable.partition.eof": True,
-        "isolation.level": "read_committed",
-    }
-    if protocol == "classic":
-        properties |= {
-            "session.timeout.ms": SESSION_MS,
-            "heartbeat.interval.ms": _HEARTBEAT_MS,
-            "partition.assignment.strategy": "cooperative-sticky",
-        }
-    if instance_id:
-        properties["group.instance.id"] = instance_id
-    return properties, PREFETCH | {"client.id": client_id, "fetch.wait.max.ms": _FETCH_WAIT_MS}
-
-
-def choose_protocol(settings, group, wanted):
-    return "classic" if wanted == "auto" else wanted
+    def _outcome(self, error: KafkaError | None) -> BrokerError | None:
+        doing = f"committing positions of group {self._place.group}"
+        return None if error is None else translate(error, doing, self._health)
