@@ -27,7 +27,7 @@ from tests.workers.journals import subscribe
 
 COMMANDS = [
     "init", "up", "demo", "import", "check", "plan", "apply", "publish", "subscribe", "streams",
-    "describe", "subscriptions", "dead-letters", "route", "schema", "filter", "replay-id",
+    "describe", "subscriptions", "dead-letters", "route", "work", "schema", "filter", "replay-id",
     "completion",
 ]  # fmt: skip
 HEAVY = (

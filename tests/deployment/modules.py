@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-_CODE = "import sys; from platform_events.workers.loading import load_app; print(load_app(sys.argv[1]).name)"
+_CODE = """
+import sys
+from platform_events.workers.loading import load_app
+print(load_app(sys.argv[1]).name)
+"""
 
 
 def load_from(directory: Path, app: str) -> str:

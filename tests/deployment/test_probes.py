@@ -18,7 +18,6 @@ from tests.docs.pages import ROOT
 from tests.service.serving import ask_text
 from tests.support import ORDER, free_port, wait_until
 
-
 PROCESSES = {
     "router": (ROOT / "k8s" / "base", ROOT),
     "worker": (ROOT / "k8s" / "worker", ROOT / "examples" / "billing"),

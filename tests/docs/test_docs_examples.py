@@ -34,7 +34,7 @@ _EXEMPT = (
     r"(echo '[^'|]*' \| )?kubectl .+",
     r"k8s/deploy\.sh \S+",
     r"(kind|minikube) .+",
-    r"platform-events (init|up|demo|route|work)\b.*",
+    r"platform-events (init|up|demo|route|work|subscriptions|dead-letters)\b.*",
 )
 """What may be in a block that a test does not run."""
 

@@ -39,7 +39,7 @@ from platform_events.kafka.groups import SESSION_MS
 from platform_events.kafka.outbox import Delivery
 from platform_events.kafka.producer import MAX_RECORD_BYTES
 from platform_events.kafka.properties import OWN_SETTING, PASSED, REFUSED
-from platform_events.kafka.reader import _PREFETCH, readers_group
+from platform_events.kafka.reader import PREFETCH, readers_group
 from platform_events.partition_tasks import FIRST_PAUSE, LONGEST_PAUSE
 from platform_events.replay import ReplayError
 from platform_events.settings import OTHER_VARIABLES, Settings
@@ -342,8 +342,8 @@ class TestOtherTables:
 
     def test_bounds_of_memory(self) -> None:
         text = page("docs/subscribing.md").sections["Memory"]
-        assert f"{_PREFETCH['queued.min.messages']:,} events" in text
-        assert f"{_PREFETCH['queued.max.messages.kbytes'] // 1024} MiB" in text
+        assert f"{PREFETCH['queued.min.messages']:,} events" in text
+        assert f"{PREFETCH['queued.max.messages.kbytes'] // 1024} MiB" in text
         text = page("docs/publishing.md").sections["Back-pressure and time-outs"]
         assert f"{Delivery.OVERHEAD} bytes" in text
         assert f"`submit` {SubmittedEvent.OVERHEAD:,}." in text

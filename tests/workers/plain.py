@@ -13,8 +13,8 @@ from platform_events.settings import Settings
 from platform_events.workers.holes import Saved, encode
 from tests.support import topic_of, wait_until
 
-Positions: TypeAlias = "Mapping[int, tuple[int, Saved | None]]"
-"""By partition: the offset, and what its metadata says; None: there is none."""
+Positions: TypeAlias = "Mapping[int, tuple[int, Saved | str]]"
+"""By partition: the offset, and its metadata or what that says."""
 
 
 def commit(settings: Settings, name: str, stream: str, positions: Positions) -> None:
@@ -84,8 +84,13 @@ def _consumer(settings: Settings, name: str, **properties: str) -> Consumer:
 def _commit(consumer: Consumer, settings: Settings, stream: str, positions: Positions) -> None:
     topic = topic_of(settings, stream)
     wanted = [
-        TopicPartition(topic, partition, offset, encode(offset, saved)[0] if saved else "")
-        for partition, (offset, saved) in positions.items()
+        TopicPartition(
+            topic,
+            partition,
+            offset,
+            metadata if isinstance(metadata, str) else encode(offset, metadata)[0],
+        )
+        for partition, (offset, metadata) in positions.items()
     ]
     for one in consumer.commit(offsets=wanted, asynchronous=False) or ():
         assert one.error is None, one.error

@@ -83,7 +83,7 @@ def test_what_is_handled_above_a_hole_is_no_lag(orders: EventBus) -> None:
     status = show_subscription(orders, NAME)
     assert numbers(status) == (4, 0, 2)
     assert rest(orders, status)[0] == "A-2"
-    commit(orders.settings, NAME, ORDERS, {0: (10, None)})
+    commit(orders.settings, NAME, ORDERS, {0: (10, "")})
     status = show_subscription(orders, NAME)
     assert numbers(status) == (0, 0, 0)
     assert status.backlog is not None
@@ -121,7 +121,7 @@ def test_the_time_to_loss_is_the_retention_less_the_age_of_the_oldest(orders: Ev
     age = time.time() - first.published_at.timestamp()
     assert 1.1 <= backlog.lag_seconds <= age
     assert backlog.time_to_loss_seconds == pytest.approx(3600 - backlog.lag_seconds)
-    commit(orders.settings, NAME, ORDERS, {0: (10, None)})
+    commit(orders.settings, NAME, ORDERS, {0: (10, "")})
     later = show_subscription(orders, NAME).backlog
     assert later is not None
     assert later.lag_seconds is not None
@@ -151,7 +151,7 @@ def test_all_that_follows_may_be_markers_of_transactions(orders: EventBus) -> No
     producer.begin_transaction()
     producer.produce(topic_of(orders.settings, ORDERS), b"x")
     producer.commit_transaction()
-    commit(orders.settings, NAME, ORDERS, {0: (11, None)})
+    commit(orders.settings, NAME, ORDERS, {0: (11, "")})
     status = show_subscription(orders, NAME)
     assert numbers(status) == (0, 0, 0)
     assert status.backlog is not None
@@ -220,6 +220,10 @@ def test_what_a_newer_version_wrote_is_told(orders: EventBus) -> None:
     status = show_subscription(orders, NAME)
     assert (status.state, status.generation) == ("idle", 0)
     assert "control" in status.troubles[0]
+    commit(orders.settings, NAME, ORDERS, {0: (2, "99;what comes later")})
+    status = show_subscription(orders, NAME)
+    assert "partition 0" in status.troubles[1]
+    assert numbers(status) == (8, 0, 0)
 
 
 def test_a_subscription_of_a_newer_version_harms_no_other(

@@ -48,6 +48,14 @@ class Command(click.Command):
                     formatter.write(f"  {example}\n")
 
 
+class CommandGroup(click.Group):
+    """A group whose help has its commands in the order in which they were added."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return their names."""
+        return list(self.commands)
+
+
 class IdCommand(Command):
     """A command with one argument, an ID, which may begin with `-`."""
 

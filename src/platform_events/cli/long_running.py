@@ -14,7 +14,7 @@ from platform_events.wording import missing_package
 if TYPE_CHECKING:
     import socket
     import threading
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from platform_events.process_health import ProcessHealth
     from platform_events.settings import Settings
@@ -31,9 +31,18 @@ def begin_long_run() -> threading.Event:
 
 @contextmanager
 def answering_probes(
-    settings: Settings, health: ProcessHealth, stop: threading.Event
+    settings: Settings,
+    health: ProcessHealth,
+    stop: threading.Event,
+    metrics: Callable[[], bytes] | None = None,
 ) -> Iterator[None]:
     """Answer probes for the length of a `with`, if the settings have a port for that.
+
+    Args:
+        settings: with the port.
+        health: what is answered.
+        stop: ends waiting for the port.
+        metrics: returns them as text; None: they are those of this process.
 
     Raises:
         ServiceError: the port was in use for 30 s, or packages are missing.
@@ -49,7 +58,7 @@ def answering_probes(
                 ) from None
             listener = _listen(settings.health_host, settings.health_port, health, stop)
             if listener is not None:
-                probes = make_probes(health, has_metrics=settings.metrics)
+                probes = make_probes(health, has_metrics=settings.metrics, metrics=metrics)
                 exits.enter_context(HttpThread(probes, listener))
                 note(f"answering probes at port {settings.health_port}")
         yield

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 import time
 from collections import deque
-from functools import partial
 from operator import methodcaller
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from platform_events.errors import BrokerError, ClosedError, KafkaFaultError
+from platform_events.errors import BrokerError, ClosedError
 from platform_events.kafka.connection import make_client
 from platform_events.kafka.faults import kafka_error
 from platform_events.kafka.forks import protect
@@ -31,7 +29,6 @@ from platform_events.kafka.reader import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from platform_events.kafka.reader import Record
     from platform_events.settings import Settings
 
 Protocol: TypeAlias = Literal["consumer", "classic"]
@@ -196,9 +193,7 @@ class Member:
         self._committing = ours
         return True
 
-    def commit_now(
-        self, positions: Mapping[int, tuple[int, str]]
-    ) -> dict[int, BrokerError | None]:
+    def commit_now(self, positions: Mapping[int, tuple[int, str]]) -> dict[int, BrokerError | None]:
         """Commit offsets and metadata of partitions, and wait for the outcome of each.
 
         For `on_revoked`, and before `close`. It waits while a broker does not answer, up to the
@@ -210,9 +205,7 @@ class Member:
         if self._consumer is None or not ours:
             return outcomes
         try:
-            done = self._consumer.commit(
-                offsets=self._offsets(ours, positions), asynchronous=False
-            )
+            done = self._consumer.commit(offsets=self._offsets(ours, positions), asynchronous=False)
         except KafkaException as exception:
             return outcomes | dict.fromkeys(ours, self._outcome(kafka_error(exception)))
         return outcomes | {one.partition: self._outcome(one.error) for one in done or ()}
@@ -278,7 +271,7 @@ class Member:
             try:
                 consumer.seek(place)
                 consumer.resume([place])
-            except KafkaException as exception:
+            except KafkaException:
                 continue
             del self._starts[partition]
             self._begun.add(partition)
@@ -324,7 +317,11 @@ class Member:
     def _report(self, error, partitions):
         self._has_called = True
         self._committing = None
-        outcomes = {one.partition: self._outcome(one.error or error) for one in partitions if one.partition in self._owned}
+        outcomes = {
+            one.partition: self._outcome(one.error or error)
+            for one in partitions
+            if one.partition in self._owned
+        }
         self._on_committed(outcomes)
 
     def _assign(self, consumer, partitions):
@@ -367,13 +364,22 @@ class Member:
 
 def _configure(group, client_id, protocol, instance_id):
     properties = {
-        "group.id": group, "group.protocol": protocol, "enable.auto.commit": False,
-        "enable.auto.offset.store": False, "auto.offset.reset": "error", "enable.partition.eof": True,
+        "group.id": group,
+        "group.protocol": protocol,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "enable.partition.eof": True,
         "isolation.level": "read_committed",
     }
     if protocol == "classic":
-        properties |= {"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": _HEARTBEAT_MS, "partition.assignment.strategy": "cooperative-sticky"}
-    if instance_id: properties["group.instance.id"] = instance_id
+        properties |= {
+            "session.timeout.ms": SESSION_MS,
+            "heartbeat.interval.ms": _HEARTBEAT_MS,
+            "partition.assignment.strategy": "cooperative-sticky",
+        }
+    if instance_id:
+        properties["group.instance.id"] = instance_id
     return properties, PREFETCH | {"client.id": client_id, "fetch.wait.max.ms": _FETCH_WAIT_MS}
 
 

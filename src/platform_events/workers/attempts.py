@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from platform_events.errors import UsageError, WorkerStoppedError
 from platform_events.workers.context import Context
-from platform_events.workers.outcomes import describe_failure, log_failure, without_handling
-from platform_events.workers.policy import Reason, Reject, next_step
+from platform_events.workers.outcomes import (
+    describe_failure,
+    in_words,
+    log_failure,
+    without_handling,
+)
+from platform_events.workers.policy import LONGEST_RETRYING, Reason, Reject, next_step
 from platform_events.workers.threads import HandlerThreads
 
 if TYPE_CHECKING:
@@ -95,7 +100,7 @@ class Attempts:
 
     def finish(self, lane: Lane, item: Item) -> None:
         """Note that a lane's first event was handled."""
-        self._desk.ok += 1
+        self._desk.counts["ok"] += 1
         if self._app.interceptors and item.event is not None:
             self._app.interceptors.outcome([item.event], "ok", None)
         self._pass(lane, item)
@@ -111,7 +116,7 @@ class Attempts:
         if isinstance(step, Reason):
             self._conclude(lane, item, error, step)
             return
-        log_failure(self._app.name, item, lane.attempt, f"again in {step:.1f} s", error)
+        log_failure(self._app.name, item, lane.attempt, f"again in {step:.1f} s", in_words(error))
         self._count("retried", item, error)
         self._lanes.rest(lane)
         self._loop.call_later(step, self._lanes.wake, lane)
@@ -198,6 +203,8 @@ class Attempts:
         for _ in range(done):
             self._lanes.advance(lane)
         self._lanes.wake(lane)
+        if not lane.items:
+            self._loop.call_later(LONGEST_RETRYING, self._lanes.forgive, lane)
 
     def _stop(self, lane: Lane, reason: Exception) -> None:
         """End the worker; the lane stays as it is."""

@@ -231,5 +231,5 @@ class Progress:
             place = bisect_left(self._gaps, (high,))
             before = self._gaps[place][1] if place < len(self._gaps) else self._skipped
             beyond = self.high - high - (self._skipped - before) - (len(unfinished) - below)
-        among = len(holes) - below
+        among = len(holes) - below - bisect_left(self._ahead, high)
         return self.finished - beyond - among

@@ -12,10 +12,12 @@ from platform_events.errors import (
     BrokerError,
     PlatformEventsError,
     StreamDeletedError,
+    StreamRecreatedError,
     UnknownStreamError,
     WorkerStoppedError,
 )
 from platform_events.kafka.connection import refuse_green_threads
+from platform_events.metrics.meters import METERS
 from platform_events.process_health import ProcessHealth
 from platform_events.workers.desk import Desk
 from platform_events.workers.ground import Ground
@@ -60,6 +62,7 @@ class Runtime:
         self._said = ""
         self.health = ProcessHealth()
         self.desk = Desk()
+        METERS.loops.add(self.health)
         self.intake: Intake | None = None
         """None before the stream and the subscription are there."""
 
@@ -152,7 +155,7 @@ class Runtime:
             self.health.beat()
             try:
                 intake.go_round()
-            except StreamDeletedError as error:
+            except (StreamDeletedError, StreamRecreatedError) as error:
                 raise WorkerStoppedError(f"{self._app.name} stops: {error}") from error
             except BrokerError as error:
                 self._wait(error)

@@ -71,7 +71,7 @@ class SubscriptionStatus:
     in_flight: int
     """Events in handlers, when positions were last committed."""
     failing_keys: int
-    """Keys whose event failed and is tried again, likewise."""
+    """Keys that fail now: an event failed, and none of the key has gone well since; likewise."""
     dead_letters: int
     """Those that failed, and those that are parked behind one."""
     generation: int
@@ -255,6 +255,12 @@ def _describe(
         marks = streams.marks[topic]
         positions = _read_positions(settings, journals, stream, marks)
         backlog = read_backlog(settings, stream, positions, marks, streams.kept_ms.get(topic))
+    troubles += [
+        f"what was committed for partition {number} is not of this version: some events after "
+        "the position are handled again"
+        for number, one in enumerate(positions)
+        if not one.saved.is_known
+    ]
     numbers = {one for member in members for one in member.partitions}
     owned = [one for number, one in enumerate(positions) if number in numbers]
     return SubscriptionStatus(

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from platform_events.cli.arguments import CONTEXT_SETTINGS, Command, json_option, parse_moment
+from platform_events.cli.arguments import (
+    CONTEXT_SETTINGS,
+    Command,
+    CommandGroup,
+    json_option,
+    parse_moment,
+)
 from platform_events.cli.completion import (
     complete_events,
     complete_subscriptions,
@@ -60,7 +66,7 @@ def _filters(command: _Decorated) -> _Decorated:
     return reason(type_(since(until(command))))
 
 
-@click.group("dead-letters", context_settings=CONTEXT_SETTINGS)
+@click.group("dead-letters", cls=CommandGroup, context_settings=CONTEXT_SETTINGS)
 def dead_letters() -> None:
     """Look at events not handled, redrive or discard them.
 

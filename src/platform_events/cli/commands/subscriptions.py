@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from platform_events.cli.arguments import CONTEXT_SETTINGS, Command, json_option, parse_target
+from platform_events.cli.arguments import (
+    CONTEXT_SETTINGS,
+    Command,
+    CommandGroup,
+    json_option,
+    parse_target,
+)
 from platform_events.cli.completion import complete_subscriptions
 from platform_events.cli.terminal.confirmation import ask
 from platform_events.cli.terminal.failures import FAILED
@@ -27,7 +33,7 @@ _WAIT = 10.0
 _name = click.argument("name", metavar="NAME", shell_complete=complete_subscriptions)
 
 
-@click.group(context_settings=CONTEXT_SETTINGS)
+@click.group(cls=CommandGroup, context_settings=CONTEXT_SETTINGS)
 def subscriptions() -> None:
     """Look at the subscriptions of workers, command them.
 
@@ -52,7 +58,7 @@ def list_(connection: Connection, as_json: bool) -> None:
     every partition yet). LAG is how many events are not handled yet (an upper bound), AGE the age
     of the oldest of them, TIME TO LOSS for how long that is there at least, LOST how many were
     removed by retention before they were handled. HOLES are events that are not handled while later
-    ones of their partition are, FAILING the keys whose event is tried again.
+    ones of their partition are, FAILING the keys that fail now.
     """
     from platform_events.cli.views.subscriptions import print_subscriptions, subscription_document
     from platform_events.workers.status import list_subscriptions
