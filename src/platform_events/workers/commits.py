@@ -28,6 +28,8 @@ class Commits:
         self._name = name
         self._owned = owned
         self._under_way: dict[int, tuple[Assignment, Checkpoint]] = {}
+        self.is_stopped = False
+        """Whether nothing is committed any more, as if this process had been killed."""
 
     @property
     def is_under_way(self) -> bool:
@@ -44,7 +46,7 @@ class Commits:
         Raises:
             BrokerError: the client takes no commits.
         """
-        if self._under_way:
+        if self._under_way or self.is_stopped:
             return
         now = time.monotonic()
         due = [owned for owned in self._owned.values() if owned.is_due(interval, now)]
@@ -75,6 +77,8 @@ class Commits:
 
         It waits for nothing: the client lets go of them when that is answered.
         """
+        if self.is_stopped:
+            return
         now = time.monotonic()
         checkpoints = {owned.number: owned.checkpoint(now) for owned in leaving if owned.is_dirty}
         member.commit_now(_positions(checkpoints))
