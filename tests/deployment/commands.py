@@ -136,6 +136,6 @@ def summary_of_handling(found: Mapping[str, Any]) -> str:
     handlings = found["handlings"]
     return (
         f"{found['published']} published: {found['statuses']}; {handlings['events']} handled, none "
-        f"missing, {handlings['repeated']} repeated, first and last handlings of each key in order; "
+        f"missing, {handlings['repeated']} repeated, first and last handlings in order; "
         f"longest time without one {found['longest_gap_seconds']} s"
     )

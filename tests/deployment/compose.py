@@ -2,8 +2,9 @@
 
 From nothing to ready, definitions edited and applied again and applied from an image of their own,
 a workload while the router is restarted and killed and Kafka is restarted, a worker that is scaled,
-killed and restarted under load, three brokers of which one is killed, and nothing left behind. Where
-there is no Docker engine it says so. DOCKER_BUILD is the command that builds the image instead of `docker build`.
+killed and restarted under load, three brokers of which one is killed, and nothing left behind.
+Where there is no Docker engine it says so. DOCKER_BUILD is the command that builds the image
+instead of `docker build`.
 """
 
 from __future__ import annotations

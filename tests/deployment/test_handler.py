@@ -32,7 +32,7 @@ def test_its_constants_are_those_of_the_files() -> None:
     assert load_from(FILES, "billing:app") == SUBSCRIPTION
     assert f"max_uncommitted={MAX_UNCOMMITTED}," in (FILES / "billing.py").read_text()
     definitions = load_definitions(FILES)
-    assert {each.partitions for each in definitions.events} == {PARTITIONS}
+    assert {each.partitions for each in definitions.events.values()} == {PARTITIONS}
 
 
 def test_an_overlay_takes_it(tmp_path: Path) -> None:

@@ -3,9 +3,10 @@
     python workload.py --seconds 40 --rate 50
 
 Events are orders. With `--handled` they are scans of parcels, which a worker handles that publishes
-what it has handled. It needs the package and the definitions, and nothing else of this repository: it
-runs beside containers as well as in the image. The last line is one JSON document; the exit status is
-1 if an event was not stored, is missing or twice in a stream, or was not handled, or out of order.
+what it has handled. It needs the package and the definitions, and nothing else of this repository:
+it runs beside containers as well as in the image. The last line is one JSON document; the exit
+status is 1 if an event was not stored, is missing or twice in a stream, or was not handled, or out
+of order.
 """
 
 from __future__ import annotations
