@@ -28,6 +28,8 @@ class Commits:
         self._name = name
         self._owned = owned
         self._under_way: dict[int, tuple[Assignment, Checkpoint]] = {}
+        self.is_stopped = False
+        """Whether nothing is committed any more, as if this process had been killed."""
 
     @property
     def is_under_way(self) -> bool:
@@ -44,7 +46,7 @@ class Commits:
         Raises:
             BrokerError: the client takes no commits.
         """
-        if self._under_way:
+        if self._under_way or self.is_stopped:
             return
         now = time.monotonic()
         due = [owned for owned in self._owned.values() if owned.is_due(interval, now)]
@@ -71,18 +73,15 @@ class Commits:
                 owned.refuse()
 
     def finish(self, member: Member, leaving: list[OwnedPartition]) -> None:
-        """Commit, and wait for that, what is left of partitions that go to another process."""
+        """Commit what is left of partitions that go to another process.
+
+        It waits for nothing: the client lets go of them when that is answered.
+        """
+        if self.is_stopped:
+            return
         now = time.monotonic()
         checkpoints = {owned.number: owned.checkpoint(now) for owned in leaving if owned.is_dirty}
-        if not checkpoints:
-            return
-        for number, error in member.commit_now(_positions(checkpoints)).items():
-            if error is not None:
-                _logger.warning(
-                    "%s: partition %d goes to another process, and its last position could not be "
-                    "committed, so some of its events are handled again: %s",
-                    self._name, number, error,
-                )  # fmt: skip
+        member.commit_now(_positions(checkpoints))
 
     def forget(self, number: int) -> None:
         """Wait no more for the outcome of a partition that is gone."""

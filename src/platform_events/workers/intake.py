@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from itertools import groupby
 from operator import methodcaller
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from platform_events.workers.settling import settle
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from platform_events.kafka.reader import Record
     from platform_events.workers.app import WorkerApp
@@ -55,6 +56,7 @@ class Intake:
         desk: what the event loop leaves to be done.
         lanes: get the events, in the thread of the loop.
         loop: that event loop.
+        commits: whether positions are committed; without, all is handled again by the next process.
     """
 
     def __init__(
@@ -64,6 +66,8 @@ class Intake:
         desk: Desk,
         lanes: Lanes,
         loop: asyncio.AbstractEventLoop,
+        *,
+        commits: bool = True,
     ) -> None:
         self._app = app
         self._ground = ground
@@ -72,8 +76,11 @@ class Intake:
         self._loop = loop
         self._owned: dict[int, OwnedPartition] = {}
         self._commits = Commits(app.name, self._owned)
+        self._commits.is_stopped = not commits
         self._correspondence = Correspondence(ground, desk, self._owned, lanes, loop)
         self._is_draining = False
+        self._awaited: deque[tuple[Mapping[int, int], Callable[[], object]]] = deque()
+        """Who wants to know when what is through."""
         self.reporter = Reporter(app, ground, desk, self._owned)
         self.member = ground.take_seat(self._gain, self._revoke, self._lose, self._commits.take)
 
@@ -101,6 +108,30 @@ class Intake:
         self._regulate()
         self._save_daily()
         self.reporter.tick()
+        self._tell_through()
+
+    def when_through(self, ends: Mapping[int, int], call: Callable[[], object]) -> None:
+        """Have something called when all before these offsets is handled and committed.
+
+        Any thread may ask, once for each call. Events that are tried again later count as handled
+        when they went well or are dead letters; letters that are redriven, when they are through.
+
+        Args:
+            ends: of all partitions of the stream; this process has to have them.
+            call: from the thread of this intake.
+        """
+        self._awaited.append((ends, call))
+
+    def close(self) -> None:
+        """Begin to handle nothing more; any thread may say so."""
+        self._is_draining = True
+        for owned in self.partitions():
+            owned.assignment.is_closed = True
+
+    def abandon(self) -> None:
+        """Begin nothing more, wait for nothing, and commit nothing more; any thread may say so."""
+        self._commits.is_stopped = True
+        self.close()
 
     def obstacle(self) -> str:
         """Return why the worker does not do its work, in words; empty if it does."""
@@ -115,22 +146,18 @@ class Intake:
             return "it looks where to begin"
         return ""
 
-    def drain(self, deadline: float, beat: Callable[[], None]) -> bool:
+    def drain(self, goes_on: Callable[[], bool]) -> bool:
         """Begin nothing more, and wait for what runs.
 
         Args:
-            deadline: how long, by `time.monotonic()`.
-            beat: is called while it waits.
+            goes_on: is asked again and again whether to wait longer.
 
         Returns:
             Whether everything that was handled is committed.
         """
-        self._is_draining = True
-        for owned in self._owned.values():
-            owned.assignment.is_closed = True
+        self.close()
         self.member.pause(list(self._owned))
-        while self._is_busy() and time.monotonic() < deadline:
-            beat()
+        while self._is_busy() and goes_on():
             try:
                 self.member.read(1, _ACTIVE)
                 self._collect()
@@ -139,8 +166,7 @@ class Intake:
                 _logger.warning("%s: while it ends: %s", self._app.name, error)
                 time.sleep(_IDLE)
         self._save_positions()
-        while not self._ground.letterbox.is_empty and time.monotonic() < deadline:
-            beat()
+        while not self._ground.letterbox.is_empty and goes_on():
             self._ground.letterbox.serve()
             time.sleep(_ACTIVE)
         return not any(owned.is_dirty for owned in self._owned.values())
@@ -164,7 +190,11 @@ class Intake:
         for owned in ours:
             owned.assignment.is_closed = True
         deadline = time.monotonic() + _REVOKE_SECONDS
-        while any(owned.is_running for owned in ours) and time.monotonic() < deadline:
+        while (
+            any(owned.is_running for owned in ours)
+            and not self._commits.is_stopped
+            and time.monotonic() < deadline
+        ):
             time.sleep(_ACTIVE)
             self._collect()
         self._collect()
@@ -357,6 +387,23 @@ class Intake:
             elif owned.reading_paused and owned.memory < most / 2:
                 owned.reading_paused = False
                 self.member.begin(owned.number, owned.progress.high)
+
+    def _tell_through(self) -> None:
+        """Answer those who have asked, as far as it is so."""
+        for question in list(self._awaited):
+            ends, call = question
+            if self._is_through(ends):
+                self._awaited.remove(question)
+                call()
+
+    def _is_through(self, ends: Mapping[int, int]) -> bool:
+        partitions = [self._owned.get(number) for number in ends]
+        return all(
+            owned is not None
+            and owned.is_through(ends[owned.number])
+            and (self._commits.is_stopped or not owned.is_dirty)
+            for owned in partitions
+        )
 
     def _save_positions(self) -> None:
         now = time.monotonic()

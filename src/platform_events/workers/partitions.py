@@ -111,6 +111,10 @@ class OwnedPartition:
         oldest = next((ms for offset, ms in reversed(times) if offset <= progress.low), None)
         return progress.unfinished + behind, oldest if progress.unfinished else None
 
+    def is_through(self, end: int) -> bool:
+        """Whether all before an offset is handled, and no dead letter is being redriven."""
+        return self.is_open and self.progress.low >= end and not self.redriving.is_under_way
+
     def collect(self) -> int:
         """Take what was finished since; return how many events that is."""
         finished = self.assignment.finished

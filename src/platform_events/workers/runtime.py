@@ -42,6 +42,7 @@ class Runtime:
         stop: ends it, drained; any thread may set it.
         instance_id: makes this process a static member of its group.
         grace: seconds that running handlers have at the end; None: the worker's.
+        commits: whether positions are committed; without, all is handled again by the next process.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Runtime:
         stop: threading.Event,
         instance_id: str | None = None,
         grace: float | None = None,
+        commits: bool = True,
     ) -> None:
         refuse_green_threads()
         self._app = app
@@ -59,6 +61,8 @@ class Runtime:
         self._stop = stop
         self._instance_id = instance_id or app.instance_id
         self._grace = app.grace if grace is None else grace
+        self._commits = commits
+        self._is_abandoned = False
         self._said = ""
         self.health = ProcessHealth()
         self.desk = Desk()
@@ -97,6 +101,16 @@ class Runtime:
         finally:
             await runners.close()
 
+    def abandon(self) -> None:
+        """End as a kill does: what runs is cancelled, and nothing more is committed.
+
+        Only the place in the group is given back, so that another process has it sooner.
+        """
+        self._is_abandoned = True
+        if self.intake is not None:
+            self.intake.abandon()
+        self._stop.set()
+
     def _work(
         self, runners: Runners, loop: asyncio.AbstractEventLoop, over: asyncio.Future[None]
     ) -> None:
@@ -124,21 +138,33 @@ class Runtime:
         if ground is None:
             return
         try:
-            intake = self.intake = Intake(self._app, ground, self.desk, runners.lanes, loop)
+            intake = self.intake = Intake(
+                self._app, ground, self.desk, runners.lanes, loop, commits=self._commits
+            )
             try:
                 self._go_on(intake)
             finally:
                 self.health.obstacle = "it is stopping"
-                is_drained = intake.drain(time.monotonic() + self._grace, self.health.beat)
+                if self._commits:
+                    self._drain(intake)
                 intake.member.close(self._grace)
-                if not is_drained:
-                    _logger.error(
-                        "%s: not all that was handled could be committed within %g s: those events "
-                        "are handled again",
-                        self._app.name, self._grace,
-                    )  # fmt: skip
         finally:
             ground.close()
+
+    def _drain(self, intake: Intake) -> None:
+        """Let handlers end and commit, within the time for that."""
+        deadline = time.monotonic() + self._grace
+
+        def goes_on() -> bool:
+            self.health.beat()
+            return not self._is_abandoned and time.monotonic() < deadline
+
+        if not intake.drain(goes_on) and not self._is_abandoned:
+            _logger.error(
+                "%s: not all that was handled could be committed within %g s: those events are "
+                "handled again",
+                self._app.name, self._grace,
+            )  # fmt: skip
 
     def _find_ground(self) -> Ground | None:
         """Return what the worker stands on, as soon as it is there; None if stopped before."""
