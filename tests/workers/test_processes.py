@@ -67,6 +67,8 @@ class World:
         self.processes = Processes(number, self._start, self.metrics)
         self.stop = threading.Event()
         self.status: int | None = None
+        self.refusals = 0
+        """How often a process cannot be started from now on."""
         self._thread = threading.Thread(target=self._run)
 
     def begin(self) -> None:
@@ -99,6 +101,9 @@ class World:
         self.status = self.processes.run(self.stop)
 
     def _start(self, number: int, lifeline: int, reports: int) -> subprocess.Popen[bytes]:
+        if self.refusals:
+            self.refusals -= 1
+            raise BlockingIOError("no more processes")
         arguments = map(str, (number, lifeline, reports))
         return subprocess.Popen(
             [sys.executable, "-c", CHILD, *arguments], pass_fds=(lifeline, reports)
@@ -195,6 +200,29 @@ def test_one_that_is_killed_is_started_again(
     wait_until(lambda: world.processes.health.obstacle == "")
     world.stop.set()
     assert world.end() == 0
+
+
+def test_one_that_cannot_be_replaced_yet_is_later(
+    make: Callable[[int], World], caplog: pytest.LogCaptureFixture
+) -> None:
+    world = make(2)
+    world.begin()
+    world.pid(1)
+    before = world.pid(2)
+    Path("orders/2.pid").unlink()
+    world.refusals = 1
+    os.kill(before, signal.SIGKILL)
+    assert world.pid(2) != before
+    assert "process 2 cannot be started yet: no more processes" in caplog.text
+    world.stop.set()
+    assert world.end() == 0
+
+
+def test_one_that_can_never_be_started_is_a_failure(make: Callable[[int], World]) -> None:
+    world = World(1)
+    world.refusals = 1
+    with pytest.raises(BlockingIOError):
+        world.processes.run(world.stop)
 
 
 def test_one_that_is_killed_while_it_ends_is_a_failure(make: Callable[[int], World]) -> None:

@@ -121,6 +121,13 @@ def test_the_time_to_loss_is_the_retention_less_the_age_of_the_oldest(orders: Ev
     age = time.time() - first.published_at.timestamp()
     assert 1.1 <= backlog.lag_seconds <= age
     assert backlog.time_to_loss_seconds == pytest.approx(3600 - backlog.lag_seconds)
+    # The oldest that is left may be a hole, with all after it handled.
+    commit(orders.settings, NAME, ORDERS, {0: (3, Saved(high=11, holes=(3,)))})
+    hole = show_subscription(orders, NAME).backlog
+    assert hole is not None
+    assert hole.lag_events == 1
+    assert hole.lag_seconds is not None
+    assert hole.lag_seconds >= backlog.lag_seconds
     commit(orders.settings, NAME, ORDERS, {0: (10, "")})
     later = show_subscription(orders, NAME).backlog
     assert later is not None

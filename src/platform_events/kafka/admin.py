@@ -168,14 +168,21 @@ class Admin(AdminConnection):
         It returns when a broker tells them too, some milliseconds after the controller has taken
         them, or a second later.
         """
+        self._alter(ResourceType.TOPIC, name, config, f"configuring topic {name}")
+        self._await_known(lambda: self.configs([name])[name].items() >= config.items())
+
+    def configure_group(self, group: str, config: Mapping[str, str]) -> None:
+        """Set these config values of a group, whether it has members or not, and leave others."""
+        self._alter(ResourceType.GROUP, group, config, f"configuring group {group}")
+
+    def _alter(self, kind: ResourceType, name: str, config: Mapping[str, str], doing: str) -> None:
         entries = [
             ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
             for key, value in config.items()
         ]
-        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
+        resource = ConfigResource(kind, name, incremental_configs=entries)
         futures = self._live().incremental_alter_configs([resource], request_timeout=self._timeout)
-        self._wait(futures[resource], f"configuring topic {name}")
-        self._await_known(lambda: self.configs([name])[name].items() >= config.items())
+        self._wait(futures[resource], doing)
 
     def grow(self, name: str, partitions: int) -> None:
         """Raise a topic's number of partitions to `partitions`; return as `configure` does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     from platform_events.errors import BrokerError
     from platform_events.settings import Settings
 
+Protocol: TypeAlias = Literal["consumer", "classic"]
+"""How a group agrees on who has what. `consumer` is KIP-848: each partition moves by itself. In the
+older one all members stand still until every change is over."""
 SESSION_MS = 6_000
 """A member that is silent for that long is dead. Groups of the newer protocol take 45 s, unless
-the broker is set otherwise."""
-_HEARTBEAT_MS = 1_000
+the group or the broker is set otherwise."""
+HEARTBEAT_MS = 1_000
+"""How often a member says that it is alive."""
 _METADATA_INTERVAL_MS = 5_000
 _NO_MEMBER = (
     KafkaError.UNKNOWN_MEMBER_ID,
@@ -55,6 +59,24 @@ class Group:
     members: tuple[GroupMember, ...] = ()
     protocol: str | None = None
     """By which they share partitions: `classic` or `consumer`; None without members."""
+
+
+def member_properties(group: str, protocol: Protocol) -> dict[str, Any]:
+    """Return what a client has to be that takes part in a group and commits by itself."""
+    properties: dict[str, Any] = {
+        "group.id": group,
+        "group.protocol": protocol,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+    }
+    if protocol == "classic":
+        properties |= {
+            "session.timeout.ms": SESSION_MS,
+            "heartbeat.interval.ms": HEARTBEAT_MS,
+            "partition.assignment.strategy": "cooperative-sticky",
+        }
+    return properties
 
 
 class Leadership:
@@ -94,16 +116,7 @@ class Leadership:
         self._owned: set[tuple[str, int]] = set()
         self.missing: dict[str, BrokerError] = {}
         """Topics that are to be shared and are not there, or not for this process."""
-        properties: Mapping[str, Any] = {
-            "group.id": group,
-            "group.protocol": "classic",
-            "session.timeout.ms": SESSION_MS,
-            "heartbeat.interval.ms": _HEARTBEAT_MS,
-            "partition.assignment.strategy": "cooperative-sticky",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",
-        }
+        properties = member_properties(group, "classic")
         defaults = {
             "client.id": client_id,
             "topic.metadata.refresh.interval.ms": _METADATA_INTERVAL_MS,

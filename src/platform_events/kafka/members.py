@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
 from collections import deque
+from contextlib import suppress
 from operator import methodcaller
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from platform_events.errors import BrokerError, ClosedError
+from platform_events.errors import ClosedError, ConfigurationError, KafkaFaultError
+from platform_events.kafka.commits import Commits
 from platform_events.kafka.connection import make_client
 from platform_events.kafka.faults import kafka_error
 from platform_events.kafka.forks import protect
+from platform_events.kafka.groups import member_properties
 from platform_events.kafka.health import Health, translate
 from platform_events.kafka.offsets import Committed
 from platform_events.kafka.reader import (
@@ -27,38 +31,49 @@ from platform_events.kafka.reader import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable
 
+    from platform_events.errors import BrokerError
+    from platform_events.kafka.commits import Outcomes, Positions
+    from platform_events.kafka.groups import Protocol
     from platform_events.settings import Settings
 
-Protocol: TypeAlias = Literal["consumer", "classic"]
-"""How a group agrees on who has what. `consumer` is KIP-848: each partition moves by itself. In the
-older one all members stand still until every change is over."""
-SESSION_MS = 6_000
-"""A member that is silent for that long is dead."""
-_HEARTBEAT_MS = 1_000
+_Callback: TypeAlias = "Callable[[list[int]], None]"
 _POLL_INTERVAL_MS = 300_000
 """A member that does not read for that long loses what it has."""
-_METADATA_INTERVAL_MS = 10_000
 _FETCH_WAIT_MS = 20
 """How long a fetch waits at the broker when nothing is new. A partition that is begun is in the
 next fetch only, so that is what its first record waits where the others are quiet."""
 _SLICE = 0.05
 """Seconds of waiting after which what callbacks asked for is looked at."""
+_STARTING = 0.005
+"""The same while a partition cannot be begun yet, because the client only just got it."""
 _RENEW_AFTER = 1.0
 """Seconds after which a client that failed for good is replaced."""
+_LOOK_AFTER = 1.0
+"""Seconds of silence after which a member without partitions looks whether it is one."""
+_PATIENCE = 0.2
 _FATAL = (
     KafkaError.UNRELEASED_INSTANCE_ID,
     KafkaError.FENCED_INSTANCE_ID,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_MAX_SIZE_REACHED,
     KafkaError.UNSUPPORTED_VERSION,
     KafkaError._UNSUPPORTED_FEATURE,
 )
 """Why a client may fail for good. It tells only the text."""
-_SETTLING = (KafkaError._TIMED_OUT, KafkaError.UNSTABLE_OFFSET_COMMIT)
+_NO_PROTOCOL = (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)
+_REFUSING = (KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED)
+_SETTLING = (
+    KafkaError._TIMED_OUT,
+    KafkaError.UNSTABLE_OFFSET_COMMIT,
+    KafkaError.STALE_MEMBER_EPOCH,
+)
+"""What is answered of positions while they change."""
 
 _error_of = methodcaller("error")
+_partition_of = methodcaller("partition")
 _logger = logging.getLogger("platform_events")
 
 
@@ -80,7 +95,7 @@ class Member:
             before `begin`.
         on_revoked: is given partitions that are another's once it has returned. It may take some
             seconds, and `commit_now`.
-        on_lost: is given partitions that may be another's already. It must not commit.
+        on_lost: is given partitions that may be another's already. It cannot commit.
         on_committed: is given the outcome of a `commit` for those partitions of it that this
             process has had ever since.
 
@@ -97,17 +112,24 @@ class Member:
         *,
         protocol: Protocol,
         instance_id: str | None = None,
-        on_assigned: Callable[[list[int]], None],
-        on_revoked: Callable[[list[int]], None],
-        on_lost: Callable[[list[int]], None],
+        on_assigned: _Callback,
+        on_revoked: _Callback,
+        on_lost: _Callback,
         on_committed: Callable[[dict[int, BrokerError | None]], None],
     ) -> None:
         self._settings = settings
         self._topic = topic
-        self._group = group
-        self._properties, self._defaults = _configure(group, client_id, protocol, instance_id)
-        self._instance_id = instance_id
         self._doing = f"reading topic {topic} in group {group}"
+        self._protocol = protocol
+        self._properties: dict[str, Any] = {
+            **member_properties(group, protocol),
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            "max.poll.interval.ms": _POLL_INTERVAL_MS,
+        }
+        if instance_id is not None:
+            self._properties["group.instance.id"] = instance_id
+        self._defaults = {**PREFETCH, "client.id": client_id, "fetch.wait.max.ms": _FETCH_WAIT_MS}
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
         self._on_lost = on_lost
@@ -121,13 +143,13 @@ class Member:
         """Those whose records are delivered."""
         self._starts: dict[int, int] = {}
         """Those that are to be begun, and where."""
-        self._halted: set[int] = set()
-        """Those of which the client reads nothing more: the log did not have their position."""
-        self._committing: set[int] | None = None
-        """Those of the commit that is under way."""
         self._raised: deque[BaseException] = deque()
+        """What is to be raised by the next reads."""
         self._has_called = False
         self._renew_at = 0.0
+        """When a client that failed for good is replaced, by `time.monotonic()`."""
+        self._look_at = 0.0
+        """When to look whether this is a member, if nothing has told by then."""
         self._health = Health(settings.bootstrap_servers)
         self._consumer: Consumer | None = self._join()
         protect(self)
@@ -139,6 +161,7 @@ class Member:
 
         Raises:
             BrokerError: the cluster does not let this process take part, or read.
+            ConfigurationError: the brokers do not have the group's protocol.
         """
         deadline = time.monotonic() + timeout
         self._has_called = False
@@ -150,6 +173,7 @@ class Member:
             batch = Batch()
             if consumer is not None:
                 self._start(consumer)
+                self._look(consumer)
                 batch = self._sort(self._consume(consumer, limit, left))
             is_over = time.monotonic() >= deadline and not self._raised
             if batch or self._has_called or is_over:
@@ -174,7 +198,7 @@ class Member:
         if ours and self._consumer is not None:
             self._consumer.pause(self._places(ours))
 
-    def commit(self, positions: Mapping[int, tuple[int, str]]) -> bool:
+    def commit(self, positions: Positions) -> bool:
         """Commit offsets and metadata of partitions; the outcome goes to `on_committed`.
 
         Returns:
@@ -183,32 +207,19 @@ class Member:
         Raises:
             BrokerError: the client takes no commits.
         """
-        ours = self._owned & positions.keys()
-        if self._consumer is None or self._committing is not None or not ours:
+        ours = {one: positions[one] for one in self._owned & positions.keys()}
+        if self._commits.is_busy or not ours:
             return False
-        try:
-            self._consumer.commit(offsets=self._offsets(ours, positions), asynchronous=True)
-        except KafkaException as exception:
-            raise self._translate(kafka_error(exception)) from exception
-        self._committing = ours
+        self._commits.begin(ours)
         return True
 
-    def commit_now(self, positions: Mapping[int, tuple[int, str]]) -> dict[int, BrokerError | None]:
-        """Commit offsets and metadata of partitions, and wait for the outcome of each.
+    def commit_now(self, positions: Positions) -> None:
+        """Commit offsets and metadata of partitions before they go. For `on_revoked`.
 
-        For `on_revoked`, and before `close`. It waits while a broker does not answer, up to the
-        request time-out.
+        It waits for nothing: the client keeps the partitions until the cluster has answered. What
+        is refused is logged.
         """
-        gone = self._outcome(KafkaError(KafkaError._ASSIGNMENT_LOST))
-        outcomes = dict.fromkeys(positions, gone)
-        ours = self._owned & positions.keys()
-        if self._consumer is None or not ours:
-            return outcomes
-        try:
-            done = self._consumer.commit(offsets=self._offsets(ours, positions), asynchronous=False)
-        except KafkaException as exception:
-            return outcomes | dict.fromkeys(ours, self._outcome(kafka_error(exception)))
-        return outcomes | {one.partition: self._outcome(one.error) for one in done or ()}
+        self._commits.send_last({one: positions[one] for one in self._owned & positions.keys()})
 
     def committed(self, partitions: Collection[int], timeout: float) -> dict[int, Committed]:
         """Return what the group has committed in these partitions; those without are left out.
@@ -250,138 +261,191 @@ class Member:
         self._leave(timeout)
 
     def _join(self) -> Consumer:
-        properties = {**self._properties, "on_commit": self._report}
+        self._commits = Commits(self._topic, self._translate, self._call_committed)
+        properties = {**self._properties, "on_commit": self._commits.settle}
         consumer: Consumer = make_client(
             Consumer, self._settings, self._health, properties, self._defaults
         )
+        self._commits.attach(consumer)
         consumer.subscribe(
             [self._topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose
         )
+        self._look_at = time.monotonic() + _LOOK_AFTER
         return consumer
 
-    def _rejoin(self, timeout: float):
-        time.sleep(timeout)
+    def _rejoin(self, timeout: float) -> Consumer | None:
+        """Wait; return a client again, if the last one failed long enough ago."""
+        time.sleep(max(0.0, min(timeout, self._renew_at - time.monotonic())))
         if time.monotonic() >= self._renew_at:
             self._consumer = self._join()
         return self._consumer
 
-    def _start(self, consumer):
+    def _leave(self, timeout: float) -> None:
+        """End the client; its callbacks do nothing any more."""
+        consumer, self._consumer = self._consumer, None
+        self.is_member = False
+        self._drop(list(self._owned))
+        if consumer is not None:
+            closing = threading.Thread(
+                target=consumer.close, name="platform-events-leaving", daemon=True
+            )
+            closing.start()
+            closing.join(timeout)
+
+    def _start(self, consumer: Consumer) -> None:
         for partition, offset in list(self._starts.items()):
             place = TopicPartition(self._topic, partition, offset)
             try:
                 consumer.seek(place)
                 consumer.resume([place])
-            except KafkaException:
+            except KafkaException as exception:
+                # The client has yet to begin with a partition that it just got.
+                _logger.debug("%s: partition %d: %s", self._doing, partition, exception)
                 continue
             del self._starts[partition]
             self._begun.add(partition)
 
-    def _consume(self, consumer, limit, timeout):
-        messages = consumer.consume(1, timeout)
-        if messages and limit > 1:
-            messages += consumer.consume(min(limit, MAX_BATCH) - 1, 0)
+    def _look(self, consumer: Consumer) -> None:
+        """Find out whether a process without partitions is a member.
+
+        Of the newer protocol only: its client calls nobody back for none. But a refusal is told by
+        then, so a coordinator that answers and has told of none has taken this process.
+        """
+        if self.is_member or self._protocol == "classic" or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + _LOOK_AFTER
+        try:
+            consumer.committed(self._places([0]), _PATIENCE)
+        except KafkaException as exception:
+            _logger.debug("%s: %s", self._doing, exception)
+        else:
+            self.is_member = True
+
+    def _consume(self, consumer: Consumer, limit: int, timeout: float) -> list[Any]:
+        if self._starts:
+            timeout = min(timeout, _STARTING)
+        try:
+            messages: list[Any] = consumer.consume(1, timeout)
+            if messages and limit > 1:
+                messages += consumer.consume(min(limit, MAX_BATCH) - 1, 0)
+        except SystemError as error:
+            # The client loses what is raised while one of its callbacks runs: Ctrl-C.
+            raise KeyboardInterrupt from error
         return messages
 
-    def _sort(self, messages):
+    def _sort(self, messages: list[Any]) -> Batch:
+        if not any(map(_error_of, messages)):
+            if self._begun.issuperset(map(_partition_of, messages)):
+                return Batch(messages)
+            return Batch([one for one in messages if one.partition() in self._begun])
         batch = Batch()
-        batch.out_of_range = set()
         for message in messages:
             error = message.error()
-            if error is None:
-                if message.partition() in self._begun:
-                    batch.records.append(message)
-                    batch.ends.pop(message.partition(), None)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                if message.partition() in self._begun:
-                    batch.ends[message.partition()] = message.offset()
-            elif error.code() in OUT_OF_RANGE:
-                batch.out_of_range.add(message.partition())
-            elif error.code() in TOPIC_MISSING:
-                pass
-            elif not is_transient(error):
-                raise self._translate(error)
+            if error is not None:
+                self._note(message, error, batch)
+            elif message.partition() in self._begun:
+                batch.records.append(message)
+                batch.ends.pop(message.partition(), None)
         return batch
 
-    def _places(self, partitions):
+    def _note(self, message: Any, error: KafkaError, batch: Batch) -> None:
+        partition, code = message.partition(), error.code()
+        if code == KafkaError._PARTITION_EOF:
+            if partition in self._begun:
+                batch.ends[partition] = message.offset()
+        elif code in OUT_OF_RANGE:
+            if partition in self._begun:
+                batch.out_of_range.add(partition)
+        elif code in TOPIC_MISSING:
+            batch.topic_missing = True
+            gone = f"{self._doing}: there is no such topic; platform-events apply makes it"
+            self.failure = KafkaFaultError(gone, error.name())
+        elif code == KafkaError._FATAL:
+            self._fail(error)
+        elif code in _REFUSING:
+            self.failure = self._translate(error)
+            self._raised.append(self.failure)
+        elif not is_transient(error):
+            self._raised.append(self._translate(error))
+
+    def _fail(self, error: KafkaError) -> None:
+        """Give up a client that takes no part in its group any more."""
+        code = next((one for one in _FATAL if KafkaError(one).str() in error.str()), error.code())
+        if code in _NO_PROTOCOL:
+            self._raised.append(
+                ConfigurationError(
+                    f"{self._doing}: its brokers do not have group protocol consumer (KIP-848): "
+                    "use classic, or Kafka 4.0 or later where it is not switched off"
+                )
+            )
+        self.failure = self._translate(KafkaError(code))
+        if code != KafkaError.UNRELEASED_INSTANCE_ID:
+            self._raised.append(self.failure)
+        lost = list(self._owned)
+        self._leave(0)
+        # Who has the place now would lose it again.
+        is_replaced = code == KafkaError.FENCED_INSTANCE_ID
+        self._renew_at = math.inf if is_replaced else time.monotonic() + _RENEW_AFTER
+        if lost:
+            self._call(self._on_lost, lost)
+
+    def _places(self, partitions: Iterable[int]) -> list[TopicPartition]:
         return [TopicPartition(self._topic, one) for one in partitions]
 
-    def _offsets(self, partitions, positions):
-        return [TopicPartition(self._topic, one, *positions[one]) for one in partitions]
-
-    def _outcome(self, error):
-        return None if error is None else self._translate(error)
-
-    def _translate(self, error):
+    def _translate(self, error: KafkaError) -> BrokerError:
         return translate(error, self._doing, self._health)
 
-    def _report(self, error, partitions):
-        self._has_called = True
-        self._committing = None
-        outcomes = {
-            one.partition: self._outcome(one.error or error)
-            for one in partitions
-            if one.partition in self._owned
-        }
-        self._on_committed(outcomes)
+    # What the client calls back.
 
-    def _assign(self, consumer, partitions):
-        self._has_called = True
+    def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if consumer is not self._consumer:
+            return
+        # From the beginning, where nothing is looked for, and paused before much is fetched.
         for one in partitions:
             one.offset = 0
         consumer.incremental_assign(partitions)
         consumer.pause(partitions)
-        self.is_member = True
-        numbers = [one.partition for one in partitions]
-        self._owned.update(numbers)
-        try:
-            self._on_assigned(numbers)
-        except BaseException as error:
-            self._raised.append(error)
+        self.is_member, self.failure = True, None
+        assigned = [one.partition for one in partitions]
+        self._owned.update(assigned)
+        self._call(self._on_assigned, assigned)
 
-    def _revoke(self, consumer, partitions):
-        self._has_called = True
-        numbers = [one.partition for one in partitions]
-        try:
-            self._on_revoked(numbers)
-        except BaseException as error:
-            self._raised.append(error)
-        self._owned.difference_update(numbers)
-        self._begun.difference_update(numbers)
+    def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if consumer is not self._consumer:
+            return
+        revoked = [one.partition for one in partitions]
+        self._begun.difference_update(revoked)
+        self._call(self._on_revoked, revoked)
+        self._drop(revoked)
         consumer.incremental_unassign(partitions)
 
-    def _lose(self, consumer, partitions):
+    def _lose(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if consumer is not self._consumer:
+            return
+        self.is_member = False
+        self._look_at = time.monotonic() + _LOOK_AFTER
+        lost = [one.partition for one in partitions]
+        self._drop(lost)
+        self._call(self._on_lost, lost)
+        with suppress(KafkaException):
+            # The client has taken them away already.
+            consumer.incremental_unassign(partitions)
+
+    def _call_committed(self, outcomes: Outcomes) -> None:
+        if outcomes:
+            self._call(self._on_committed, outcomes)
+
+    def _call(self, callback: Callable[[Any], None], argument: Any) -> None:
+        """Call back. What it raises would be lost in the client, or end its poll."""
         self._has_called = True
-        numbers = [one.partition for one in partitions]
-        self._owned.difference_update(numbers)
-        self._begun.difference_update(numbers)
-        self._on_lost(numbers)
+        try:
+            callback(argument)
+        except BaseException as error:  # noqa: BLE001 - the next read raises it
+            self._raised.append(error)
 
-    def _leave(self, timeout):
-        if self._consumer is not None:
-            self._consumer.close()
-            self._consumer = None
-
-
-def _configure(group, client_id, protocol, instance_id):
-    properties = {
-        "group.id": group,
-        "group.protocol": protocol,
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "auto.offset.reset": "error",
-        "enable.partition.eof": True,
-        "isolation.level": "read_committed",
-    }
-    if protocol == "classic":
-        properties |= {
-            "session.timeout.ms": SESSION_MS,
-            "heartbeat.interval.ms": _HEARTBEAT_MS,
-            "partition.assignment.strategy": "cooperative-sticky",
-        }
-    if instance_id:
-        properties["group.instance.id"] = instance_id
-    return properties, PREFETCH | {"client.id": client_id, "fetch.wait.max.ms": _FETCH_WAIT_MS}
-
-
-def choose_protocol(settings, group, wanted):
-    return "classic" if wanted == "auto" else wanted
+    def _drop(self, partitions: Collection[int]) -> None:
+        self._owned.difference_update(partitions)
+        self._begun.difference_update(partitions)
+        for partition in partitions:
+            self._starts.pop(partition, None)
+        self._commits.drop(partitions)

@@ -7,7 +7,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from platform_events.errors import UsageError, WorkerStoppedError
+from platform_events.errors import WorkerStoppedError
 from platform_events.workers.context import Context
 from platform_events.workers.outcomes import (
     describe_failure,
@@ -134,7 +134,7 @@ class Attempts:
             self._write(lane, item, without_handling(Reason.UNHANDLED, message), None)
         else:
             advice = "add one, or give Worker on_unhandled='skip' or 'dead-letter'"
-            self._stop(lane, UsageError(f"{message}: {advice}"))
+            self._stop(lane, WorkerStoppedError(f"{message}: {advice}"))
 
     def park(self, lane: Lane) -> None:
         """Make letters of all events of a key that is stopped; the lane rests until all are stored.

@@ -73,18 +73,15 @@ class Commits:
                 owned.refuse()
 
     def finish(self, member: Member, leaving: list[OwnedPartition]) -> None:
-        """Commit, and wait for that, what is left of partitions that go to another process."""
+        """Commit what is left of partitions that go to another process.
+
+        It waits for nothing: the client lets go of them when that is answered.
+        """
+        if self.is_stopped:
+            return
         now = time.monotonic()
         checkpoints = {owned.number: owned.checkpoint(now) for owned in leaving if owned.is_dirty}
-        if not checkpoints or self.is_stopped:
-            return
-        for number, error in member.commit_now(_positions(checkpoints)).items():
-            if error is not None:
-                _logger.warning(
-                    "%s: partition %d goes to another process, and its last position could not be "
-                    "committed, so some of its events are handled again: %s",
-                    self._name, number, error,
-                )  # fmt: skip
+        member.commit_now(_positions(checkpoints))
 
     def forget(self, number: int) -> None:
         """Wait no more for the outcome of a partition that is gone."""

@@ -14,7 +14,8 @@ from platform_events.bus.recovery import Recovery
 from platform_events.bus.starts import find_stream, resolve_start
 from platform_events.definitions.model import ChannelDefinition
 from platform_events.errors import UndecodableRecordError
-from platform_events.kafka.members import Member, choose_protocol
+from platform_events.kafka.members import Member
+from platform_events.kafka.protocols import choose_protocol
 from platform_events.workers.creation import ensure_journal, read_subscription
 from platform_events.workers.dead_letter import (
     Letter,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from platform_events.bus.bus import EventBus
     from platform_events.bus.starts import Stream
     from platform_events.errors import BrokerError
-    from platform_events.kafka.members import Protocol
+    from platform_events.kafka.groups import Protocol
     from platform_events.kafka.reader import Record
     from platform_events.workers.app import WorkerApp
     from platform_events.workers.lanes import Assignment
@@ -91,7 +92,7 @@ class Ground:
         self._recovery = Recovery(self.stream, admin, bus.clients.watch, bus.catalog, "earliest")
         self.subscription = self._subscribe()
         self.group = settings.namespace.worker(app.name)
-        self.protocol: Protocol = choose_protocol(settings, self.group, app.group_protocol)
+        self.protocol: Protocol = choose_protocol(admin, self.group, app.group_protocol)
         self.client_id = str(
             settings.kafka.get("client.id") or f"worker@{socket.gethostname()}:{os.getpid()}"
         )
