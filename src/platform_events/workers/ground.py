@@ -174,6 +174,9 @@ class Ground:
         Raises:
             BrokerError: the schema could not be asked for.
         """
+        if not records:
+            # All that was read again is done.
+            return
         run = self.run(assignment.partition, records)
         done = 0
         while done < len(records):
