@@ -365,7 +365,8 @@ class Member:
         elif code in _REFUSING:
             self.failure = self._translate(error)
             self._raised.append(self.failure)
-        elif not is_transient(error):
+        elif code != KafkaError._MAX_POLL_EXCEEDED and not is_transient(error):
+            # One that has not read for long is told by `on_lost`, and joins again.
             self._raised.append(self._translate(error))
 
     def _fail(self, error: KafkaError) -> None:
@@ -408,7 +409,8 @@ class Member:
         self.is_member, self.failure = True, None
         assigned = [one.partition for one in partitions]
         self._owned.update(assigned)
-        self._call(self._on_assigned, assigned)
+        if assigned:
+            self._call(self._on_assigned, assigned)
 
     def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if consumer is not self._consumer:
