@@ -110,12 +110,14 @@ def test_one_hole_beside_a_million_done_is_short() -> None:
     assert len(text) < 40
 
 
-def test_the_text_is_never_longer_than_a_broker_takes() -> None:
+@pytest.mark.parametrize("room", [LONGEST_METADATA, 4_094, 4_093, 4_092, 4_091, 4_090])
+def test_the_text_is_never_longer_than_a_broker_takes(room: int) -> None:
     low, digits = 10**15, 10**17
     holes = tuple(range(low, low + 60_000, 2))
     saved = Saved(10 * digits, low + 60_000, digits, digits, holes)
-    text, told = encode(low, saved)
-    assert len(text) == LONGEST_METADATA
+    text, told = encode(low, saved, room)
+    # One character alone holds nothing.
+    assert len(text) == (4_090 if room == 4_091 else room)
     read = decode(low, text)
     assert (read.high, read.generation, read.failing) == (told, saved.generation, digits)
     assert read.holes == holes[: len(read.holes)]
@@ -173,6 +175,23 @@ def varints(*numbers: int) -> str:
             rest >>= 7
         data.append(rest)
     return b85encode(data).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"B{b85encode(bytes([0x80, 0x01])).decode()}",
+        f"R{varints(0, 1, 2, 1)}",
+        f"R{b85encode(bytes([0, 1, 0x80])).decode()}",
+        "R~~~~~",
+        f"R{varints(0, 1)}\n",
+    ],
+    ids=["bit", "run", "varint", "base85", "line"],
+)
+def test_holes_that_cannot_be_say_nothing(text: str) -> None:
+    assert decode(7, f"1;3;7-8;0;0;R{varints(0, 1)}").is_known
+    read = decode(7, f"1;3;7-8;0;0;{text}")
+    assert (read.high, read.holes, read.is_known) == (7, (), False)
 
 
 @pytest.mark.parametrize(

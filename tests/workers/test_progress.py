@@ -218,6 +218,16 @@ def test_a_hole_that_is_not_in_the_log_any_more_is_done() -> None:
     assert progress.low == 11
 
 
+def test_where_the_log_begins_later_the_next_hole_follows() -> None:
+    progress = Progress(0, Saved(high=10, holes=(0, 4, 8)))
+    progress.reach(6)
+    assert (progress.low, progress.high) == (8, 8)
+    progress.reach(9)
+    assert (progress.low, progress.high) == (10, 10)
+    jumped = Progress(6, Saved(high=10, holes=(0, 4, 8)))
+    assert (jumped.low, jumped.high) == (8, 8)
+
+
 def test_the_end_of_a_partition_counts_where_only_markers_are() -> None:
     progress = Progress(0)
     progress.take([0, 1])
@@ -271,7 +281,13 @@ def test_a_late_acknowledgement_takes_nothing_back() -> None:
 
 @pytest.mark.parametrize(
     "saved",
-    [Saved(), Saved(high=3, holes=(1, 2)), Saved(high=9, is_known=False), Saved(high=10)],
+    [
+        Saved(),
+        Saved(high=3, holes=(1, 2)),
+        Saved(high=9, holes=(12,)),
+        Saved(high=9, is_known=False),
+        Saved(high=10),
+    ],
 )
 def test_metadata_that_tells_nothing_of_what_follows_is_passed_over(saved: Saved) -> None:
     progress = Progress(10, saved)

@@ -1,4 +1,4 @@
-"""Topics and groups: what they are, where they begin and end, and how they are changed."""
+"""Topics: what they are, where they begin and end, and how they are changed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from confluent_kafka import (
 )
 from confluent_kafka import TopicPartition as Partition
 from confluent_kafka.admin import (
-    AlterConfigOpType,
-    ConfigEntry,
     ConfigResource,
     NewPartitions,
     NewTopic,
@@ -30,8 +28,8 @@ from platform_events.errors import (
     BrokerTimeoutError,
     BrokerUnreachableError,
 )
-from platform_events.kafka.asking import KNOWN_AFTER, POLL_INTERVAL, AdminConnection
-from platform_events.kafka.groups import Group, GroupMember
+from platform_events.kafka.asking import KNOWN_AFTER, POLL_INTERVAL
+from platform_events.kafka.group_admin import GroupAdmin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -53,7 +51,7 @@ class Topic:
     replication_factor: int
 
 
-class Admin(AdminConnection):
+class Admin(GroupAdmin):
     """Administration of one cluster. Thread-safe. Every method raises a `BrokerError`."""
 
     def __init__(self, settings: Settings) -> None:
@@ -171,19 +169,6 @@ class Admin(AdminConnection):
         self._alter(ResourceType.TOPIC, name, config, f"configuring topic {name}")
         self._await_known(lambda: self.configs([name])[name].items() >= config.items())
 
-    def configure_group(self, group: str, config: Mapping[str, str]) -> None:
-        """Set these config values of a group, whether it has members or not, and leave others."""
-        self._alter(ResourceType.GROUP, group, config, f"configuring group {group}")
-
-    def _alter(self, kind: ResourceType, name: str, config: Mapping[str, str], doing: str) -> None:
-        entries = [
-            ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
-            for key, value in config.items()
-        ]
-        resource = ConfigResource(kind, name, incremental_configs=entries)
-        futures = self._live().incremental_alter_configs([resource], request_timeout=self._timeout)
-        self._wait(futures[resource], doing)
-
     def grow(self, name: str, partitions: int) -> None:
         """Raise a topic's number of partitions to `partitions`; return as `configure` does."""
         futures = self._live().create_partitions(
@@ -296,40 +281,6 @@ class Admin(AdminConnection):
             for name, marks in watermarks.items()
         }
 
-    def members(self, group: str) -> tuple[GroupMember, ...]:
-        """Return the processes of a group; none if there is no such group."""
-        return self.groups([group])[group].members
-
-    def groups(self, names: Iterable[str]) -> dict[str, Group]:
-        """Return each group; one that there is not has no members."""
-        wanted = list(names)
-        if not wanted:
-            return {}
-        # Only a client that has asked no coordinator before: one whose broker was restarted since
-        # gets no answer for minutes, and may end the process (tried, librdkafka 2.16).
-        with Admin(self._settings) as fresh:
-            return fresh._ask_until_settled(lambda: fresh._describe_groups(wanted))
-
-    def delete_group(self, group: str) -> None:
-        """Delete a group without members, and its positions; one that is not there is fine."""
-        # A fresh client, for the same reason.
-        with Admin(self._settings) as fresh:
-            fresh._ask_until_settled(lambda: fresh._delete_group(group))
-
-    def _delete_group(self, group: str) -> None:
-        futures = self._live().delete_consumer_groups([group], request_timeout=self._timeout)
-        absent = (KafkaError.GROUP_ID_NOT_FOUND,)
-        self._wait_or_none(futures[group], f"deleting group {group}", absent)
-
-    def _describe_groups(self, names: list[str]) -> dict[str, Group]:
-        futures = self._live().describe_consumer_groups(names, request_timeout=self._timeout)
-        absent = (KafkaError.GROUP_ID_NOT_FOUND,)
-        found = {
-            name: self._wait_or_none(future, f"describing group {name}", absent)
-            for name, future in futures.items()
-        }
-        return {name: _as_group(described) for name, described in found.items()}
-
     def _offsets(
         self,
         topics: Mapping[str, int],
@@ -390,17 +341,3 @@ class Admin(AdminConnection):
 def _as_topic(name: str, described: Any) -> Topic:
     partitions = described.partitions
     return Topic(name, str(described.topic_id), len(partitions), len(partitions[0].replicas))
-
-
-def _as_group(described: Any) -> Group:
-    if described is None or not described.members:
-        return Group()
-    members = (
-        GroupMember(
-            member.client_id,
-            member.host.removeprefix("/"),
-            frozenset((one.topic, one.partition) for one in member.assignment.topic_partitions),
-        )
-        for member in described.members
-    )
-    return Group(tuple(members), described.type.name.lower())

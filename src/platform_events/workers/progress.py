@@ -135,8 +135,6 @@ class Progress:
         first, end = offsets[0], offsets[-1] + 1
         if first < self.high:
             raise ValueError(f"offset {first} was taken already: the next one is {self.high}")
-        if first > self.high or end - first > len(offsets):
-            self._changes += 1
         self._skip_to(first)
         if end - first > len(offsets):
             for offset in offsets:
