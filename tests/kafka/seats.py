@@ -43,8 +43,10 @@ class Seat:
         self.out_of_range: list[int] = []
         self.topic_missing = False
         self.errors: list[BrokerError] = []
+        self.on_assigned: Callable[[list[int]], None] = lambda _: None
         self.on_revoked: Callable[[list[int]], None] = lambda _: None
         self.on_lost: Callable[[list[int]], None] = lambda _: None
+        self.on_committed: Callable[[dict[int, str]], None] = lambda _: None
         self._begins = begins
         self.member = Member(
             settings, group_of(settings), client_id, topic, protocol=protocol,
@@ -84,20 +86,22 @@ class Seat:
         if self._begins:
             for partition in partitions:
                 self.begin(partition, 0)
+        self.on_assigned(partitions)
 
     def _give(self, partitions: list[int]) -> None:
-        self.on_revoked(partitions)
         self.owned.difference_update(partitions)
+        self.on_revoked(partitions)
 
     def _lose(self, partitions: list[int]) -> None:
-        self.on_lost(partitions)
-        self.lost += partitions
         self.owned.difference_update(partitions)
+        self.lost += partitions
+        self.on_lost(partitions)
 
     def _note(self, outcomes: dict[int, BrokerError | None]) -> None:
         self.outcomes.append(
             {one: error.kafka_code if error else "" for one, error in outcomes.items()}
         )
+        self.on_committed(self.outcomes[-1])
 
 
 @contextmanager

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 
 import pytest
 
+from platform_events.kafka import members
 from platform_events.kafka.groups import Protocol
+from platform_events.kafka.offsets import Committed
 from platform_events.settings import Settings
 from tests.kafka.seats import (
+    Seat,
+    committed,
     make_topic,
     produce,
     seated,
@@ -97,16 +102,119 @@ def test_who_gives_partitions_away_may_take_its_time_and_commit(
 
         one.on_revoked = give
         with seated(settings, topic, protocol, client_id="two", begins=False) as two:
-            found = {}
+            found: dict[int, Committed] = {}
 
-            def gain() -> bool:
-                for n in two.owned - found.keys():
-                    found[n] = two.member.committed([n], 10).get(n)
-                return len(found) == 2
+            def look() -> bool:
+                new = two.owned - found.keys()
+                found.update(two.member.committed(new, 10) if new else {})
+                return len(two.owned) == 2
 
-            until(gain, one, two)
-            assert {n: (c.offset, c.metadata) for n, c in found.items()} == {
-                n: (7, f"of {n}") for n in found
+            until(look, one, two)
+            assert {n: (at.offset, at.metadata) for n, at in found.items()} == {
+                n: (7, f"of {n}") for n in two.owned
             }
             assert one.member.is_member
             assert not one.lost
+
+
+def test_who_has_lost_its_partitions_commits_nothing(
+    settings: Settings, topic: str, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(members, "_POLL_INTERVAL_MS", 6_000)
+    with seated(settings, topic, protocol) as one:
+        until(lambda: one.owned == ALL, one)
+        assert one.commit({0: (1, "kept")}) == {0: ""}
+
+        def lose(partitions: list[int]) -> None:
+            assert not one.member.is_member
+            assert not one.member.commit(dict.fromkeys(partitions, (9, "lost")))
+            one.member.commit_now(dict.fromkeys(partitions, (9, "lost")))
+
+        one.on_lost = lose
+        with seated(settings, topic, protocol, client_id="two") as two:
+            until(lambda: two.owned == ALL, two)
+            until(lambda: one.lost, one, two)
+            until(lambda: len(one.owned) == len(two.owned) == 2, one, two)
+            assert one.member.is_member
+            assert one.errors == []
+    assert committed(settings, topic) == {0: (1, "kept")}
+
+
+def test_each_partition_is_told_what_became_of_its_commit(
+    settings: Settings, topic: str, protocol: Protocol
+) -> None:
+    longest, longer = "x" * 4_095, "x" * 5_000
+    with seated(settings, topic, protocol) as seat:
+        until(lambda: seat.owned == ALL, seat)
+        assert seat.commit({0: (1, longest), 1: (2, "b")}) == {0: "", 1: ""}
+        refused = "OFFSET_METADATA_TOO_LARGE"
+        positions = {0: (3, longer), 1: (4, "d"), 2: (5, longer), 3: (6, "")}
+        assert seat.commit(positions) == {0: refused, 1: "", 2: refused, 3: ""}
+        assert seat.commit({2: (7, longer)}) == {2: refused}
+        assert seat.commit({2: (8, "e")}) == {2: ""}
+    assert committed(settings, topic) == {0: (1, longest), 1: (4, "d"), 2: (8, "e"), 3: (6, "")}
+
+
+def test_one_commit_is_under_way_and_of_what_is_here(
+    settings: Settings, topic: str, protocol: Protocol
+) -> None:
+    with seated(settings, topic, protocol) as one:
+        assert not one.member.commit({0: (1, "")})
+        until(lambda: one.owned == ALL, one)
+        assert one.member.commit({0: (1, "a"), 9: (1, "elsewhere")})
+        assert not one.member.commit({1: (1, "b")})
+        until(lambda: one.outcomes == [{0: ""}], one)
+
+
+def test_a_commit_of_what_went_away_meanwhile_does_not_hold_up_the_next(
+    settings: Settings, topic: str, protocol: Protocol
+) -> None:
+    with seated(settings, topic, protocol) as one:
+        until(lambda: one.owned == ALL, one)
+        sent: list[bool] = []
+
+        def give(partitions: list[int]) -> None:
+            sent.append(one.member.commit(dict.fromkeys(partitions, (1, "by the way"))))
+            one.member.commit_now(dict.fromkeys(partitions, (2, "last")))
+
+        one.on_revoked = give
+        with seated(settings, topic, protocol, client_id="two") as two:
+            until(lambda: len(two.owned) == 2, one, two)
+            assert sent == [True]
+            assert one.outcomes == []
+            kept = min(one.owned)
+            assert one.commit({kept: (3, "next")}) == {kept: ""}
+            expected = dict.fromkeys(two.owned, (2, "last")) | {kept: (3, "next")}
+            assert committed(settings, topic) == expected
+
+
+def test_what_callbacks_raise_is_raised_by_the_next_read_and_nothing_is_lost(
+    settings: Settings, topic: str, protocol: Protocol
+) -> None:
+    produce(settings, topic, 10)
+    with seated(settings, topic, protocol) as one:
+        raised: list[str] = []
+
+        def read_all(condition: Callable[[], bool], *others: Seat) -> None:
+            while not condition():
+                try:
+                    one.read()
+                except ZeroDivisionError as error:
+                    raised.append(str(error))
+                for other in others:
+                    other.read()
+
+        def fail(*_: object) -> None:
+            raise ZeroDivisionError(str(len(raised)))
+
+        one.on_assigned = one.on_committed = one.on_revoked = fail
+        read_all(lambda: len(one.ends) == 4)
+        assert raised == ["0"]
+        assert one.offsets == {n: list(range(10)) for n in ALL}
+        assert one.member.commit({0: (1, "a")})
+        read_all(lambda: len(raised) == 2)
+        assert one.outcomes == [{0: ""}]
+        with seated(settings, topic, protocol, client_id="two") as two:
+            read_all(lambda: len(two.ends) == 2, two)
+            assert len(raised) == 3
+            assert one.owned | two.owned == ALL

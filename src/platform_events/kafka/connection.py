@@ -30,11 +30,17 @@ _GREEN_THREADS = (
 _logger = logging.getLogger("platform_events.kafka")
 
 
+_IRRELEVANT = ("CONFWARN", KafkaError(KafkaError.UNRELEASED_INSTANCE_ID).str())
+"""A property that is passed through is for another kind of client; and the place of a static member
+that was killed is free only in a moment, for which `members` waits."""
+
+
 class _Relevant(logging.Filter):
-    """Drops warnings that a property passed through is for another kind of client."""
+    """Drops what the client warns of and is well known."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return "CONFWARN" not in record.getMessage()
+        message = record.getMessage()
+        return not any(irrelevant in message for irrelevant in _IRRELEVANT)
 
 
 _logger.addFilter(_Relevant())

@@ -29,7 +29,8 @@ SESSION_MS = 6_000
 the group or the broker is set otherwise."""
 HEARTBEAT_MS = 1_000
 """How often a member says that it is alive."""
-_METADATA_INTERVAL_MS = 5_000
+METADATA_INTERVAL_MS = 5_000
+"""How often a member looks for topics and partitions that came or went."""
 _NO_MEMBER = (
     KafkaError.UNKNOWN_MEMBER_ID,
     KafkaError.ILLEGAL_GENERATION,
@@ -119,7 +120,7 @@ class Leadership:
         properties = member_properties(group, "classic")
         defaults = {
             "client.id": client_id,
-            "topic.metadata.refresh.interval.ms": _METADATA_INTERVAL_MS,
+            "topic.metadata.refresh.interval.ms": METADATA_INTERVAL_MS,
         }
         self._consumer = make_client(Consumer, settings, self._health, properties, defaults)
         protect(self)

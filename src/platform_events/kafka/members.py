@@ -8,34 +8,28 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from operator import methodcaller
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from platform_events.errors import ClosedError, ConfigurationError, KafkaFaultError
+from platform_events.kafka.assigned import Assigned
 from platform_events.kafka.commits import Commits
 from platform_events.kafka.connection import make_client
 from platform_events.kafka.faults import kafka_error
 from platform_events.kafka.forks import protect
-from platform_events.kafka.groups import member_properties
+from platform_events.kafka.groups import METADATA_INTERVAL_MS, member_properties
 from platform_events.kafka.health import Health, translate
-from platform_events.kafka.offsets import Committed
-from platform_events.kafka.reader import (
-    MAX_BATCH,
-    OUT_OF_RANGE,
-    PREFETCH,
-    TOPIC_MISSING,
-    Batch,
-    is_transient,
-)
+from platform_events.kafka.offsets import ask_committed
+from platform_events.kafka.reader import MAX_BATCH, PREFETCH, TOPIC_MISSING, Batch, is_transient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from platform_events.errors import BrokerError
+    from platform_events.errors import BrokerError, PlatformEventsError
     from platform_events.kafka.commits import Outcomes, Positions
     from platform_events.kafka.groups import Protocol
+    from platform_events.kafka.offsets import Committed
     from platform_events.settings import Settings
 
 _Callback: TypeAlias = "Callable[[list[int]], None]"
@@ -52,7 +46,6 @@ _RENEW_AFTER = 1.0
 """Seconds after which a client that failed for good is replaced."""
 _LOOK_AFTER = 1.0
 """Seconds of silence after which a member without partitions looks whether it is one."""
-_PATIENCE = 0.2
 _FATAL = (
     KafkaError.UNRELEASED_INSTANCE_ID,
     KafkaError.FENCED_INSTANCE_ID,
@@ -65,15 +58,6 @@ _FATAL = (
 """Why a client may fail for good. It tells only the text."""
 _NO_PROTOCOL = (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)
 _REFUSING = (KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED)
-_SETTLING = (
-    KafkaError._TIMED_OUT,
-    KafkaError.UNSTABLE_OFFSET_COMMIT,
-    KafkaError.STALE_MEMBER_EPOCH,
-)
-"""What is answered of positions while they change."""
-
-_error_of = methodcaller("error")
-_partition_of = methodcaller("partition")
 _logger = logging.getLogger("platform_events")
 
 
@@ -121,6 +105,7 @@ class Member:
         self._topic = topic
         self._doing = f"reading topic {topic} in group {group}"
         self._protocol = protocol
+        self._instance_id = instance_id
         self._properties: dict[str, Any] = {
             **member_properties(group, protocol),
             "enable.partition.eof": True,
@@ -129,7 +114,12 @@ class Member:
         }
         if instance_id is not None:
             self._properties["group.instance.id"] = instance_id
-        self._defaults = {**PREFETCH, "client.id": client_id, "fetch.wait.max.ms": _FETCH_WAIT_MS}
+        self._defaults = {
+            **PREFETCH,
+            "client.id": client_id,
+            "fetch.wait.max.ms": _FETCH_WAIT_MS,
+            "topic.metadata.refresh.interval.ms": METADATA_INTERVAL_MS,
+        }
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
         self._on_lost = on_lost
@@ -138,13 +128,11 @@ class Member:
         """Whether this process takes part in what its group shares, by all it knows."""
         self.failure: BrokerError | None = None
         """Why the group does not take this process, if it refuses; None once it is a member."""
-        self._owned: set[int] = set()
-        self._begun: set[int] = set()
-        """Those whose records are delivered."""
-        self._starts: dict[int, int] = {}
-        """Those that are to be begun, and where."""
+        self._assigned = Assigned(topic)
         self._raised: deque[BaseException] = deque()
-        """What is to be raised by the next reads."""
+        """What callbacks raised; each of the next reads raises one."""
+        self._refusal: PlatformEventsError | None = None
+        """What the cluster last refused; the next read raises it."""
         self._has_called = False
         self._renew_at = 0.0
         """When a client that failed for good is replaced, by `time.monotonic()`."""
@@ -161,21 +149,29 @@ class Member:
 
         Raises:
             BrokerError: the cluster does not let this process take part, or read.
-            ConfigurationError: the brokers do not have the group's protocol.
+            ConfigurationError: the brokers do not have the group's protocol, or another process
+                has taken the instance ID.
         """
         deadline = time.monotonic() + timeout
         self._has_called = False
         while True:
             if self._raised:
                 raise self._raised.popleft()
+            if self._refusal is not None:
+                refusal, self._refusal = self._refusal, None
+                raise refusal
             left = min(max(0.0, deadline - time.monotonic()), _SLICE)
             consumer = self._consumer or self._rejoin(left)
             batch = Batch()
             if consumer is not None:
-                self._start(consumer)
+                self._assigned.start(consumer)
                 self._look(consumer)
-                batch = self._sort(self._consume(consumer, limit, left))
-            is_over = time.monotonic() >= deadline and not self._raised
+                batch, errors = self._assigned.sort(self._consume(consumer, limit, left))
+                if batch.records or batch.ends:
+                    self.failure = None
+                for error in errors:
+                    self._note(error, batch)
+            is_over = time.monotonic() >= deadline and self._refusal is None
             if batch or self._has_called or is_over:
                 return batch
 
@@ -185,18 +181,13 @@ class Member:
         The first time, to go on after `pause` or out of range, and to go elsewhere: of what `read`
         returns from now on, nothing is from before. A partition that is not here is left.
         """
-        if partition in self._owned:
-            self._begun.discard(partition)
-            self._starts[partition] = offset
+        self._assigned.begin(partition, offset)
 
     def pause(self, partitions: Iterable[int]) -> None:
         """Deliver nothing of these until they are begun again. What was fetched is thrown away."""
-        ours = self._owned.intersection(partitions)
-        for partition in ours:
-            self._begun.discard(partition)
-            self._starts.pop(partition, None)
+        ours = self._assigned.stop(partitions)
         if ours and self._consumer is not None:
-            self._consumer.pause(self._places(ours))
+            self._consumer.pause(self._assigned.places(ours))
 
     def commit(self, positions: Positions) -> bool:
         """Commit offsets and metadata of partitions; the outcome goes to `on_committed`.
@@ -207,7 +198,7 @@ class Member:
         Raises:
             BrokerError: the client takes no commits.
         """
-        ours = {one: positions[one] for one in self._owned & positions.keys()}
+        ours = self._assigned.select(positions)
         if self._commits.is_busy or not ours:
             return False
         self._commits.begin(ours)
@@ -219,7 +210,7 @@ class Member:
         It waits for nothing: the client keeps the partitions until the cluster has answered. What
         is refused is logged.
         """
-        self._commits.send_last({one: positions[one] for one in self._owned & positions.keys()})
+        self._commits.send_last(self._assigned.select(positions))
 
     def committed(self, partitions: Collection[int], timeout: float) -> dict[int, Committed]:
         """Return what the group has committed in these partitions; those without are left out.
@@ -229,27 +220,11 @@ class Member:
         """
         if self._consumer is None:
             raise self.failure or ClosedError(f"{self._doing}: this was closed")
-        deadline = time.monotonic() + timeout
-        while True:
-            error: KafkaError | None
-            try:
-                found = self._consumer.committed(
-                    self._places(partitions), max(0.0, deadline - time.monotonic())
-                )
-                error = next((one.error for one in found if one.error is not None), None)
-            except KafkaException as exception:
-                found, error = [], kafka_error(exception)
-            if error is None:
-                break
-            is_passing = error.retriable() or error.code() in _SETTLING
-            if not is_passing or time.monotonic() > deadline:
-                raise self._translate(error)
-            time.sleep(_SLICE)
-        return {
-            one.partition: Committed(one.topic, one.partition, one.offset, one.metadata or "")
-            for one in found
-            if one.offset >= 0
-        }
+        places = [(self._topic, one) for one in partitions]
+        found = ask_committed(
+            self._consumer, places, timeout, lambda error: self._translate(kafka_error(error))
+        )
+        return {one.partition: one for one in found}
 
     def close(self, timeout: float) -> None:
         """Leave, so that others take over at once; wait up to `timeout` seconds for that.
@@ -284,26 +259,13 @@ class Member:
         """End the client; its callbacks do nothing any more."""
         consumer, self._consumer = self._consumer, None
         self.is_member = False
-        self._drop(list(self._owned))
+        self._drop(list(self._assigned.numbers))
         if consumer is not None:
             closing = threading.Thread(
                 target=consumer.close, name="platform-events-leaving", daemon=True
             )
             closing.start()
             closing.join(timeout)
-
-    def _start(self, consumer: Consumer) -> None:
-        for partition, offset in list(self._starts.items()):
-            place = TopicPartition(self._topic, partition, offset)
-            try:
-                consumer.seek(place)
-                consumer.resume([place])
-            except KafkaException as exception:
-                # The client has yet to begin with a partition that it just got.
-                _logger.debug("%s: partition %d: %s", self._doing, partition, exception)
-                continue
-            del self._starts[partition]
-            self._begun.add(partition)
 
     def _look(self, consumer: Consumer) -> None:
         """Find out whether a process without partitions is a member.
@@ -315,14 +277,14 @@ class Member:
             return
         self._look_at = time.monotonic() + _LOOK_AFTER
         try:
-            consumer.committed(self._places([0]), _PATIENCE)
+            consumer.committed(self._assigned.places([0]), 0.2)
         except KafkaException as exception:
             _logger.debug("%s: %s", self._doing, exception)
         else:
-            self.is_member = True
+            self.is_member, self.failure = True, None
 
     def _consume(self, consumer: Consumer, limit: int, timeout: float) -> list[Any]:
-        if self._starts:
+        if self._assigned.is_starting:
             timeout = min(timeout, _STARTING)
         try:
             messages: list[Any] = consumer.consume(1, timeout)
@@ -333,64 +295,49 @@ class Member:
             raise KeyboardInterrupt from error
         return messages
 
-    def _sort(self, messages: list[Any]) -> Batch:
-        if not any(map(_error_of, messages)):
-            if self._begun.issuperset(map(_partition_of, messages)):
-                return Batch(messages)
-            return Batch([one for one in messages if one.partition() in self._begun])
-        batch = Batch()
-        for message in messages:
-            error = message.error()
-            if error is not None:
-                self._note(message, error, batch)
-            elif message.partition() in self._begun:
-                batch.records.append(message)
-                batch.ends.pop(message.partition(), None)
-        return batch
-
-    def _note(self, message: Any, error: KafkaError, batch: Batch) -> None:
-        partition, code = message.partition(), error.code()
-        if code == KafkaError._PARTITION_EOF:
-            if partition in self._begun:
-                batch.ends[partition] = message.offset()
-        elif code in OUT_OF_RANGE:
-            if partition in self._begun:
-                batch.out_of_range.add(partition)
-        elif code in TOPIC_MISSING:
+    def _note(self, error: KafkaError, batch: Batch) -> None:
+        code = error.code()
+        if code in TOPIC_MISSING:
             batch.topic_missing = True
             gone = f"{self._doing}: there is no such topic; platform-events apply makes it"
             self.failure = KafkaFaultError(gone, error.name())
         elif code == KafkaError._FATAL:
             self._fail(error)
         elif code in _REFUSING:
-            self.failure = self._translate(error)
-            self._raised.append(self.failure)
-        elif not is_transient(error):
-            self._raised.append(self._translate(error))
+            self.failure = self._refusal = self._translate(error)
+        elif code != KafkaError._MAX_POLL_EXCEEDED and not is_transient(error):
+            # One that has not read for long is told by `on_lost`, and joins again.
+            self._refusal = self._translate(error)
 
     def _fail(self, error: KafkaError) -> None:
         """Give up a client that takes no part in its group any more."""
         code = next((one for one in _FATAL if KafkaError(one).str() in error.str()), error.code())
-        if code in _NO_PROTOCOL:
-            self._raised.append(
-                ConfigurationError(
-                    f"{self._doing}: its brokers do not have group protocol consumer (KIP-848): "
-                    "use classic, or Kafka 4.0 or later where it is not switched off"
-                )
-            )
         self.failure = self._translate(KafkaError(code))
-        if code != KafkaError.UNRELEASED_INSTANCE_ID:
-            self._raised.append(self.failure)
-        lost = list(self._owned)
+        self._renew_at = time.monotonic() + _RENEW_AFTER
+        if code in _NO_PROTOCOL:
+            self._refusal = ConfigurationError(
+                f"{self._doing}: its brokers do not have the group protocol consumer (KIP-848): "
+                "use classic, or Kafka 4.0 or later where it is not switched off"
+            )
+        elif code == KafkaError.FENCED_INSTANCE_ID:
+            # Who has the place now would lose it again.
+            self._renew_at = math.inf
+            self._refusal = ConfigurationError(
+                f"{self._doing}: another process has the instance ID {self._instance_id} too; "
+                "give each its own"
+            )
+        elif code == KafkaError.UNRELEASED_INSTANCE_ID:
+            self.failure = KafkaFaultError(
+                f"{self._doing}: a process with the instance ID {self._instance_id} is, or was "
+                "until a moment ago, a member; give each process its own",
+                KafkaError(code).name(),
+            )
+        else:
+            self._refusal = self.failure
+        lost = list(self._assigned.numbers)
         self._leave(0)
-        # Who has the place now would lose it again.
-        is_replaced = code == KafkaError.FENCED_INSTANCE_ID
-        self._renew_at = math.inf if is_replaced else time.monotonic() + _RENEW_AFTER
         if lost:
             self._call(self._on_lost, lost)
-
-    def _places(self, partitions: Iterable[int]) -> list[TopicPartition]:
-        return [TopicPartition(self._topic, one) for one in partitions]
 
     def _translate(self, error: KafkaError) -> BrokerError:
         return translate(error, self._doing, self._health)
@@ -407,14 +354,15 @@ class Member:
         consumer.pause(partitions)
         self.is_member, self.failure = True, None
         assigned = [one.partition for one in partitions]
-        self._owned.update(assigned)
-        self._call(self._on_assigned, assigned)
+        self._assigned.add(assigned)
+        if assigned:
+            self._call(self._on_assigned, assigned)
 
     def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if consumer is not self._consumer:
             return
         revoked = [one.partition for one in partitions]
-        self._begun.difference_update(revoked)
+        self._assigned.stop(revoked)
         self._call(self._on_revoked, revoked)
         self._drop(revoked)
         consumer.incremental_unassign(partitions)
@@ -444,8 +392,5 @@ class Member:
             self._raised.append(error)
 
     def _drop(self, partitions: Collection[int]) -> None:
-        self._owned.difference_update(partitions)
-        self._begun.difference_update(partitions)
-        for partition in partitions:
-            self._starts.pop(partition, None)
+        self._assigned.drop(partitions)
         self._commits.drop(partitions)

@@ -13,11 +13,14 @@ from platform_events.kafka.faults import kafka_error
 from platform_events.kafka.health import Health, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from platform_events.errors import BrokerError
     from platform_events.settings import Settings
 
 _RETRY_SECONDS = 0.1
+_PASSING = ("UNSTABLE_OFFSET_COMMIT", "STALE_MEMBER_EPOCH")
+"""What is answered while transactions, or a group's members, change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,34 +74,11 @@ class GroupOffsets:
         Raises:
             BrokerError: the cluster cannot be asked.
         """
-        deadline = time.monotonic() + self._timeout
-        while True:
-            try:
-                found = self._ask(partitions)
-            except KafkaException as exception:
-                failure = translate(self._reason(exception), self._doing, self._health)
-                is_passing = failure.retriable or failure.kafka_code == "UNSTABLE_OFFSET_COMMIT"
-                if not is_passing or time.monotonic() > deadline:
-                    raise failure from exception
-                time.sleep(_RETRY_SECONDS)
-            else:
-                break
-        return {
-            (one.topic, one.partition): Committed(
-                one.topic, one.partition, one.offset, one.metadata or ""
-            )
-            for one in found
-            if one.offset >= 0
-        }
+        found = ask_committed(self._consumer, partitions, self._timeout, self._explain)
+        return {(one.topic, one.partition): one for one in found}
 
-    def _ask(self, partitions: Sequence[tuple[str, int]]) -> list[TopicPartition]:
-        found = self._consumer.committed(
-            [TopicPartition(*one) for one in partitions], self._timeout
-        )
-        for one in found:
-            if one.error is not None:
-                raise KafkaException(one.error)
-        return found
+    def _explain(self, exception: KafkaException) -> BrokerError:
+        return translate(self._reason(exception), self._doing, self._health)
 
     def _reason(self, exception: KafkaException) -> KafkaError:
         """Return why a call failed: of a refusal it says only that time ran out."""
@@ -106,6 +86,54 @@ class GroupOffsets:
         told = message.error() if message is not None else None
         is_refusal = told is not None and told.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
         return told if told is not None and is_refusal else kafka_error(exception)
+
+
+def ask_committed(
+    consumer: Consumer,
+    partitions: Iterable[tuple[str, int]],
+    timeout: float,
+    explain: Callable[[KafkaException], BrokerError],
+) -> list[Committed]:
+    """Return what a consumer's group has committed; partitions without a position are left out.
+
+    What passes is waited for: a coordinator that moves, transactions that are about to end.
+
+    Args:
+        consumer: of the group, whether it is a member or not.
+        partitions: topics and numbers.
+        timeout: in seconds.
+        explain: returns our error for Kafka's.
+
+    Raises:
+        BrokerError: the cluster does not say so in time.
+    """
+    wanted = [TopicPartition(*one) for one in partitions]
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            found = _ask(consumer, wanted, max(0.0, deadline - time.monotonic()))
+        except KafkaException as exception:
+            failure = explain(exception)
+            is_passing = failure.retriable or failure.kafka_code in _PASSING
+            if not is_passing or time.monotonic() > deadline:
+                raise failure from exception
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return [
+                Committed(one.topic, one.partition, one.offset, one.metadata or "")
+                for one in found
+                if one.offset >= 0
+            ]
+
+
+def _ask(
+    consumer: Consumer, partitions: list[TopicPartition], timeout: float
+) -> list[TopicPartition]:
+    found = consumer.committed(partitions, timeout)
+    for one in found:
+        if one.error is not None:
+            raise KafkaException(one.error)
+    return found
 
 
 def read_committed(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from platform_events.errors import WorkerStoppedError
@@ -19,7 +20,7 @@ from platform_events.workers.policy import LONGEST_RETRYING, Reason, Reject, nex
 from platform_events.workers.threads import HandlerThreads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from platform_events.workers.app import WorkerApp
     from platform_events.workers.desk import Desk
@@ -27,6 +28,22 @@ if TYPE_CHECKING:
     from platform_events.workers.lanes import Item, Lane, Lanes
     from platform_events.workers.outcomes import Failure
     from platform_events.workers.signatures import HandlerSpec
+
+
+@asynccontextmanager
+async def _limit(seconds: float | None) -> AsyncIterator[None]:
+    """Give up what takes longer; None: it may take any time.
+
+    Raises:
+        TimeoutError: it does.
+    """
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise TimeoutError(f"the handler took longer than {seconds:g} s") from error
 
 
 class Attempts:
@@ -79,7 +96,7 @@ class Attempts:
             if spec.is_async and timeout is None:
                 await spec.function(argument, context)
             else:
-                async with asyncio.timeout(timeout):
+                async with _limit(timeout):
                     if spec.is_async:
                         await spec.function(argument, context)
                     else:

@@ -141,7 +141,8 @@ class Intake:
         if self._ground.reader.failure is not None:
             return f"the journal cannot be read: {self._ground.reader.failure}"
         if not self.member.is_member:
-            return "it is not in its group yet"
+            reason = self.member.failure
+            return f"it is not in its group: {reason}" if reason else "it is not in its group yet"
         if not all(owned.is_open for owned in self._owned.values()):
             return "it looks where to begin"
         return ""

@@ -147,7 +147,8 @@ class OwnedPartition:
         progress = self.progress
         if progress.is_dirty:
             unknown = progress.finished - progress.acknowledged
-            return now - self._told_at >= interval or unknown * 2 >= self._max_uncommitted
+            is_awaited = bool(self.assignment.blocked) or unknown * 2 >= self._max_uncommitted
+            return is_awaited or now - self._told_at >= interval
         state = (self.assignment.running, self.assignment.failing)
         return state != self._told and now - self._told_at >= _TELL_SECONDS
 
