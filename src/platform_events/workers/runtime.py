@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _PAUSE = 1.0
 """Seconds between two tries of what the cluster or a person has to make possible."""
+_LEAVE_WITHIN = 2.0
+"""Seconds for leaving the group, when handlers have used up the time for ending."""
 _logger = logging.getLogger("platform_events.worker")
 
 
@@ -153,8 +155,9 @@ class Runtime:
         except BaseException as raised:  # noqa: BLE001 - it is raised again when this has left
             error = raised
         self.health.obstacle = "it is stopping"
-        late = self._drain(intake) if self._commits else None
-        intake.member.close(self._grace)
+        deadline = time.monotonic() + self._grace
+        late = self._drain(intake, deadline) if self._commits else None
+        intake.member.close(max(_LEAVE_WITHIN, deadline - time.monotonic()))
         if error is not None:
             if late is not None:
                 _logger.error("%s", late)
@@ -162,9 +165,8 @@ class Runtime:
         if late is not None:
             raise late
 
-    def _drain(self, intake: Intake) -> BrokerTimeoutError | None:
+    def _drain(self, intake: Intake, deadline: float) -> BrokerTimeoutError | None:
         """Let handlers end and commit; return what there is to say if there was no time for it."""
-        deadline = time.monotonic() + self._grace
 
         def goes_on() -> bool:
             self.health.beat()
