@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
@@ -92,10 +93,10 @@ def read_published(settings: Settings) -> list[Published]:
             assert offset is not None
             found.append(
                 Published(
-                    str(headers["ce_id"], "utf-8"),
+                    bytes(headers["ce_id"]).decode(),
                     partition,
                     offset,
-                    None if key is None else str(key),
+                    None if key is None else repr(key),
                 )
             )
     consumer.close()
@@ -177,6 +178,16 @@ class WorkerThread(Running):
         self.name = behaviour.process
         super().__init__(make_worker(behaviour), bus, **options)
 
+    def await_idle(self, bus: EventBus) -> None:
+        """Wait until all is handled, and that is committed, and nothing is redriven."""
+        topic = topic_of(bus.settings, STREAM)
+        described, through = bus.admin.describe_one(topic), threading.Event()
+        marks = bus.admin.watermarks({topic: described.partitions if described else 0})[topic]
+        assert self.runtime.intake is not None
+        ends = {number: end for number, (_, end) in enumerate(marks)}
+        self.runtime.intake.when_through(ends, through.set)
+        assert through.wait(GENEROUS)
+
     def kill(self) -> None:
         """End it about as a power cut does, but that its place in the group is free at once."""
         self.runtime.abandon()
@@ -226,6 +237,11 @@ class Crew:
         """End one as a power cut does."""
         self.killed.add(worker.name)
         worker.kill()
+
+    def cut_short(self, worker: WorkerThread) -> None:
+        """End one in an orderly way, but for its handlers, which do not come to an end."""
+        self.killed.add(worker.name)
+        worker.end()
 
     def close(self) -> None:
         for worker in self._all:

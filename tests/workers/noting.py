@@ -45,6 +45,8 @@ class Behaviour:
     """Nor any of this key."""
     incurable: str = ""
     """Another such key, which stays so."""
+    waits_for: str = ""
+    """Event ID of one that is never done, until this worker ends."""
     late: int = 0
     """Each so manieth event is tried again later, until all are cured; 0: none."""
     cured: str = ""
@@ -71,14 +73,16 @@ def make_worker(behaviour: Behaviour) -> Worker:
     """Return a worker that behaves so."""
     notebook = Notebook(Path(behaviour.notebook), behaviour.process)
     retry = RetryPolicy(max_attempts=behaviour.attempts, backoff=0.05, max_backoff=0.1)
-    options = {"start": Start.EARLIEST, "retry": retry} | behaviour.options
-    worker = Worker(NAME, STREAM, **options)
+    options = {"start": Start.EARLIEST} | behaviour.options
+    worker = Worker(NAME, STREAM, retry=retry, **options)
 
     @worker.handler
     async def note(event: Event[dict[str, Any]], context: Context) -> None:
         event_id = event.event_id
         notebook.begin(event_id, context.attempt, is_redrive=context.is_redrive)
         number = event.payload["number"]
+        if event_id == behaviour.waits_for:
+            await asyncio.sleep(3600)
         if behaviour.late and number % behaviour.late == 0 and not behaviour.is_cured():
             raise Retry(after=20.0)
         if behaviour.seconds:
@@ -98,5 +102,6 @@ def to_environment(behaviour: Behaviour) -> dict[str, str]:
 if VARIABLE in os.environ and "pytest" not in sys.modules:
     _behaviour = Behaviour(**json.loads(os.environ[VARIABLE]))
     intake.COMMIT_SECONDS = _behaviour.commit_seconds
+    assert hasattr(members, "_POLL_INTERVAL_MS")
     members._POLL_INTERVAL_MS = int(_behaviour.poll_seconds * 1000)
     app = make_worker(_behaviour)

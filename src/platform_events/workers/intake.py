@@ -43,6 +43,9 @@ _MANY = 2_000
 """Events that wait for a handler; with more, reading slows down."""
 _SLOWED = 0.002
 _SAVE_SECONDS = 24 * 3600.0
+_SAVE_WITHIN = 2.0
+"""How long writing positions into the journal may take at the end, when handlers have used up the
+time for it."""
 _partition_of = methodcaller("partition")
 _logger = logging.getLogger("platform_events.worker")
 
@@ -167,7 +170,10 @@ class Intake:
                 _logger.warning("%s: while it ends: %s", self._app.name, error)
                 time.sleep(_IDLE)
         self._save_positions()
-        while not self._ground.letterbox.is_empty and goes_on():
+        until = time.monotonic() + _SAVE_WITHIN
+        while not self._ground.letterbox.is_empty and time.monotonic() < until:
+            if self._commits.is_stopped:
+                break
             self._ground.letterbox.serve()
             time.sleep(_ACTIVE)
         return not any(owned.is_dirty for owned in self._owned.values())

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from platform_events.bus.bus import EventBus
     from platform_events.workers.app import WorkerApp
 
-_LEAVING = 1.0
-"""Seconds that leaving the group may take, if handlers have used up the time for the end."""
 _PAUSE = 1.0
 """Seconds between two tries of what the cluster or a person has to make possible."""
+_LEAVE_WITHIN = 2.0
+"""Seconds for leaving the group, when handlers have used up the time for ending."""
 _logger = logging.getLogger("platform_events.worker")
 
 
@@ -157,7 +157,7 @@ class Runtime:
         self.health.obstacle = "it is stopping"
         deadline = time.monotonic() + self._grace
         late = self._drain(intake, deadline) if self._commits else None
-        intake.member.close(max(deadline - time.monotonic(), _LEAVING))
+        intake.member.close(max(_LEAVE_WITHIN, deadline - time.monotonic()))
         if error is not None:
             if late is not None:
                 _logger.error("%s", late)
