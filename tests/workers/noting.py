@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from platform_events import Context, Event, RetryPolicy, Start, Worker
+from platform_events import Context, Event, Retry, RetryPolicy, Start, Worker
 from platform_events.kafka import members
 from platform_events.workers import intake
 from tests.workers.handlings import Notebook
@@ -43,16 +43,28 @@ class Behaviour:
     """Each so manieth event cannot be handled; 0: none."""
     poison_key: str = ""
     """Nor any of this key."""
+    incurable: str = ""
+    """Another such key, which stays so."""
+    late: int = 0
+    """Each so manieth event is tried again later, until all are cured; 0: none."""
     cured: str = ""
-    """Path; once it is there, all can."""
+    """Path; once it is there, all others can."""
     commit_seconds: float = intake.COMMIT_SECONDS
     poll_seconds: float = 300.0
     """After so many seconds without a poll a member loses what it has."""
 
     def fails(self, number: int, key: str) -> bool:
         """Whether an event cannot be handled."""
-        is_poison = bool(self.poison and number % self.poison == 0) or key == self.poison_key
-        return is_poison and not (self.cured and Path(self.cured).exists())
+        if key and key == self.incurable:
+            return True
+        is_poison = bool(self.poison and number % self.poison == 0)
+        if not is_poison and (not key or key != self.poison_key):
+            return False
+        return not self.is_cured()
+
+    def is_cured(self) -> bool:
+        """Whether what could not be handled can be."""
+        return bool(self.cured) and Path(self.cured).exists()
 
 
 def make_worker(behaviour: Behaviour) -> Worker:
@@ -66,9 +78,12 @@ def make_worker(behaviour: Behaviour) -> Worker:
     async def note(event: Event[dict[str, Any]], context: Context) -> None:
         event_id = event.event_id
         notebook.begin(event_id, context.attempt, is_redrive=context.is_redrive)
+        number = event.payload["number"]
+        if behaviour.late and number % behaviour.late == 0 and not behaviour.is_cured():
+            raise Retry(after=20.0)
         if behaviour.seconds:
             await asyncio.sleep(behaviour.seconds)
-        if behaviour.fails(event.payload["number"], event.payload["key"]):
+        if behaviour.fails(number, event.payload["key"]):
             raise ValueError("poison")
         notebook.complete(event_id, context.attempt)
 
@@ -83,5 +98,5 @@ def to_environment(behaviour: Behaviour) -> dict[str, str]:
 if VARIABLE in os.environ and "pytest" not in sys.modules:
     _behaviour = Behaviour(**json.loads(os.environ[VARIABLE]))
     intake.COMMIT_SECONDS = _behaviour.commit_seconds
-    members._POLL_INTERVAL_MS = int(_behaviour.poll_seconds * 1000)  # noqa: SLF001
+    members._POLL_INTERVAL_MS = int(_behaviour.poll_seconds * 1000)
     app = make_worker(_behaviour)

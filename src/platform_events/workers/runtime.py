@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from platform_events.errors import (
     BrokerError,
+    BrokerTimeoutError,
     PlatformEventsError,
     StreamDeletedError,
     StreamRecreatedError,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from platform_events.bus.bus import EventBus
     from platform_events.workers.app import WorkerApp
 
+_LEAVING = 1.0
+"""Seconds that leaving the group may take, if handlers have used up the time for the end."""
 _PAUSE = 1.0
 """Seconds between two tries of what the cluster or a person has to make possible."""
 _logger = logging.getLogger("platform_events.worker")
@@ -141,30 +144,40 @@ class Runtime:
             intake = self.intake = Intake(
                 self._app, ground, self.desk, runners.lanes, loop, commits=self._commits
             )
-            try:
-                self._go_on(intake)
-            finally:
-                self.health.obstacle = "it is stopping"
-                if self._commits:
-                    self._drain(intake)
-                intake.member.close(self._grace)
+            self._go_on_and_leave(intake)
         finally:
             ground.close()
 
-    def _drain(self, intake: Intake) -> None:
-        """Let handlers end and commit, within the time for that."""
+    def _go_on_and_leave(self, intake: Intake) -> None:
+        error: BaseException | None = None
+        try:
+            self._go_on(intake)
+        except BaseException as raised:  # noqa: BLE001 - it is raised again when this has left
+            error = raised
+        self.health.obstacle = "it is stopping"
         deadline = time.monotonic() + self._grace
+        late = self._drain(intake, deadline) if self._commits else None
+        intake.member.close(max(deadline - time.monotonic(), _LEAVING))
+        if error is not None:
+            if late is not None:
+                _logger.error("%s", late)
+            raise error
+        if late is not None:
+            raise late
+
+    def _drain(self, intake: Intake, deadline: float) -> BrokerTimeoutError | None:
+        """Let handlers end and commit; return what there is to say if there was no time for it."""
 
         def goes_on() -> bool:
             self.health.beat()
             return not self._is_abandoned and time.monotonic() < deadline
 
-        if not intake.drain(goes_on) and not self._is_abandoned:
-            _logger.error(
-                "%s: not all that was handled could be committed within %g s: those events are "
-                "handled again",
-                self._app.name, self._grace,
-            )  # fmt: skip
+        if intake.drain(goes_on) or self._is_abandoned:
+            return None
+        return BrokerTimeoutError(
+            f"{self._app.name}: not all that was handled could be committed within "
+            f"{self._grace:g} s: those events are handled again"
+        )
 
     def _find_ground(self) -> Ground | None:
         """Return what the worker stands on, as soon as it is there; None if stopped before."""
