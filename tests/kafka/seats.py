@@ -40,7 +40,7 @@ class Seat:
         """For each commit what Kafka said of its partitions; empty text if it took it."""
         self.offsets: dict[int, list[int]] = {}
         self.ends: dict[int, int] = {}
-        self.out_of_range: list[int] = []
+        self.out_of_range: set[int] = set()
         self.topic_missing = False
         self.errors: list[BrokerError] = []
         self.on_assigned: Callable[[list[int]], None] = lambda _: None
@@ -65,13 +65,14 @@ class Seat:
         for partition, offset in found:
             self.offsets.setdefault(partition, []).append(offset)
         self.ends |= batch.ends
-        self.out_of_range += batch.out_of_range
+        self.out_of_range |= batch.out_of_range
         self.topic_missing |= batch.topic_missing
         return found
 
     def begin(self, partition: int, offset: int) -> None:
         self.offsets[partition] = []
         self.ends.pop(partition, None)
+        self.out_of_range.discard(partition)
         self.member.begin(partition, offset)
 
     def commit(self, positions: dict[int, tuple[int, str]]) -> dict[int, str]:
