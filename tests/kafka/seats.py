@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -150,3 +151,16 @@ def produce(settings: Settings, topic: str, count: int, partitions: int = 4) -> 
             with suppress(BufferError):
                 producer.produce(topic, b"%d" % number, partition=partition)
     assert producer.flush(30) == 0
+
+
+def sit(bootstrap_servers: str, tenant: str, topic: str, protocol: Protocol) -> None:
+    """Take a static member's seat, say so, and stay until killed."""
+    settings = Settings(bootstrap_servers=bootstrap_servers, tenant=tenant)
+    with seated(settings, topic, protocol, instance_id="kept") as seat:
+        until(lambda: seat.owned, seat)
+        print("seated", flush=True)
+        until(lambda: False, seat)
+
+
+if __name__ == "__main__":
+    sit(*sys.argv[1:])  # type: ignore[arg-type]
