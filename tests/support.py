@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -78,6 +79,21 @@ def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(pause)
         pause = min(pause * 1.5, 0.3)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process exists that is neither gone nor a zombie."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    if not sys.platform.startswith("linux"):
+        return True
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def free_port() -> int:

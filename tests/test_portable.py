@@ -42,7 +42,9 @@ VALUES: dict[str, Any] = {
     "refusals": ["A__e: first", "B__e: second"],
     "replay_id": REPLAY_ID,
     "result": FAILED,
-    **dict.fromkeys(("column", "end", "limit", "line", "lost", "offset", "partition", "size"), 7),
+    **dict.fromkeys(
+        ("after", "column", "end", "limit", "line", "lost", "offset", "partition", "size"), 7
+    ),
     "start": 3,
 }
 """By the names of what constructors take; everything else takes a text."""

@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/reference/python.md"
 CLASSES = (
     "EventBus", "AsyncEventBus", "Cluster", "Subscription", "AsyncSubscription", "Event", "Origin",
-    "EventMessage", "PublishResult", "PublishStatus", "Start", "ReplayId",
+    "EventMessage", "PublishResult", "PublishStatus", "Start", "ReplayId", "Worker", "Context",
+    "RetryPolicy", "Retry", "Reject", "Interceptor",
 )  # fmt: skip
 """What the page describes, in this order; settings and errors have pages of their own."""
 _HEAD = """\
@@ -32,10 +33,10 @@ Everything here is imported from `platform_events`. [Publishing](../publishing.m
 [settings](settings.md), exceptions in [errors](errors.md). This page is made from the docstrings.
 """
 _INTERNAL = {
-    "AsyncEventBus.over", "EventBus.admin", "EventBus.clients", "EventBus.publishing",
-    "EventBus.reading_threads", "EventBus.sharing", "EventBus.stop", "EventBus.while_usable",
-    "Origin.definition",
-    "Origin.offset", "Origin.parse", "Origin.partition", "Subscription.abandon",
+    "AsyncEventBus.over", "Context.accepted", "EventBus.admin", "EventBus.clients",
+    "EventBus.publishing", "EventBus.reading_threads", "EventBus.sharing", "EventBus.stop",
+    "EventBus.while_usable", "Origin.definition", "Origin.offset", "Origin.parse",
+    "Origin.partition", "RetryPolicy.pause", "Subscription.abandon",
     "Subscription.call_when_ready",
 }  # fmt: skip
 """What other parts of the package use."""

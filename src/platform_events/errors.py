@@ -34,7 +34,7 @@ PlatformEventsError
 │   ├── FencedError              FENCED                another process took over this writer's work
 │   └── KafkaFaultError          KAFKA_ERROR           anything else that Kafka reports
 ├── UnknownSubscriptionError     UNKNOWN_SUBSCRIPTION  no such subscription in this tenant
-├── SubscriptionConflictError    SUBSCRIPTION_CONFLICT the name is taken, with another stream or order
+├── SubscriptionConflictError    SUBSCRIPTION_CONFLICT the name is another stream's or order's
 ├── UnknownLetterError           UNKNOWN_DEAD_LETTER   no such dead letter of a subscription
 ├── WorkerStoppedError           WORKER_STOPPED        a worker ended by its own policy
 ├── LocalBrokerError             LOCAL_BROKER          the embedded Kafka cannot start or run

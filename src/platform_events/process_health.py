@@ -38,9 +38,9 @@ class ProcessHealth:
         self._beat = time.monotonic()
         self._refused_since: float | None = None
 
-    def beat(self) -> None:
-        """Note that the loop comes round."""
-        self._beat = time.monotonic()
+    def beat(self, age: float = 0.0) -> None:
+        """Note that the loop comes round, or came round `age` seconds ago."""
+        self._beat = time.monotonic() - age
 
     @property
     def loop_age(self) -> float:

@@ -17,14 +17,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import platform_events
+from platform_events.bus.bus import EventBus
 from platform_events.cli.arguments import looks_like_id
 from platform_events.cli.program import program
 from platform_events.cli.views import streams as streams_module
 from platform_events.definitions.schema import schema_id_from_guid
+from tests.support import KEYED, ORDER
+from tests.workers.journals import subscribe
 
 COMMANDS = [
     "init", "up", "demo", "import", "check", "plan", "apply", "publish", "subscribe", "streams",
-    "describe", "route", "schema", "filter", "replay-id", "completion",
+    "describe", "subscriptions", "dead-letters", "route", "work", "schema", "filter", "replay-id",
+    "completion",
 ]  # fmt: skip
 HEAVY = (
     "confluent_kafka",
@@ -254,7 +258,10 @@ def test_completion_without_a_broker_is_silent(cli: Any, monkeypatch: pytest.Mon
 
 
 def test_completion_knows_commands_and_options(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert complete(cli, monkeypatch, "platform-events sub").stdout == "plain,subscribe\n"
+    assert complete(cli, monkeypatch, "platform-events sub").stdout.split() == [
+        "plain,subscribe",
+        "plain,subscriptions",
+    ]
     options = complete(cli, monkeypatch, "platform-events subscribe A__e --on").stdout
     assert options.split() == ["plain,--on-expired", "plain,--on-undecodable"]
 
@@ -265,6 +272,21 @@ def test_completion_of_streams(bus_cli: Any, monkeypatch: pytest.MonkeyPatch) ->
     line = "platform-events subscribe /event/"
     names = complete(bus_cli, monkeypatch, line).stdout.split()
     assert names == ["plain,/event/Order_Placed__e", "plain,/event/Reading_Taken__e"]
+
+
+def test_completion_of_subscriptions_and_of_what_has_dead_letters(
+    bus_cli: Any, bus: EventBus, define: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribe(bus)
+    subscribe(bus, name="mail")
+    line = "platform-events subscriptions show b"
+    assert complete(bus_cli, monkeypatch, line).stdout == "plain,billing\n"
+    define(ORDER, KEYED, "channel: Bills__chn\nmembers: [{event: Order_Placed__e}]\n")
+    for begun, name in (("b", "billing"), ("B", "Bills__chn")):
+        line = f"platform-events dead-letters list {begun}"
+        assert complete(bus_cli, monkeypatch, line).stdout == f"plain,{name}\n"
+    line = "platform-events dead-letters redrive m"
+    assert complete(bus_cli, monkeypatch, line).stdout == "plain,mail\n"
 
 
 def complete(cli: Any, monkeypatch: pytest.MonkeyPatch, line: str) -> Any:

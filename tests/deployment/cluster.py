@@ -24,6 +24,7 @@ from tests.deployment.rendering import Object
 from tests.docs.pages import ROOT
 
 ROUTER = "app.kubernetes.io/component=router"
+WORKER = "app.kubernetes.io/component=worker"
 _WORKLOAD = ROOT / "tests" / "deployment" / "workload.py"
 
 
@@ -49,7 +50,14 @@ class Cluster:
 
     def routers(self) -> list[Object]:
         """Return the pods of routers that are not on their way out."""
-        pods = self.items("pods", "--selector", ROUTER)
+        return self._pods(ROUTER)
+
+    def workers(self) -> list[Object]:
+        """Return the pods of workers that are not on their way out."""
+        return self._pods(WORKER)
+
+    def _pods(self, selector: str) -> list[Object]:
+        pods = self.items("pods", "--selector", selector)
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
     def apply(self, objects: list[Object]) -> None:
@@ -87,11 +95,18 @@ class Cluster:
         assert isinstance(router, str)
         return router.removeprefix("router@").rpartition(":")[0]
 
-    def start_workload(self, seconds: float) -> None:
+    def members(self, subscription: str) -> list[list[int]]:
+        """Return the partitions that each worker of a subscription has."""
+        pod = self.routers()[0]["metadata"]["name"]
+        show = ("platform-events", "subscriptions", "show", subscription, "--json")
+        found = json.loads(self.execute(pod, *show))
+        return [member["partitions"] for member in found["members"]]
+
+    def start_workload(self, seconds: float, *arguments: str) -> None:
         """Start publishing from a pod of the image, and return when it has begun."""
         self.inside("delete", "pod,configmap", "workload", "--ignore-not-found")
         self.inside("create", "configmap", "workload", f"--from-file={_WORKLOAD}")
-        self.apply([_workload_pod(self.namespace, seconds)])
+        self.apply([_workload_pod(self.namespace, ["--seconds", str(seconds), *arguments])])
 
         def has_begun() -> bool:
             return "publishing" in self.inside("logs", "workload", check=False).stdout
@@ -148,7 +163,7 @@ def why_not() -> str | None:
     return None
 
 
-def _workload_pod(namespace: str, seconds: float) -> Object:
+def _workload_pod(namespace: str, arguments: list[str]) -> Object:
     security: Mapping[str, Any] = {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -172,7 +187,7 @@ def _workload_pod(namespace: str, seconds: float) -> Object:
                     "name": "workload",
                     "image": IMAGE,
                     "command": ["python", f"/workload/{_WORKLOAD.name}"],
-                    "args": ["--seconds", str(seconds)],
+                    "args": arguments,
                     "env": [{"name": "PLATFORM_EVENTS_BOOTSTRAP_SERVERS", "value": "kafka:9092"}],
                     "volumeMounts": [{"name": "work", "mountPath": "/workload"}],
                     "securityContext": security,

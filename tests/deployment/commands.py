@@ -129,3 +129,13 @@ def summary(found: Mapping[str, Any]) -> str:
         f"publish {found['longest_publish_seconds']} s, longest gap in the channel "
         f"{found['longest_channel_gap_seconds']} s"
     )
+
+
+def summary_of_handling(found: Mapping[str, Any]) -> str:
+    """Say in a line what a workload found that a worker has handled."""
+    handlings = found["handlings"]
+    return (
+        f"{found['published']} published: {found['statuses']}; {handlings['events']} handled, none "
+        f"missing, {handlings['repeated']} repeated, first and last handlings in order; "
+        f"longest time without one {found['longest_gap_seconds']} s"
+    )

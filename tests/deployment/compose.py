@@ -1,9 +1,10 @@
 """Runs the compose files for real: `make compose-test`.
 
 From nothing to ready, definitions edited and applied again and applied from an image of their own,
-a workload while the router is restarted and killed and Kafka is restarted, three brokers of which
-one is killed, and nothing left behind. Where there is no Docker engine it
-says so. DOCKER_BUILD is the command that builds the image instead of `docker build`.
+a workload while the router is restarted and killed and Kafka is restarted, a worker that is scaled,
+killed and restarted under load, three brokers of which one is killed, and nothing left behind.
+Where there is no Docker engine it says so. DOCKER_BUILD is the command that builds the image
+instead of `docker build`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from platform_events.kafka.local.network import reserve_port
 from tests.deployment.commands import (
@@ -34,6 +36,13 @@ from tests.deployment.commands import (
     say,
     skip,
     summary,
+    summary_of_handling,
+)  # fmt: skip
+from tests.deployment.handler_files import (
+    PARTITIONS,
+    SUBSCRIPTION,
+    put_into_project,
+    require_few_repeats,
 )  # fmt: skip
 from tests.deployment.own_image import DEFINITIONS, build_definitions
 from tests.docs.pages import ROOT
@@ -41,6 +50,8 @@ from tests.docs.pages import ROOT
 PROJECT = "platform-events-test"
 SINGLE = ("docker-compose.yml",)
 CLUSTER = (*SINGLE, "docker-compose.cluster.yml")
+Act = tuple[float, Callable[[], None]]
+"""When something is done, in seconds, and what."""
 _LABEL = f"label=com.docker.compose.project={PROJECT}"
 
 
@@ -52,23 +63,32 @@ class Project:
         for name in files:
             shutil.copy(ROOT / name, directory)
         shutil.copytree(ROOT / "schemas", directory / "schemas")
+        shutil.copytree(ROOT / "examples" / "billing", directory / "examples" / "billing")
         names = ("KAFKA_PORT", "KAFKA_2_PORT", "KAFKA_3_PORT", "HEALTH_PORT")
         with ExitStack() as reserved:
             self.ports = {name: str(reserve_port(reserved)) for name in names}
         self._environment = {
             **self.ports,
             "COMPOSE_PROJECT_NAME": PROJECT,
+            "COMPOSE_PROFILES": "worker",
             "COMPOSE_FILE": ":".join(str(directory / name) for name in files),
         }
 
     def compose(self, *arguments: str) -> str:
         return run(*compose_command(), *arguments, environment=self._environment).stdout
 
-    def container(self, service: str) -> str:
-        return self.compose("ps", "--all", "--quiet", service).strip()
+    def containers(self, service: str) -> list[str]:
+        return self.compose("ps", "--all", "--quiet", service).split()
 
     def inspect(self, service: str, form: str) -> str:
-        return run("docker", "inspect", "--format", form, self.container(service)).stdout.strip()
+        """Return something about a service's first container."""
+        return inspect(self.containers(service)[0], form)
+
+    def members(self, subscription: str) -> list[list[int]]:
+        """Return the partitions that each worker of a subscription has."""
+        show = ("platform-events", "subscriptions", "show", subscription, "--json")
+        found = json.loads(self.compose("exec", "-T", "router", *show))
+        return [member["partitions"] for member in found["members"]]
 
     def is_ready(self) -> bool:
         url = f"http://127.0.0.1:{self.ports['HEALTH_PORT']}/readyz"
@@ -83,10 +103,14 @@ class Project:
 
     def memory(self, service: str) -> str:
         form = ("--no-stream", "--format", "{{.MemUsage}}")
-        return run("docker", "stats", *form, self.container(service)).stdout.split("/")[0].strip()
+        container = self.containers(service)[0]
+        return run("docker", "stats", *form, container).stdout.split("/")[0].strip()
 
     def kill(self, service: str) -> None:
-        """End a service's process as a crash does, so that the restart policy holds."""
+        """End the process of a service's first container as a crash does.
+
+        So the restart policy holds.
+        """
         pid = self.inspect(service, "{{.State.Pid}}")
         code = f"import os; os.kill({pid}, 9)"
         command = ("docker", "run", "--rm", "--pid", "host", "--user", "0:0")
@@ -98,6 +122,10 @@ class Project:
             **{k: v for k, v in os.environ.items() if not k.startswith("PLATFORM_EVENTS_")},
             "PLATFORM_EVENTS_BOOTSTRAP_SERVERS": f"127.0.0.1:{self.ports['KAFKA_PORT']}",
         }
+
+
+def inspect(container: str, form: str) -> str:
+    return run("docker", "inspect", "--format", form, container).stdout.strip()
 
 
 def compose_command() -> list[str]:
@@ -124,8 +152,11 @@ def _run_project(project: Project, files: Sequence[str]) -> Iterator[Project]:
         await_that("apply has ended", lambda: project.state("apply") != "running", 60)
         status = project.inspect("apply", "{{.State.ExitCode}}")
         require(status == "0", f"apply: {status}\n{project.compose('logs', 'apply')}")
-        restarts = project.inspect("router", "{{.RestartCount}}")
-        require(restarts == "0", f"the router was restarted {restarts} times before it was ready")
+        for service in ("router", "billing"):
+            restarts = project.inspect(service, "{{.RestartCount}}")
+            require(
+                restarts == "0", f"{service} was restarted {restarts} times before it was ready"
+            )
         yield project
     except DeploymentError:
         print(project.compose("logs", "--tail", "40"), flush=True)
@@ -134,9 +165,20 @@ def _run_project(project: Project, files: Sequence[str]) -> Iterator[Project]:
         project.compose("down", "--volumes", "--timeout", "30")
 
 
-def work(project: Project, seconds: float, *acts: tuple[float, Callable[[], None]]) -> None:
-    """Run a workload on this machine, and act at some of its seconds."""
-    command = [sys.executable, "tests/deployment/workload.py", "--seconds", str(seconds)]
+def work(project: Project, seconds: float, *acts: Act) -> None:
+    """Run the workload of routers on this machine, and act at some of its seconds."""
+    say(summary(_work(project, ["--seconds", str(seconds)], acts)))
+
+
+def have_handled(project: Project, seconds: float, kills: int, *acts: Act) -> None:
+    """Run the workload of workers, and act at some of its seconds, with so many kills."""
+    found = _work(project, ["--handled", "--seconds", str(seconds)], acts)
+    say(summary_of_handling(found))
+    require_few_repeats(found, kills)
+
+
+def _work(project: Project, arguments: list[str], acts: Sequence[Act]) -> dict[str, Any]:
+    command = [sys.executable, "tests/deployment/workload.py", *arguments]
     with subprocess.Popen(
         command, cwd=ROOT, env=project.environment(), stdout=subprocess.PIPE, text=True
     ) as workload:
@@ -148,7 +190,8 @@ def work(project: Project, seconds: float, *acts: tuple[float, Callable[[], None
             act()
         output = workload.stdout.read()
     require(workload.returncode == 0, f"status {workload.returncode} of the workload: {output}")
-    say(summary(json.loads(output)))
+    found: dict[str, Any] = json.loads(output)
+    return found
 
 
 def add_field(project: Project, name: str) -> None:
@@ -215,6 +258,45 @@ def try_one_broker() -> None:
         say(f"the router stopped with status 0 in {time.monotonic() - begin:.1f} s")
 
 
+def try_workers() -> None:
+    with started(SINGLE) as project:
+        await_that("the example's worker is there", lambda: project.members("billing") == [[0]], 60)
+        say(f"the example's worker takes {project.memory('billing')}")
+        put_into_project(project.directory)
+        project.compose("run", "--rm", "-T", "apply")
+        project.compose("restart", "billing")
+
+        def scale(number: int) -> None:
+            one = ("--scale", f"billing={number}", "billing")
+            project.compose("up", "--detach", "--no-recreate", *one)
+            took = await_that(f"{number} share the partitions", lambda: is_shared_by(number), 60)
+            say(f"scaled to {number}; all partitions are shared {took:.1f} s later")
+
+        def is_shared_by(number: int) -> bool:
+            members = project.members(SUBSCRIPTION)
+            shared = sorted(partition for each in members for partition in each)
+            is_even = all(members) and len(members) == number
+            return is_even and shared == list(range(PARTITIONS))
+
+        def kill_one() -> None:
+            say("killing one of them")
+            project.kill("billing")
+
+        def restart_each() -> None:
+            for container in project.containers("billing"):
+                run("docker", "restart", "--time", "30", container)
+            say("restarted one after the other")
+
+        await_that("the worker has all partitions", lambda: is_shared_by(1), 60)
+        acts = ((4, lambda: scale(3)), (20, kill_one), (36, restart_each), (52, lambda: scale(1)))
+        have_handled(project, 66, 1, *acts)
+        begin = time.monotonic()
+        project.compose("stop", "billing")
+        status = project.inspect("billing", "{{.State.ExitCode}}")
+        require(status == "0", f"the worker ended with status {status}")
+        say(f"the worker stopped with status 0 in {time.monotonic() - begin:.1f} s")
+
+
 def try_three_brokers() -> None:
     with started(CLUSTER) as project:
 
@@ -223,6 +305,8 @@ def try_three_brokers() -> None:
             project.kill("kafka-2")
 
         work(project, 20, (5, kill_broker))
+        members = project.members("billing")
+        require(members == [[0]], f"the worker has {members} of the event's one partition")
 
 
 def require_nothing_left() -> None:
@@ -240,6 +324,7 @@ def main() -> None:
     build_image()
     require_nothing_left()
     try_one_broker()
+    try_workers()
     try_three_brokers()
     require_nothing_left()
 

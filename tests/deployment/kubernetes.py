@@ -33,7 +33,14 @@ from tests.deployment.commands import (
     say,
     skip,
     summary,
+    summary_of_handling,
     words,
+)  # fmt: skip
+from tests.deployment.handler_files import (
+    PARTITIONS,
+    SUBSCRIPTION,
+    put_into_overlay,
+    require_few_repeats,
 )  # fmt: skip
 from tests.deployment.own_image import DEFINITIONS, build_definitions, copy_overlay
 from tests.deployment.rendering import Object, find, render
@@ -57,20 +64,20 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
 
 
 def from_nothing(cluster: Cluster, overlay: Path) -> None:
-    """Start routers before there is a Kafka, then all of it."""
+    """Start routers and a worker before there is a Kafka, then all of it."""
     objects = render(overlay)
     kafka = find(objects, "StatefulSet", "kafka")
     begin = time.monotonic()
     cluster.apply([each for each in objects if each is not kafka])
-    await_that("routers run", lambda: _running(cluster) == 2, 120)
+    await_that("routers and the worker run", lambda: _running(cluster) == 3, 120)
     time.sleep(_ALONE_SECONDS)
     _require_no_restarts(cluster)
-    ready = [pod for pod in cluster.routers() if _is_ready(pod)]
-    require(not ready, "routers are ready without a Kafka")
-    say(f"routers wait for Kafka, unready, for {_ALONE_SECONDS:.0f} s, without a restart")
+    ready = [pod for pod in (*cluster.routers(), *cluster.workers()) if _is_ready(pod)]
+    require(not ready, "routers or workers are ready without a Kafka")
+    say(f"all wait for Kafka, unready, for {_ALONE_SECONDS:.0f} s, without a restart")
     _claim(cluster, kafka)
     cluster.deploy(overlay)
-    for workload in ("statefulset/kafka", "deployment/router"):
+    for workload in ("statefulset/kafka", "deployment/router", "deployment/billing"):
         cluster.await_rollout(workload)
     cluster.await_applied()
     _require_no_restarts(cluster)
@@ -83,13 +90,14 @@ def follow_the_page() -> None:
         command
         for block in page("docs/deployment.md").blocks
         for command in commands_of(block)
-        if " exec " in command
+        if "kubectl " in command and " exec " in command
     ]
     kubectl = shlex.join(words("KUBECTL", "kubectl"))
     printed = [run("bash", "-c", each.replace("kubectl", kubectl)).stdout for each in shown]
     require('"PERSISTED"' in printed[0], f"published: {printed[0]}")
     require('"A-1"' in printed[1], f"read from the channel: {printed[1]}")
     require("Large_Orders__chn" in printed[2], f"streams: {printed[2]}")
+    require("billing" in printed[3], f"subscriptions: {printed[3]}")
     say("published and read an event with the commands of docs/deployment.md")
 
 
@@ -194,6 +202,54 @@ def stop_one(cluster: Cluster) -> None:
     say(summary(cluster.finish_workload()))
 
 
+def scale_workers(cluster: Cluster, overlay: Path) -> None:
+    """Have a worker handle events while its pods come and go, are killed and replaced."""
+    put_into_overlay(overlay)
+    cluster.deploy(overlay)
+    cluster.await_applied()
+    cluster.await_rollout("deployment/billing")
+    _await_shared(cluster, 1)
+    cluster.start_workload(100, "--handled")
+    begin = time.monotonic()
+
+    def at(seconds: float) -> None:
+        time.sleep(max(begin + seconds - time.monotonic(), 0))
+
+    at(5)
+    cluster.inside("scale", "deployment/billing", "--replicas=3")
+    cluster.await_rollout("deployment/billing")
+    took = _await_shared(cluster, 3)
+    say(f"scaled to 3 pods, ready; they shared all partitions {took:.1f} s later")
+    at(30)
+    pod = cluster.workers()[0]["metadata"]["name"]
+    cluster.inside("delete", "pod", pod, "--force", "--grace-period=0")
+    cluster.await_rollout("deployment/billing")
+    say("forced a worker's pod out, and another one is ready")
+    at(50)
+    cluster.inside("rollout", "restart", "deployment/billing")
+    cluster.await_rollout("deployment/billing")
+    say(f"rolled three workers in {time.monotonic() - begin - 50:.1f} s")
+    at(80)
+    cluster.inside("scale", "deployment/billing", "--replicas=1")
+    took = _await_shared(cluster, 1)
+    say(f"scaled to 1, which had all partitions {took:.1f} s later")
+    found = cluster.finish_workload()
+    say(summary_of_handling(found))
+    require_few_repeats(found, kills=1)
+
+
+def _await_shared(cluster: Cluster, number: int) -> float:
+    """Wait until so many workers share all partitions; return how long that took."""
+
+    def is_shared() -> bool:
+        members = cluster.members(SUBSCRIPTION)
+        shared = sorted(partition for each in members for partition in each)
+        is_even = all(members) and len(members) == number
+        return is_even and shared == list(range(PARTITIONS))
+
+    return await_that(f"{number} workers share the partitions", is_shared, 60)
+
+
 def _claim(cluster: Cluster, kafka: Object) -> None:
     """Make Kafka's claim beforehand, if its volume has to be prepared."""
     if not (prepare := words("K8S_CLAIM", "")):
@@ -212,7 +268,8 @@ def _claim(cluster: Cluster, kafka: Object) -> None:
 
 
 def _running(cluster: Cluster) -> int:
-    return sum(pod["status"]["phase"] == "Running" for pod in cluster.routers())
+    pods = (*cluster.routers(), *cluster.workers())
+    return sum(pod["status"]["phase"] == "Running" for pod in pods)
 
 
 def _is_ready(pod: Object) -> bool:
@@ -248,6 +305,7 @@ def main() -> None:
             under_load(cluster)
             evict_both(cluster)
             stop_one(cluster)
+            scale_workers(cluster, overlay)
         finally:
             cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
             say(f"deleted the namespace {NAMESPACE}")

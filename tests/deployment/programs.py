@@ -22,6 +22,8 @@ from tests.deployment.rendering import Object, find
 _OURS = re.compile(r"([\w.:-]+/)*platform-events(:[\w.-]+)?")
 _MARGIN = 5.0
 """Seconds between the program's own limit and the one that kills it."""
+_WORKER_GRACE = 30.0
+"""What a worker's handlers have at the end without `--grace`."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,13 @@ def _files(process: Process) -> Iterator[str]:
 
 
 def _grace(process: Process) -> Iterator[str]:
-    limit = {"route": _STOP_SECONDS}.get(process.arguments[0], 0.0)
+    limit = {"route": _STOP_SECONDS, "work": _worker_grace(process)}.get(process.arguments[0], 0.0)
     if process.grace_seconds < limit + _MARGIN:
         yield f"it is killed after {process.grace_seconds:g} s, and may take {limit:g} s to stop"
+
+
+def _worker_grace(process: Process) -> float:
+    """Return the seconds that the handlers of a worker may take to finish."""
+    if "--grace" not in process.arguments:
+        return _WORKER_GRACE
+    return float(process.arguments[process.arguments.index("--grace") + 1])

@@ -9,6 +9,7 @@ import pytest
 from tests.deployment import programs
 from tests.deployment.compose_files import processes, published_ports, read
 from tests.deployment.image import environment
+from tests.deployment.modules import load_from
 from tests.docs.pages import ROOT
 
 SINGLE = (ROOT / "docker-compose.yml",)
@@ -20,7 +21,7 @@ both = pytest.mark.parametrize("files", [SINGLE, CLUSTER], ids=["one broker", "t
 @both
 def test_the_program_takes_arguments_and_environment(files: tuple[Path, ...]) -> None:
     found = processes(read(*files), IMAGE)
-    assert [each.arguments[0] for each in found] == ["apply", "route"]
+    assert [each.arguments[0] for each in found] == ["apply", "route", "work"]
     assert [problem for each in found for problem in programs.find_problems(each)] == []
 
 
@@ -94,9 +95,24 @@ def test_nodes_differ_only_in_what_is_their_own() -> None:
 
 
 def test_three_brokers_keep_three_replicas() -> None:
-    apply, _ = processes(read(*CLUSTER), IMAGE)
-    settings = programs.load_settings(apply)
-    assert (settings.replication_factor, settings.min_insync_replicas) == (3, 2)
+    apply, _, work = processes(read(*CLUSTER), IMAGE)
+    for each in (apply, work):
+        settings = programs.load_settings(each)
+        assert (settings.replication_factor, settings.min_insync_replicas) == (3, 2)
+
+
+@both
+def test_the_worker_runs_only_where_it_is_asked_for(files: tuple[Path, ...]) -> None:
+    profiles = {name: service.get("profiles") for name, service in read(*files).items()}
+    assert {name for name, profile in profiles.items() if profile} == {"billing"}
+
+
+def test_the_worker_s_module_is_mounted_where_it_runs() -> None:
+    service = read(*SINGLE)["billing"]
+    (volume,) = service["volumes"]
+    source, where, _ = volume.split(":")
+    assert where == service["working_dir"]
+    assert load_from(ROOT / source, service["command"][1]) == "billing"
 
 
 @both
@@ -112,12 +128,12 @@ def test_processes_can_write_nothing_and_gain_no_rights(files: tuple[Path, ...])
 def test_a_misspelt_setting_is_found() -> None:
     services = read(*SINGLE)
     services["router"]["environment"]["PLATFORM_EVENTS_BOOTSTRAP"] = "kafka:19092"
-    _, route = processes(services, IMAGE)
+    _, route, _ = processes(services, IMAGE)
     assert any("BOOTSTRAP is no setting" in each for each in programs.find_problems(route))
 
 
 def test_a_short_grace_period_is_found() -> None:
     services = read(*SINGLE)
     del services["router"]["stop_grace_period"]
-    _, route = processes(services, IMAGE)
+    _, route, _ = processes(services, IMAGE)
     assert any("killed after 10 s" in each for each in programs.find_problems(route))

@@ -13,6 +13,7 @@ import pytest
 
 from tests.deployment import programs, references
 from tests.deployment.image import environment
+from tests.deployment.modules import load_from
 from tests.deployment.own_image import DEFINITIONS, copy_overlay
 from tests.deployment.references import of_kind, pods
 from tests.deployment.rendering import Object, containers, find, render
@@ -58,7 +59,7 @@ def test_every_reference_resolves(overlay: Path) -> None:
 @each_overlay
 def test_the_program_takes_arguments_and_environment(overlay: Path) -> None:
     processes = programs.in_pods(objects_of(overlay), IMAGE)
-    assert sorted(process.arguments[0] for process in processes) == ["apply", "route"]
+    assert sorted(process.arguments[0] for process in processes) == ["apply", "route", "work"]
     assert [problem for each in processes for problem in programs.find_problems(each)] == []
 
 
@@ -93,9 +94,10 @@ def brokers(objects: list[Object]) -> set[tuple[str, int]]:
 
 
 @each_overlay
-def test_probes_ask_the_port_that_the_image_sets(overlay: Path) -> None:
-    (router,) = (pod for pod in pods(objects_of(overlay)) if pod.owner == "Deployment router")
-    (container,) = router.spec["containers"]
+@pytest.mark.parametrize("owner", ["Deployment router", "Deployment billing"])
+def test_probes_ask_the_port_that_the_image_sets(overlay: Path, owner: str) -> None:
+    (found,) = (pod for pod in pods(objects_of(overlay)) if pod.owner == owner)
+    (container,) = found.spec["containers"]
     (port,) = container["ports"]
     assert port == {"name": "health", "containerPort": int(IMAGE["PLATFORM_EVENTS_HEALTH_PORT"])}
     paths = {probe: container[probe]["httpGet"]["path"] for probe in references.PROBES}
@@ -126,6 +128,18 @@ def test_pods_keep_the_standard_restricted(overlay: Path) -> None:
         assert set(container["resources"]["limits"]) == {"memory"}
 
 
+def test_the_module_of_a_worker_is_mounted_where_it_runs(tmp_path: Path) -> None:
+    objects = objects_of(DEV)
+    (container,) = worker(objects)["containers"]
+    (mount,), (volume,) = container["volumeMounts"], worker(objects)["volumes"]
+    assert (mount["mountPath"], mount["name"]) == (container["workingDir"], volume["name"])
+    data = find(objects, "ConfigMap", volume["configMap"]["name"])["data"]
+    example = ROOT / "examples" / "billing" / "billing.py"
+    assert data == {example.name: example.read_text()}
+    (tmp_path / example.name).write_text(data[example.name])
+    assert load_from(tmp_path, container["args"][1]) == "billing"
+
+
 def test_only_an_operator_confirms_for_production() -> None:
     (apply,) = (c for c in containers(objects_of(PRODUCTION)) if c["name"] == "apply")
     assert "--yes" not in apply["args"]
@@ -137,6 +151,10 @@ def deployment(objects: list[Object]) -> Object:
 
 def job(objects: list[Object]) -> Object:
     return find(objects, "Job", "apply")["spec"]["template"]["spec"]
+
+
+def worker(objects: list[Object]) -> Object:
+    return find(objects, "Deployment", "billing")["spec"]["template"]["spec"]
 
 
 def settings_of(objects: list[Object]) -> dict[str, str]:
@@ -242,6 +260,10 @@ WRONG_PROGRAMS: dict[str, tuple[Callable[[list[Object]], Any], str]] = {
     "a short grace period": (
         lambda o: deployment(o).update(terminationGracePeriodSeconds=10),
         "killed after 10 s",
+    ),
+    "a worker with as long as the cluster gives it": (
+        lambda o: worker(o)["containers"][0].update(args=["work", "billing:app"]),
+        "killed after 30 s, and may take 30 s to stop",
     ),
 }
 

@@ -9,17 +9,26 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from platform_events.settings import Settings
 from tests.deployment.references import PROBES
-from tests.deployment.rendering import containers, render
+from tests.deployment.rendering import Object, containers, render
 from tests.docs.pages import ROOT
 from tests.service.serving import ask_text
 from tests.support import ORDER, free_port, wait_until
 
+PROCESSES = {
+    "router": (ROOT / "k8s" / "base", ROOT),
+    "worker": (ROOT / "k8s" / "worker", ROOT / "examples" / "billing"),
+}
+"""Names of containers, the manifests that have them, and where their processes run."""
 
-def probe_paths() -> set[str]:
-    (router,) = (each for each in containers(render(ROOT / "k8s/base")) if each["name"] == "router")
-    return {router[probe]["httpGet"]["path"] for probe in PROBES}
+
+def container_named(name: str) -> Object:
+    objects = render(PROCESSES[name][0])
+    (found,) = (each for each in containers(objects) if each["name"] == name)
+    return found
 
 
 def status_of(url: str) -> int | None:
@@ -30,10 +39,12 @@ def status_of(url: str) -> int | None:
         return None
 
 
-def test_all_paths_answer_once_the_router_is_ready(
-    settings: Settings, define: Callable[..., None], tmp_path: Path
+@pytest.mark.parametrize("name", PROCESSES)
+def test_all_paths_answer_once_the_process_is_ready(
+    name: str, settings: Settings, define: Callable[..., None], tmp_path: Path
 ) -> None:
     define(ORDER)
+    container = container_named(name)
     port = free_port()
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("PLATFORM_EVENTS_")},
@@ -46,18 +57,19 @@ def test_all_paths_answer_once_the_router_is_ready(
     with (
         log.open("wb") as output,
         subprocess.Popen(
-            [sys.executable, "-m", "platform_events.cli", "route"],
+            [sys.executable, "-m", "platform_events.cli", *container["args"]],
+            cwd=PROCESSES[name][1],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-        ) as router,
+        ) as process,
     ):
         try:
-            for path in probe_paths():
+            for path in {container[probe]["httpGet"]["path"] for probe in PROBES}:
                 url = f"http://127.0.0.1:{port}{path}"
-                wait_until(lambda url=url: router.poll() is None and status_of(url) == 200)
-            router.send_signal(signal.SIGTERM)
-            assert router.wait(40) == 0, log.read_text()
+                wait_until(lambda url=url: process.poll() is None and status_of(url) == 200)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(40) == 0, log.read_text()
         finally:
-            router.kill()
+            process.kill()

@@ -15,6 +15,12 @@ from tests.docs.pages import ROOT, page
 OBJECTS = render(ROOT / "k8s/overlays/production")
 PATTERNS = {"literal": "literal", "prefix": "prefixed"}
 RESOURCES = {"topic": "topic", "group": "group", "transactionalId": "transactional id"}
+USERS = {
+    "apply": "platform-events-apply",
+    "router": "platform-events-router",
+    "worker": "platform-events-billing",
+    "operator": "platform-events-operator",
+}
 Right = tuple[str, str, str, str]
 
 
@@ -49,16 +55,20 @@ def as_kafka_writes(operation: str) -> str:
     return "".join(f"_{c}" if c.isupper() else c for c in operation).lstrip("_").upper()
 
 
-@pytest.mark.parametrize("role", ["apply", "router"])
+@pytest.mark.parametrize("role", USERS)
 def test_a_user_has_the_rights_of_its_role(role: str) -> None:
-    found = granted(find(OBJECTS, "KafkaUser", f"platform-events-{role}"))
-    assert found == documented(role)
+    assert granted(find(OBJECTS, "KafkaUser", USERS[role])) == documented(role)
+
+
+def test_there_is_no_other_user() -> None:
+    users = [each["metadata"]["name"] for each in OBJECTS if each["kind"] == "KafkaUser"]
+    assert sorted(users) == sorted(USERS.values())
 
 
 def test_they_are_for_the_tenant_of_the_settings() -> None:
     for process in in_pods(OBJECTS, {}):
         namespace = load_settings(process).namespace
-        for right in documented("router") | documented("apply"):
+        for right in set().union(*map(documented, USERS)):
             assert right[2].startswith(namespace.topic(""))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.deployment.workload import compare, is_exact
+from tests.deployment.workload import compare, compare_handlings, is_exact, is_handled
 
 
 def stream(*ids: str) -> list[tuple[str, float]]:
@@ -56,3 +56,45 @@ def outcome(**changes: Any) -> dict[str, Any]:
 def test_only_exact_is_exact(changes: dict[str, Any]) -> None:
     assert is_exact(outcome())
     assert not is_exact(outcome(**changes))
+
+
+@pytest.mark.parametrize(
+    ("handled", "missing", "repeated", "first_in_order", "last_in_order"),
+    [
+        ("a1 b1 a2 b2 a3", 0, 0, True, True),
+        ("b1 a1 a2 a3 b2", 0, 0, True, True),
+        ("a1 b1 a2 b2", 1, 0, True, True),
+        ("", 5, 0, True, True),
+        ("a1 a2 a3 b1 a2 a3 b2 x", 0, 2, True, True),
+        ("a2 a1 a2 a3 b1 b2", 0, 1, False, True),
+        ("a1 a2 a3 a1 b1 b2", 0, 1, True, False),
+        ("a1 a3 a2 b1 b2", 0, 0, False, False),
+    ],
+)
+def test_handlings_that_are_missing_repeated_or_out_of_order_are_found(
+    handled: str, missing: int, repeated: int, first_in_order: bool, last_in_order: bool
+) -> None:
+    found = compare_handlings({"a": ["a1", "a2", "a3"], "b": ["b1", "b2"]}, handled.split())
+    assert found == {
+        "events": 5 - missing,
+        "missing": missing,
+        "repeated": repeated,
+        "first_in_order": first_in_order,
+        "last_in_order": last_in_order,
+    }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"missing": 1},
+        {"first_in_order": False},
+        {"last_in_order": False},
+    ],
+)
+def test_only_what_is_all_handled_in_order_is_handled(changes: dict[str, Any]) -> None:
+    good = {"missing": 0, "repeated": 3, "first_in_order": True, "last_in_order": True}
+    found = {"published": 2, "statuses": {"PERSISTED": 2}, "handlings": good}
+    assert is_handled(found)
+    assert not is_handled({**found, "handlings": good | changes})
+    assert not is_handled({**found, "statuses": {"PERSISTED": 1, "UNKNOWN": 1}})

@@ -8,9 +8,11 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +52,10 @@ class PageRun:
     """Whether there are definitions that the next program needs."""
     _router: subprocess.Popen[str] | None = None
     """Runs from the first block on that shows a command with one."""
+    _worker: subprocess.Popen[bytes] | None = None
+    """What the last block started that shows `platform-events work`."""
+    _seen: int = 0
+    """How much of what it printed blocks have shown."""
     _http: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _url: str = _USUAL_URL
     """Where HTTP is served, from the first block on that shows a command that does it."""
@@ -61,12 +67,16 @@ class PageRun:
         # Kafka clients that a page leaves behind must end before the broker does.
         self._names.clear()
         self._http.close()
+        if self._worker is not None:
+            with self._worker:
+                self._worker.kill()
         if self._router is not None:
             with self._router:
                 self._router.kill()
 
     def finish(self) -> None:
         """Check what no block used, and how what still runs ends."""
+        self._end_worker()
         if self._router is not None:
             # From its first line on it ends in order; a short page may be faster than that.
             assert self._router.stdout is not None
@@ -90,6 +100,8 @@ class PageRun:
         elif block.words == ("output",):
             assert printed is not None, f"{block.place}: there is no output before it"
             assert_like(printed, block.text, block.place)
+        elif block.words == ("worker",):
+            self._await_worker(block)
 
     def _write(self, block: Block) -> None:
         assert block.title is not None
@@ -104,7 +116,7 @@ class PageRun:
         """Do what matters to the next example of commands that would not end.
 
         That is what `init` writes. The broker of `up` is there; definitions are applied, a router
-        runs, and HTTP is served.
+        runs, and HTTP is served. A worker runs, instead of the one before.
         """
         for command in commands_of(block):
             match shlex.split(command, comments=True):
@@ -116,6 +128,8 @@ class PageRun:
                     self._serve()
                 case ["platform-events", "route"]:
                     self._start_router()
+                case ["platform-events", "work", app, *options] if self._has_module(app):
+                    self._start_worker(["work", app, *options])
                 case ["docker", "compose", "up", *_] if not (self.directory / "schemas").exists():
                     self._shell("platform-events init && platform-events apply", block)
                     self._start_router()
@@ -131,6 +145,49 @@ class PageRun:
                 stderr=subprocess.STDOUT,
                 text=True,
             )
+
+    def _has_module(self, app: str) -> bool:
+        """Whether the page has written the module of a worker."""
+        return (self.directory / f"{app.partition(':')[0]}.py").exists()
+
+    def _start_worker(self, arguments: list[str]) -> None:
+        """Start a worker in a terminal of its own."""
+        self._end_worker()
+        with self._worker_output.open("wb") as output:
+            self._worker = subprocess.Popen(
+                [sys.executable, "-m", "platform_events.cli", *arguments],
+                cwd=self.directory,
+                env={**self._environment(), "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        self._seen = 0
+
+    def _end_worker(self) -> None:
+        """Press Ctrl-C in the worker's terminal."""
+        if self._worker is not None:
+            self._worker.send_signal(signal.SIGINT)
+            status = self._worker.wait(SECONDS)
+            assert status == 0, f"status {status}:\n{self._worker_output.read_text()}"
+            self._worker = None
+
+    def _await_worker(self, block: Block) -> None:
+        """Wait until the worker's terminal shows this after what blocks before have shown."""
+        assert self._worker is not None, f"{block.place}: there is no worker"
+        deadline = time.monotonic() + SECONDS
+        while True:
+            printed = self._worker_output.read_text()
+            if is_like(printed[self._seen :], block.text):
+                self._seen = len(printed)
+                return
+            if time.monotonic() > deadline or self._worker.poll() is not None:
+                assert_like(printed[self._seen :], block.text, block.place)
+            time.sleep(0.05)
+
+    @property
+    def _worker_output(self) -> Path:
+        return self.directory / ".worker-output"
 
     def _serve(self) -> None:
         if self._url == _USUAL_URL:
@@ -250,6 +307,10 @@ def console_steps(block: Block) -> list[tuple[str, str]]:
 
 def assert_like(printed: str, expected: str, place: str) -> None:
     """Check output against what a page shows, in which `...` stands for anything."""
+    assert is_like(printed, expected), f"{place} printed\n{printed}\ninstead of\n{expected}"
+
+
+def is_like(printed: str, expected: str) -> bool:
+    """Whether output is what a page shows, in which `...` stands for anything."""
     pattern = ".*?".join(map(re.escape, expected.strip().split(_WILDCARD)))
-    matched = re.fullmatch(pattern, printed.strip(), re.DOTALL)
-    assert matched, f"{place} printed\n{printed}\ninstead of\n{expected}"
+    return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -20,23 +21,37 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from platform_events import Event, Reject, Start, Worker
 from platform_events.bus.bus import EventBus
 from platform_events.catalog.apply import apply, plan_options, read_catalog, read_plan
 from platform_events.channels.router import Router
 from platform_events.channels.status import await_definition
 from platform_events.cli.views.streams import describe_streams
-from platform_events.errors import AuthorizationError, BrokerError, PublishError
+from platform_events.errors import (
+    AuthorizationError,
+    BrokerError,
+    PublishError,
+    UnknownSubscriptionError,
+)
 from platform_events.kafka.admin import Admin
 from platform_events.kafka.local import LocalKafka
 from platform_events.settings import Settings
+from platform_events.workers import control
+from platform_events.workers.dead_letter import Letter
+from platform_events.workers.letter_view import LetterFilter
+from platform_events.workers.letters import SubscriptionLetters
+from platform_events.workers.running import opened_runtime, run_loop
+from platform_events.workers.runtime import Runtime
+from platform_events.workers.status import list_subscriptions
 from tests.docs.pages import page
 from tests.support import KEYED, ORDER, delete_topic, load, produce_raw, wait_until
 
 TENANT = "shop"
 EVENT = "Order_Placed__e"
 ROWS = page("docs/operations.md").table("Access control")
-ROLES = ("publisher", "subscriber", "plan", "apply", "router", "streams")
+ROLES = ("publisher", "subscriber", "plan", "apply", "router", "worker", "operator", "streams")
 CHANNEL = "Large_Orders__chn"
+SUBSCRIPTION = "billing"
 CHANNEL_FILE = """
 channel: Large_Orders__chn
 members:
@@ -126,6 +141,36 @@ class Cluster:
             if exception.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
                 raise
 
+    def letters(self) -> list[Letter]:
+        """Return the dead letters of the subscription."""
+        with EventBus(self.unrestricted) as bus:
+            return SubscriptionLetters(bus, SUBSCRIPTION).select(LetterFilter())
+
+    def protocol(self) -> str | None:
+        """Return how the workers of the subscription share its stream."""
+        with EventBus(self.unrestricted) as bus:
+            (status,) = list_subscriptions(bus)
+        return status.protocol
+
+    def make_subscription(self) -> None:
+        """Make it with a dead letter and an event that waits."""
+        self.delete_subscription()
+        app = Worker(SUBSCRIPTION, EVENT, start=Start.LATEST)
+
+        @app.handler
+        async def refuse(event: Event[dict[str, Any]]) -> None:
+            raise Reject("no")
+
+        with working(app, self.unrestricted) as runtime:
+            wait_until(lambda: not runtime.health.obstacle)
+            self.publish(8.0)
+            wait_until(lambda: bool(self.letters()))
+        self.publish(8.0)
+
+    def delete_subscription(self) -> None:
+        with EventBus(self.unrestricted) as bus, suppress(UnknownSubscriptionError):
+            control.delete(bus, SUBSCRIPTION)
+
     def _granted(self) -> set[AclBinding]:
         every = AclBindingFilter(
             ResourceType.ANY, None, ResourcePatternType.ANY, None, None,
@@ -204,6 +249,68 @@ def use_router(cluster: Cluster, _: Path) -> None:
         raise AuthorizationError(complaints[0])
 
 
+def use_worker(cluster: Cluster, _: Path) -> None:
+    """Make the subscription, handle an event, and dead-letter another one."""
+    cluster.delete_subscription()
+    handled: list[str] = []
+    app = Worker(SUBSCRIPTION, EVENT, start=Start.LATEST, grace=1)
+
+    @app.handler
+    async def bill(event: Event[dict[str, Any]]) -> None:
+        if event.payload["amount"] < 0:
+            raise Reject("negative")
+        handled.append(event.event_id)
+
+    with working(app, cluster.settings("worker")) as runtime:
+        wait_until(lambda: not runtime.health.obstacle or is_refused(runtime))
+        if not runtime.health.obstacle:
+            cluster.publish(-1.0)
+            cluster.publish(8.0)
+            wait_until(lambda: is_refused(runtime) or bool(handled and cluster.letters()))
+        if is_refused(runtime):
+            raise AuthorizationError(runtime.health.obstacle)
+        if cluster.protocol() != "consumer":
+            raise AuthorizationError("the group's session time-out cannot be set")
+
+
+def is_refused(runtime: Runtime) -> bool:
+    return AuthorizationError.code in runtime.health.obstacle
+
+
+@contextmanager
+def working(app: Worker, settings: Settings) -> Iterator[Runtime]:
+    """Run a worker for the length of a `with`."""
+    with opened_runtime(app, settings, app.stopping) as runtime:
+        thread = threading.Thread(target=run_loop, args=(runtime.run(),))
+        thread.start()
+        try:
+            yield runtime
+        finally:
+            app.stop()
+            thread.join()
+
+
+def use_operator(cluster: Cluster, _: Path) -> None:
+    """Look at a subscription and command it, with a dead letter; in the end delete it."""
+    cluster.make_subscription()
+    with EventBus(cluster.settings("operator")) as bus:
+        (status,) = list_subscriptions(bus)
+        assert status.backlog is not None
+        assert (status.backlog.lag_events, status.dead_letters) == (1, 1)
+        assert status.backlog.lag_seconds is not None
+        if status.backlog.time_to_loss_seconds is None:
+            raise AuthorizationError("the retention of the stream cannot be read")
+        for act in (control.pause, control.resume):
+            act(bus, SUBSCRIPTION)
+        control.seek(bus, SUBSCRIPTION, Start.EARLIEST)
+        letters = SubscriptionLetters(bus, SUBSCRIPTION)
+        assert len(list(letters.show(letters.select(LetterFilter())))) == 1
+        assert len(list(letters.redrive(letters.select(LetterFilter())))) == 1
+        letters = SubscriptionLetters(bus, SUBSCRIPTION)
+        assert len(letters.discard(letters.select(LetterFilter()))) == 1
+        control.delete(bus, SUBSCRIPTION)
+
+
 @contextmanager
 def routing(settings: Settings) -> Iterator[list[str]]:
     """Run a router; give what it says about what it may not do."""
@@ -241,6 +348,8 @@ USES = {
     "subscriber": use_subscriber,
     "streams": use_streams,
     "router": use_router,
+    "worker": use_worker,
+    "operator": use_operator,
 }
 
 
@@ -252,7 +361,7 @@ def test_the_acls_of_each_role_are_enough_and_needed(cluster: Cluster, tmp_path:
             use(cluster, directory)
         cluster.grant(bindings(role))
         use(cluster, directory)
-    for role in ("plan", "publisher", "subscriber", "streams", "router"):
+    for role in ("plan", "publisher", "subscriber", "streams", "router", "worker", "operator"):
         for one in bindings(role):
             cluster.revoke(one)
             with pytest.raises((BrokerError, PublishError)):

@@ -34,7 +34,7 @@ _EXEMPT = (
     r"(echo '[^'|]*' \| )?kubectl .+",
     r"k8s/deploy\.sh \S+",
     r"(kind|minikube) .+",
-    r"platform-events (init|up|demo|route)\b.*",
+    r"platform-events (init|up|demo|route|work|subscriptions|dead-letters)\b.*",
 )
 """What may be in a block that a test does not run."""
 
@@ -78,6 +78,7 @@ def test_there_are_examples_to_run() -> None:
         "docs/deployment.md": 1,
         "docs/local.md": 1,
         "docs/testing.md": 1,
+        "docs/workers.md": 20,
         "docs/recipes.md": 6,
         "docs/salesforce.md": 3,
         "docs/kafka-tools.md": 2,
@@ -100,13 +101,14 @@ def test_every_block_has_a_language_that_is_run_or_only_shown() -> None:
 def test_words_after_the_language_are_known() -> None:
     for block in _all():
         for word in block.words:
-            is_known = word in ("no-test", "output") or word.startswith("title=")
+            is_known = word in ("no-test", "output", "worker") or word.startswith("title=")
             is_known = is_known or (word.startswith("append=") and block.page == FOLLOWED)
             assert is_known, block.place
         assert not block.is_exempt or block.language == "sh", (
             f"{block.place}: only sh may be exempt"
         )
-        assert "output" not in block.words or block.language == "text", block.place
+        is_shown = not {"output", "worker"}.isdisjoint(block.words)
+        assert not is_shown or block.language == "text", block.place
 
 
 def test_only_commands_that_cannot_end_or_need_the_network_are_exempt() -> None:
@@ -218,6 +220,10 @@ class TestTheTestItself:
     def test_output_needs_something_that_printed(self, tmp_path: Path) -> None:
         with pytest.raises(AssertionError, match="no output before"):
             self.run_of(tmp_path).run(self.block("text", "2\n", "output"))
+
+    def test_a_worker_s_terminal_needs_a_worker(self, tmp_path: Path) -> None:
+        with pytest.raises(AssertionError, match="no worker"):
+            self.run_of(tmp_path).run(self.block("text", "...\n", "worker"))
 
     def test_wildcards_stand_for_anything_and_nothing_else_does(self) -> None:
         assert_like("a 12 b\nc\n", "a ...\nc", "here")

@@ -7,6 +7,7 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from dataclasses import fields
+from inspect import signature
 from typing import Any, get_args
 
 import click
@@ -14,9 +15,10 @@ import pytest
 from confluent_kafka import KafkaException, Producer
 
 import platform_events
-from platform_events.bus.bus import _ON_EXPIRED
+from platform_events import Context, RetryPolicy, Worker
 from platform_events.bus.pending import SubmittedEvent
 from platform_events.bus.publisher import MAX_EVENT_ID
+from platform_events.bus.starts import OnExpired
 from platform_events.catalog.apply import plan_options
 from platform_events.catalog.plan import Action, topic_config
 from platform_events.catalog.positions import Checkpoint
@@ -31,6 +33,7 @@ from platform_events.cli.views.activation import _SECONDS
 from platform_events.cli.views.plan import _MARKS
 from platform_events.cli.views.replay_id import DELETED, READABLE
 from platform_events.cli.views.streams import _MEMBER_COLUMNS, _describe_channel
+from platform_events.cli.views.subscriptions import _COLUMNS
 from platform_events.definitions.model import ChannelDefinition, EventDefinition
 from platform_events.definitions.schema import Schema
 from platform_events.envelope import DEAD_LETTER_REASON, ORIGIN, Origin
@@ -39,11 +42,25 @@ from platform_events.kafka.groups import SESSION_MS
 from platform_events.kafka.outbox import Delivery
 from platform_events.kafka.producer import MAX_RECORD_BYTES
 from platform_events.kafka.properties import OWN_SETTING, PASSED, REFUSED
-from platform_events.kafka.reader import _PREFETCH, readers_group
+from platform_events.kafka.reader import PREFETCH, readers_group
+from platform_events.metrics.exposition import Exposition
+from platform_events.metrics.meters import Meters
 from platform_events.partition_tasks import FIRST_PAUSE, LONGEST_PAUSE
 from platform_events.replay import ReplayError
 from platform_events.settings import OTHER_VARIABLES, Settings
 from platform_events.variables import PREFIX
+from platform_events.workers.app import OnFailure
+from platform_events.workers.creation import _CONFIG
+from platform_events.workers.dead_letter import _KEY_HEADER, _LETTER_HEADER, Letter
+from platform_events.workers.holes import LONGEST_METADATA, Saved, encode
+from platform_events.workers.journal import (
+    Control,
+    RedriveRequest,
+    SavedPosition,
+    Seek,
+    SubscriptionRecord,
+)
+from platform_events.workers.policy import LONGEST_RETRYING
 from tests.docs.pages import ROOT, all_pages, first_column, names_in, page
 
 CLI_ONLY = ("platform_events.cli", "platform_events.demo")
@@ -237,12 +254,14 @@ class TestChannels:
         names = [
             *(namespace.topic(event), namespace.topic(channel), namespace.dead_letters(channel)),
             *(namespace.catalog, namespace.catalog, f"{namespace.topic(channel)}.0"),
-            *(namespace.routers, namespace.positions(channel), readers_group(Settings())),
+            *(namespace.routers, namespace.positions(channel)),
+            *(namespace.worker("billing"), namespace.journal("billing")),
+            readers_group(Settings()),
         ]
         rows = self.WIRE.table("Names")
         assert [names_in(row[2])[0] for row in rows] == names
         parts = {"prefix": "platform-events", "tenant": "default", "event": event,
-                 "channel": channel, "partition": 0}  # fmt: skip
+                 "channel": channel, "partition": 0, "subscription": "billing"}  # fmt: skip
         patterns = [names_in(row[1]) for row in rows]
         shown = [pattern[0].format(**parts) if pattern else None for pattern in patterns]
         assert [name for name in shown if name] == [*names[:4], *names[5:]]
@@ -304,7 +323,101 @@ class TestChannels:
         assert f"up to {_SECONDS:.0f} seconds in all" in page("docs/operations.md").prose
 
 
+class TestWorkers:
+    WIRE = page("docs/reference/wire.md")
+    PAGE = page("docs/workers.md")
+
+    def test_options(self) -> None:
+        parameters = signature(Worker).parameters
+        rows = self.PAGE.table("All options")
+        documented = [name for row in rows for name in names_in(row[0])]
+        assert documented == [name for name in parameters if name not in ("name", "stream")]
+        for row in rows:
+            names, given = names_in(row[0]), row[1].replace("`", "")
+            defaults = [parameters[name].default for name in names]
+            if names == ["retry"]:
+                assert given == "RetryPolicy()"
+            elif names == ["max_bytes"]:
+                assert given == f"{defaults[0] // 2**20} MiB"
+            else:
+                assert given == ", ".join(map(str, defaults))
+
+    def test_the_retry_policy(self) -> None:
+        rows = self.PAGE.table("When a handler fails")
+        documented = [name for row in rows for name in names_in(row[0])]
+        assert documented == [each.name for each in fields(RetryPolicy)]
+        defaults = [text for row in rows for text in row[1].replace("`", "").split(", ")]
+        assert defaults == [str(each.default) for each in fields(RetryPolicy)]
+        assert f"{LONGEST_RETRYING:.0f} seconds after its key failed first" in self.PAGE.prose
+        choices = [names_in(row[0])[0] for row in self.PAGE.table("When a handler fails", 1)]
+        assert choices == list(get_args(OnFailure))
+
+    def test_what_a_handler_is_told(self) -> None:
+        documented = {
+            name.partition("(")[0] for name in first_column("docs/workers.md", "What a handler is")
+        }
+        told = {name for name in dir(Context) if not name.startswith("_")} - {"accepted"}
+        assert documented == told
+
+    def test_exit_statuses(self) -> None:
+        assert [row[0] for row in self.PAGE.table("Stopping")] == ["0", "1", "2", "3", "130, 143"]
+
+    def test_keys_and_columns_of_subscriptions(self) -> None:
+        rows = self.PAGE.table("Commands")
+        columns = [column.strip() for row in rows for column in row[0].split(",")]
+        shown = [one for one in _COLUMNS if one not in ("NAME", "STREAM", "WORKERS")]
+        assert columns == shown
+        keys = {name for row in rows for name in names_in(row[1])}
+        watched = first_column("docs/operations.md", "Watching workers")
+        text = self.PAGE.sections["Commands"] + page("docs/reference/cli.md").prose
+        assert keys | set(watched) <= set(names_in(text))
+
+    def test_the_journal_s_configuration(self) -> None:
+        rows = page("docs/operations.md").table("Workers", 1)
+        documented = {name: row[1].replace("`", "") for row in rows for name in names_in(row[0])}
+        assert documented.keys() == _CONFIG.keys()
+        assert documented["cleanup.policy"] == _CONFIG["cleanup.policy"]
+        assert documented["max.message.bytes"] == f"{int(_CONFIG['max.message.bytes']):,}"
+        mebibytes, days = int(_CONFIG["segment.bytes"]) // 2**20, int(_CONFIG["segment.ms"])
+        assert documented["segment.ms"] == f"{mebibytes} MiB, {days // 86_400_000} day"
+
+    def test_what_a_commit_says(self) -> None:
+        text = self.WIRE.sections["Workers"]
+        (form,) = (span for span in names_in(text) if span.startswith("1;generation"))
+        written, _ = encode(7, Saved(1, 9, 2, 3))
+        assert re.fullmatch(r"1;1;7-9;2;3;R", written)
+        assert (
+            form.replace("generation", "1").replace("low-high", "7-9") == "1;1;7-9;running;failing;"
+        )
+        assert f"At most {LONGEST_METADATA:,} characters" in text
+
+    def test_records_of_a_journal(self) -> None:
+        rows = {names_in(row[0])[0]: names_in(row[1]) for row in self.WIRE.table("Workers", 1)}
+        for key, kind in (("subscription", SubscriptionRecord), ("position", SavedPosition)):
+            assert rows[key] == [each.name for each in fields(kind)]
+        assert rows["control"][:4] == [each.name for each in fields(Control)]
+        assert rows["control"][4:] == [each.name for each in fields(Seek)]
+        assert rows["redrive/{partition}-{offset}"] == [
+            each.name for each in fields(RedriveRequest) if each.name != "id"
+        ]
+        headers = {names_in(row[0])[0]: names_in(row[1]) for row in self.WIRE.table("Workers", 2)}
+        assert list(headers) == [_KEY_HEADER, _LETTER_HEADER]
+        ours = {each.name for each in fields(Letter)} - {"partition", "offset", "key", "has_body"}
+        assert set(headers[_LETTER_HEADER]) - {"dead", "parked"} == (ours - {"journal_offset"}) | {
+            "format", "no_body", "has_key",
+        }  # fmt: skip
+
+
 class TestOtherTables:
+    def test_metrics(self) -> None:
+        families = [*Exposition(Meters()).collect()]
+        names = {each.name + ("_total" if each.type == "counter" else "") for each in families}
+        assert set(first_column("docs/operations.md", "Metrics")) == names
+        (rules,) = (b.text for b in page("docs/operations.md").blocks if b.title == "alerts.yaml")
+        used = set(re.findall(r"platform_events_\w+", rules))
+        assert used
+        assert used <= names
+
     def test_topic_configuration(self) -> None:
         settings = Settings(min_insync_replicas=2)
         definition = EventDefinition("A__e", Schema("", "", "A__e"))
@@ -335,15 +448,15 @@ class TestOtherTables:
             (each.code, each.__name__) for each in subclasses(ReplayError)
         }
         choices = page("docs/subscribing.md").table("Expiry")
-        assert [names_in(row[0])[0].strip('"') for row in choices] == list(_ON_EXPIRED)
+        assert [names_in(row[0])[0].strip('"') for row in choices] == list(get_args(OnExpired))
         inspected = page("docs/reference/cli.md").sections["platform-events replay-id inspect"]
         assert f"`{READABLE}`" in inspected
         assert f"`{DELETED}`" in inspected
 
     def test_bounds_of_memory(self) -> None:
         text = page("docs/subscribing.md").sections["Memory"]
-        assert f"{_PREFETCH['queued.min.messages']:,} events" in text
-        assert f"{_PREFETCH['queued.max.messages.kbytes'] // 1024} MiB" in text
+        assert f"{PREFETCH['queued.min.messages']:,} events" in text
+        assert f"{PREFETCH['queued.max.messages.kbytes'] // 1024} MiB" in text
         text = page("docs/publishing.md").sections["Back-pressure and time-outs"]
         assert f"{Delivery.OVERHEAD} bytes" in text
         assert f"`submit` {SubmittedEvent.OVERHEAD:,}." in text

@@ -22,6 +22,8 @@ README = page("README.md")
 _TOP = [block for block in README.blocks if block.is_exempt]
 _TYPED = [block for block in README.blocks if not block.is_exempt]
 _MARK = "\x1e"
+ENDLESS = {"platform-events up": "ready ", "platform-events work billing:app": "billed "}
+"""Commands that do not end, with the beginning of the line that tells that they work."""
 
 
 class Terminal:
@@ -158,17 +160,18 @@ def test_what_a_reader_types_works(
             case Block(addition=str() as addition):
                 with (place / addition).open("a") as file:
                     file.write(block.text)
-    used_for_up, last = terminals
+    used_for_up, used_for_work, last = terminals
     assert last.directory.parent == beside
+    assert "stopped" in used_for_work.press_ctrl_c()
     assert "keeps the events" in used_for_up.press_ctrl_c()
 
 
 def type_in(command: str, terminals: list[Terminal], environment: dict[str, str]) -> str:
     """Return what a command printed; one that does not end keeps its terminal for itself."""
     terminal = terminals[-1]
-    if command == "platform-events up":
+    if command in ENDLESS:
         directory = terminal.directory
-        terminal.start(command, until="ready ")
+        terminal.start(command, until=ENDLESS[command])
         terminals.append(Terminal(directory, environment))
         return ""
     printed = terminal.run(command)

@@ -13,7 +13,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from platform_events.channels.states import State
 from platform_events.metrics.exposition import Exposition, metrics_text, register
-from platform_events.metrics.meters import STATES, FeedReport, Lag, Meters
+from platform_events.metrics.meters import (
+    OUTCOMES,
+    STATES,
+    FeedReport,
+    Lag,
+    Meters,
+    WorkerReport,
+)
 
 
 class Feeds:
@@ -22,6 +29,14 @@ class Feeds:
 
     def reports(self) -> list[FeedReport]:
         return self._reports
+
+
+class Worker:
+    def __init__(self, report: WorkerReport) -> None:
+        self._report = report
+
+    def report(self) -> WorkerReport:
+        return self._report
 
 
 class Cluster:
@@ -98,6 +113,41 @@ def test_a_router_shows_states_and_the_lags_of_its_partitions_together(
     assert value(registry, "router_lag_events", **labels) is None
 
 
+def test_handling_is_counted_by_outcome(registry: CollectorRegistry, meters: Meters) -> None:
+    meters.handle("billing", dict(zip(OUTCOMES, (5, 4, 3, 2, 1), strict=True)))
+    meters.handle("billing", {"ok": 7, "failed": 0})
+    meters.handle("mail", {"retried": 0})
+    for outcome, number in zip(OUTCOMES, (12, 4, 3, 2, 1), strict=True):
+        labels = {"subscription": "billing", "outcome": outcome}
+        assert value(registry, "handled_total", **labels) == number
+    assert value(registry, "handled_total", subscription="mail", outcome="retried") is None
+
+
+def test_the_workers_of_a_subscription_are_shown_together(
+    registry: CollectorRegistry, meters: Meters
+) -> None:
+    def shown(subscription: str) -> list[float | None]:
+        names = ("lag_events", "lag_seconds", "time_to_loss_seconds", "dead_letters", "holes")
+        gauges = ["in_flight", *(f"subscription_{name}" for name in names)]
+        return [value(registry, name, subscription=subscription) for name in gauges]
+
+    workers = [
+        Worker(WorkerReport("billing", 1, 10, 2.5, 90.0, 3, 4)),
+        Worker(WorkerReport("billing", 2, 20, 7.5, 30.0, 1, 0)),
+        Worker(WorkerReport("mail", 0, 0, 0.0, None, 0, 0)),
+    ]
+    for worker in workers:
+        meters.workers.add(worker)
+    assert shown("billing") == [3, 30, 7.5, 30.0, 4, 4]
+    assert shown("mail") == [0, 0, 0.0, None, 0, 0]
+    unsure = Worker(WorkerReport("billing", 0, 5, None, None, 0, 0))
+    meters.workers.add(unsure)
+    assert shown("billing") == [3, 35, None, 30.0, 4, 4]
+    del workers[:], worker
+    gc.collect()
+    assert shown("mail") == [None] * 6
+
+
 def test_the_process_says_how_it_is(registry: CollectorRegistry, meters: Meters) -> None:
     assert value(registry, "kafka_up") is None
     clusters = [Cluster(is_up=True), Cluster(is_up=None)]
@@ -117,7 +167,7 @@ def test_the_text_is_what_prometheus_reads() -> None:
     register()
     names = [family.name for family in text_string_to_metric_families(metrics_text().decode())]
     ours = [name for name in names if name.startswith("platform_events_")]
-    assert len(ours) == len(set(ours)) == 10
+    assert len(ours) == len(set(ours)) == 17
 
 
 def test_states_are_those_of_routers() -> None:

@@ -73,6 +73,13 @@ def test_metadata_that_cannot_be_read_loses_nothing() -> None:
     assert (found.offset, found.saved.holes, found.is_readable) == (60, (), False)
 
 
+def test_what_kafkas_own_tools_have_committed_counts() -> None:
+    control = Control(3, seek=Seek(3, 80, TOPIC))
+    plain = Committed("t", 0, 60, "")
+    found = settle(journal(control), SUBSCRIPTION, TOPIC, (0, 90), plain)
+    assert (found.offset, found.saved.generation, found.is_readable) == (60, 3, True)
+
+
 def test_what_is_done_behind_the_position_stays_done() -> None:
     saved = Saved(high=70, holes=(60, 65))
     found = settle(journal(), SUBSCRIPTION, TOPIC, (0, 90), committed(60, saved))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, get_args, overload
 
 from platform_events.bus.connection import Connection
 from platform_events.bus.decoding import EventDecoder
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from platform_events.kafka.clients import Clients
 
 Model = TypeVar("Model")
-_ON_EXPIRED = ("fail", "earliest", "latest")
-_ON_UNDECODABLE = ("fail", "skip")
 _logger = logging.getLogger("platform_events")
 
 
@@ -170,7 +168,8 @@ class EventBus:
             Exception: what `payloads` itself raises, after the results of the events before.
         """
         publish = self.publishing().publish_chunks
-        return _each(publish(event, self.while_usable(payloads), headers))
+        chunks = publish(event, self.while_usable(payloads), headers)
+        return (result for chunk in chunks for result in chunk)
 
     def while_usable(self, payloads: Iterable[Any]) -> Iterator[Any]:
         """Yield payloads; raise `ClosedError` or `ForkedError` before the next one if need be."""
@@ -271,12 +270,12 @@ class EventBus:
             BrokerError: the cluster cannot be asked.
             ClosedError, ForkedError: this bus is not usable.
         """
-        if on_expired not in _ON_EXPIRED:
-            raise UsageError(f"on_expired is one of {', '.join(_ON_EXPIRED)}, not {on_expired!r}")
-        if on_undecodable not in _ON_UNDECODABLE:
-            raise UsageError(
-                f"on_undecodable is one of {', '.join(_ON_UNDECODABLE)}, not {on_undecodable!r}"
-            )
+        for name, value, words in (
+            ("on_expired", on_expired, OnExpired),
+            ("on_undecodable", on_undecodable, OnUndecodable),
+        ):
+            if value not in get_args(words):
+                raise UsageError(f"{name} is one of {', '.join(get_args(words))}, not {value!r}")
         follow = follow and until is None
         if follow:
             refuse_green_threads()
@@ -398,8 +397,3 @@ class EventBus:
                     followed.let_go = self._publisher.let_go
                     followed.refresh = TRUSTED_FOR / 2
         return self._publisher
-
-
-def _each(chunks: Iterable[list[PublishResult]]) -> Iterator[PublishResult]:
-    for chunk in chunks:
-        yield from chunk

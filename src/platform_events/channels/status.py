@@ -15,8 +15,8 @@ from platform_events.catalog.positions import (
     read_positions,
 )
 from platform_events.channels.states import FeedState
+from platform_events.kafka.holding import append_times
 from platform_events.kafka.offsets import GroupOffsets, read_committed
-from platform_events.kafka.reader import TopicReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 8
 """Channels that are asked about at the same time; each takes a client for a moment."""
-_LOOK_SECONDS = 2.0
 _POLL_INTERVAL = 0.2
 _FILL_INTERVAL = 0.05
 """Seconds between two looks at positions of a channel that is about to be complete."""
@@ -273,19 +272,6 @@ def _age(settings: Settings, topic: str, lagging: Mapping[int, int]) -> int | No
     if not lagging:
         return 0
     now_ms = int(time.time() * 1000)
-    left = dict(lagging)
-    oldest: int | None = None
-    reader = TopicReader(settings, topic, left)
-    deadline = time.monotonic() + _LOOK_SECONDS
-    try:
-        while left and time.monotonic() < deadline:
-            batch = reader.read(1, _POLL_INTERVAL)
-            for record in batch.records:
-                if left.pop(record.partition(), None) is not None:
-                    time_ms = record.timestamp()[1]
-                    oldest = time_ms if oldest is None else min(oldest, time_ms)
-            for partition in batch.ends:
-                left.pop(partition, None)
-    finally:
-        reader.close()
+    times = append_times(settings, topic, lagging).values()
+    oldest = min((one for one in times if one is not None), default=None)
     return None if oldest is None else max(now_ms - oldest, 0)

@@ -1,8 +1,9 @@
 """The command `platform-events`: thin commands over the library.
 
 Data goes to stdout, everything else to stderr. Exit status: 0; 1 when something failed; 2 for
-wrong usage; `plan --exit-code` also 3. What was ended by Ctrl-C is 130, by SIGTERM 143, except
-where ending is up to the user: `subscribe` that follows a stream then ends with 0.
+wrong usage; 3 from `plan --exit-code`, and from `work` when its policy has stopped it. What was
+ended by Ctrl-C is 130, by SIGTERM 143, except where ending is up to the user: `subscribe` that
+follows a stream then ends with 0.
 """
 
 from __future__ import annotations
@@ -27,5 +28,11 @@ def main() -> NoReturn:
     except KeyboardInterrupt as interrupt:
         # Nothing was begun yet.
         sys.exit(exit_status(interrupt))
-    program.main(prog_name="platform-events")
+    from platform_events.cli.terminal.ending import ending
+
+    try:
+        program.main(prog_name="platform-events")
+    except SystemExit as end:
+        ending.begin(end.code if isinstance(end.code, int) else 0)
+        raise
     raise AssertionError("the program exits by itself")

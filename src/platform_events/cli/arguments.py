@@ -28,6 +28,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SCHEMA_ID_LENGTH = 22
 _ID = re.compile(r"[A-Za-z0-9_-]+=*")
 _OPTIONS_NEVER_HAVE = re.compile(r"[A-Z0-9_]")
+_TIMES = "an age such as 15m nor a time such as 2024-01-31T12:00:00Z"
 _FORMS = "an age such as 15m, a time such as 2024-01-31T12:00:00Z or a replay ID"
 
 
@@ -45,6 +46,14 @@ class Command(click.Command):
             with formatter.section("Examples"):
                 for example in self.examples:
                     formatter.write(f"  {example}\n")
+
+
+class CommandGroup(click.Group):
+    """A group whose help has its commands in the order in which they were added."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return their names."""
+        return list(self.commands)
 
 
 class IdCommand(Command):
@@ -109,9 +118,12 @@ def parse_start(text: str) -> Start | datetime | ReplayId:
         ReplayCorruptedError: it is none of the forms.
         click.BadParameter: a time without zone, or an option where the value should be.
     """
-    from platform_events.bus.values import Start
+    return _parse_start(text, "--from")
 
-    return Start.named(text) or _parse_place(text, "--from", f"latest, earliest, {_FORMS}")
+
+def parse_target(text: str) -> Start | datetime | ReplayId:
+    """Read where to go on, in the forms of `parse_start`; raises as that does."""
+    return _parse_start(text, "--to")
 
 
 def parse_until(text: str) -> datetime | ReplayId:
@@ -119,14 +131,30 @@ def parse_until(text: str) -> datetime | ReplayId:
     return _parse_place(text, "--until", _FORMS)
 
 
+def parse_moment(text: str) -> datetime:
+    """Read a time or an age.
+
+    Raises:
+        click.BadParameter: it is neither, or a time without zone.
+    """
+    moment = _parse_moment(text)
+    if moment is None:
+        raise click.BadParameter(f"{text[:60]!r} is neither {_TIMES}")
+    return moment
+
+
+def _parse_start(text: str, option: str) -> Start | datetime | ReplayId:
+    from platform_events.bus.values import Start
+
+    return Start.named(text) or _parse_place(text, option, f"latest, earliest, {_FORMS}")
+
+
 def _parse_place(text: str, option: str, forms: str) -> datetime | ReplayId:
     from platform_events.replay import ReplayCorruptedError, ReplayId
 
-    if _AGE.fullmatch(text):
-        now_ms = int(time.time() * 1000)
-        return _EPOCH + timedelta(milliseconds=max(now_ms - parse_duration(text), 0))
-    if _DATE.match(text):
-        return _parse_time(text)
+    moment = _parse_moment(text)
+    if moment is not None:
+        return moment
     context = click.get_current_context(silent=True)
     if context is not None and text in _option_names(context.command):
         raise click.BadParameter(f"a value is missing before {text}: {forms}")
@@ -136,6 +164,14 @@ def _parse_place(text: str, option: str, forms: str) -> datetime | ReplayId:
         raise ReplayCorruptedError(
             "", None, f"{option} {text[:60]!r} is none of {forms} ({error})"
         ) from None
+
+
+def _parse_moment(text: str) -> datetime | None:
+    """Return the time that a text says; None if it is neither a time nor an age."""
+    if _AGE.fullmatch(text):
+        now_ms = int(time.time() * 1000)
+        return _EPOCH + timedelta(milliseconds=max(now_ms - parse_duration(text), 0))
+    return _parse_time(text) if _DATE.match(text) else None
 
 
 def parse_seconds(text: str) -> float:

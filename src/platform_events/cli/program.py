@@ -15,13 +15,13 @@ import click
 from platform_events.cli.arguments import CONTEXT_SETTINGS
 from platform_events.cli.connection import Connection
 from platform_events.cli.environment import read_env_file
-from platform_events.cli.terminal.failures import report_failure
-from platform_events.cli.terminal.interruption import exit_status, signals
+from platform_events.cli.terminal.ending import status_of
+from platform_events.cli.terminal.interruption import signals
 from platform_events.cli.terminal.messages import begin_messages
 from platform_events.errors import PlatformEventsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 
 _PACKAGE = "platform_events.cli.commands"
@@ -37,7 +37,10 @@ _COMMANDS = {
     "subscribe": "Print a stream's events as NDJSON.",
     "streams": "List the streams and what they hold.",
     "describe": "Show one stream: what it is for, its fields, how full it is.",
+    "subscriptions": "Look at the subscriptions of workers, command them.",
+    "dead-letters": "Look at events not handled, redrive or discard them.",
     "route": "Fill the channels from their member events.",
+    "work": "Handle a stream's events with a worker.",
     "schema": "Look at Avro schemas.",
     "filter": "Try filters of channels.",
     "replay-id": "Look into replay IDs.",
@@ -89,7 +92,7 @@ class Program(click.Group):
         if not standalone_mode:
             raise ValueError("the program always exits by itself")
         name = prog_name or "platform-events"
-        sys.exit(_end(lambda: self._run(name, args, complete_var, extra)))
+        sys.exit(status_of(lambda: self._run(name, args, complete_var, extra)))
 
     def _run(
         self, name: str, args: Sequence[str] | None, complete_var: str | None, extra: dict[str, Any]
@@ -105,22 +108,6 @@ class Program(click.Group):
         except click.exceptions.Exit as end:
             status = end.exit_code
         return int(status)
-
-
-def _end(run: Callable[[], int]) -> int:
-    """Run and turn whatever is raised into a message and an exit status."""
-    try:
-        try:
-            return run()
-        except (BrokenPipeError, KeyboardInterrupt):
-            raise
-        except Exception as error:  # noqa: BLE001 - a user must not see a traceback
-            return report_failure(error)
-    except BrokenPipeError:
-        # Whoever read our output has enough.
-        return 0
-    except KeyboardInterrupt as interrupt:
-        return exit_status(interrupt)
 
 
 @click.group(cls=Program, context_settings=CONTEXT_SETTINGS)

@@ -1,4 +1,4 @@
-"""Topics and groups: what they are, where they begin and end, and how they are changed."""
+"""Topics: what they are, where they begin and end, and how they are changed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from confluent_kafka import (
 )
 from confluent_kafka import TopicPartition as Partition
 from confluent_kafka.admin import (
-    AlterConfigOpType,
-    ConfigEntry,
     ConfigResource,
     NewPartitions,
     NewTopic,
@@ -30,8 +28,8 @@ from platform_events.errors import (
     BrokerTimeoutError,
     BrokerUnreachableError,
 )
-from platform_events.kafka.asking import KNOWN_AFTER, POLL_INTERVAL, AdminConnection
-from platform_events.kafka.groups import GroupMember
+from platform_events.kafka.asking import KNOWN_AFTER, POLL_INTERVAL
+from platform_events.kafka.group_admin import GroupAdmin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -53,7 +51,7 @@ class Topic:
     replication_factor: int
 
 
-class Admin(AdminConnection):
+class Admin(GroupAdmin):
     """Administration of one cluster. Thread-safe. Every method raises a `BrokerError`."""
 
     def __init__(self, settings: Settings) -> None:
@@ -113,6 +111,11 @@ class Admin(AdminConnection):
         """Return the topic, or None if there is none of that name, as `describe` does."""
         return self.describe([name], expected=[name] if expected else ())[name]
 
+    def names(self, prefix: str) -> list[str]:
+        """Return the names of the topics that begin with `prefix`, in order, as far as one may."""
+        found = self._list_topics(f"listing the topics {prefix}*")
+        return sorted(name for name in found if name.startswith(prefix))
+
     def await_topic(self, name: str) -> Topic:
         """Return a topic that was just made, as soon as the cluster knows it.
 
@@ -165,19 +168,6 @@ class Admin(AdminConnection):
         """
         self._alter(ResourceType.TOPIC, name, config, f"configuring topic {name}")
         self._await_known(lambda: self.configs([name])[name].items() >= config.items())
-
-    def configure_group(self, group: str, config: Mapping[str, str]) -> None:
-        """Set these config values of a group, whether it has members or not, and leave others."""
-        self._alter(ResourceType.GROUP, group, config, f"configuring group {group}")
-
-    def _alter(self, kind: ResourceType, name: str, config: Mapping[str, str], doing: str) -> None:
-        entries = [
-            ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
-            for key, value in config.items()
-        ]
-        resource = ConfigResource(kind, name, incremental_configs=entries)
-        futures = self._live().incremental_alter_configs([resource], request_timeout=self._timeout)
-        self._wait(futures[resource], doing)
 
     def grow(self, name: str, partitions: int) -> None:
         """Raise a topic's number of partitions to `partitions`; return as `configure` does."""
@@ -290,37 +280,6 @@ class Admin(AdminConnection):
             )
             for name, marks in watermarks.items()
         }
-
-    def members(self, group: str) -> list[GroupMember]:
-        """Return the processes of a group; none if there is no such group."""
-        # Only a client that has asked no coordinator before: one whose broker was restarted since
-        # gets no answer for minutes, and may end the process (tried, librdkafka 2.16).
-        with Admin(self._settings) as fresh:
-            described = fresh._ask_until_settled(lambda: fresh._describe_group(group))
-        return [
-            GroupMember(
-                member.client_id,
-                member.host.removeprefix("/"),
-                frozenset((one.topic, one.partition) for one in member.assignment.topic_partitions),
-            )
-            for member in (described.members if described else ())
-        ]
-
-    def delete_group(self, group: str) -> None:
-        """Delete a group without members, and its positions; one that is not there is fine."""
-        # A fresh client, for the same reason.
-        with Admin(self._settings) as fresh:
-            fresh._ask_until_settled(lambda: fresh._delete_group(group))
-
-    def _delete_group(self, group: str) -> None:
-        futures = self._live().delete_consumer_groups([group], request_timeout=self._timeout)
-        absent = (KafkaError.GROUP_ID_NOT_FOUND,)
-        self._wait_or_none(futures[group], f"deleting group {group}", absent)
-
-    def _describe_group(self, group: str) -> Any:
-        futures = self._live().describe_consumer_groups([group], request_timeout=self._timeout)
-        absent = (KafkaError.GROUP_ID_NOT_FOUND,)
-        return self._wait_or_none(futures[group], f"describing group {group}", absent)
 
     def _offsets(
         self,

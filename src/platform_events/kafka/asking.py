@@ -151,6 +151,15 @@ class AdminConnection:
                 return None
             raise
 
+    def _list_topics(self, doing: str) -> list[str]:
+        """Return the names of all topics that one may see."""
+        # First, since it can be interrupted and knows who cannot be reached.
+        self.cluster_id()
+        try:
+            return list(self._live().list_topics(timeout=self._timeout).topics)
+        except KafkaException as exception:
+            raise translate(kafka_error(exception), doing, self._health) from exception
+
     def _look_again(self) -> None:
         """Have the client ask who the controller is, and which topics there are.
 

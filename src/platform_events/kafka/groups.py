@@ -53,6 +53,15 @@ class GroupMember:
     """Topics and partitions that it has."""
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group as its coordinator describes it."""
+
+    members: tuple[GroupMember, ...] = ()
+    protocol: str | None = None
+    """By which they share partitions: `classic` or `consumer`; None without members."""
+
+
 def member_properties(group: str, protocol: Protocol) -> dict[str, Any]:
     """Return what a client has to be that takes part in a group and commits by itself."""
     properties: dict[str, Any] = {

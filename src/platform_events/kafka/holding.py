@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from platform_events.errors import AuthorizationError, BrokerError
-from platform_events.kafka.reader import REMOVED, read_range
+from platform_events.kafka.reader import MAX_BATCH, REMOVED, TopicReader, read_range
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from platform_events.settings import Settings
 
@@ -18,6 +19,8 @@ COUNTED = 10_000
 """Offsets up to which a topic's records are counted one by one."""
 COUNTED_BYTES = 32 * 1024 * 1024
 """Bytes of bodies after which counting ends."""
+_LOOK_SECONDS = 2.0
+_POLL_INTERVAL = 0.2
 _LOOKED_AT = 100
 """Offsets of each partition in which the oldest and the newest record of others is looked for."""
 
@@ -72,4 +75,40 @@ def _times(
         limit -= len(record.value() or b"")
         if limit < 0:
             return None
+    return times
+
+
+def append_times(
+    settings: Settings, topic: str, offsets: Mapping[int, int]
+) -> dict[int, int | None]:
+    """Return when the record at each offset was stored, in ms since the epoch.
+
+    Args:
+        settings: which cluster.
+        topic: which.
+        offsets: one for each partition to look into. Where there is no record at it, such as a
+            marker of a transaction, the next one counts.
+
+    Returns:
+        By partition; None where no record is left. Partitions in which none could be read in time
+        are left out.
+
+    Raises:
+        BrokerError: the topic cannot be read.
+    """
+    times: dict[int, int | None] = {}
+    if not offsets:
+        return times
+    reader = TopicReader(settings, topic, offsets)
+    deadline = time.monotonic() + _LOOK_SECONDS
+    try:
+        while len(times) < len(offsets) and time.monotonic() < deadline:
+            # Many, since those of one partition may be before the first of another.
+            batch = reader.read(MAX_BATCH, _POLL_INTERVAL)
+            for record in batch.records:
+                times.setdefault(record.partition(), record.timestamp()[1])
+            for partition in batch.ends:
+                times.setdefault(partition, None)
+    finally:
+        reader.close()
     return times

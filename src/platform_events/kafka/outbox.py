@@ -113,7 +113,12 @@ class Outbox(Share):
 
         The outcome goes to `delivery`. A value of None is a tombstone.
         """
-        cost = (len(value) if value else 0) + header_bytes + delivery.OVERHEAD + (len(key) if key else 0)
+        cost = (
+            (len(value) if value else 0)
+            + header_bytes
+            + delivery.OVERHEAD
+            + (len(key) if key else 0)
+        )
         delivery.cost = cost
         producer = self.producer
         while True:

@@ -22,10 +22,23 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from platform_events.metrics.meters import Lag, Meters
+    from platform_events.metrics.meters import Lag, Meters, WorkerReport
 
 MEDIA_TYPE = "text/plain; version=0.0.4"
 _PREFIX = "platform_events_"
+_OF_SUBSCRIPTIONS = (
+    ("in_flight", "in_flight", "Events in handlers of this process."),
+    ("subscription_lag_events", "lag_events", "Events not handled, in this process's partitions."),
+    ("subscription_lag_seconds", "lag_seconds", "Age of the oldest of them."),
+    (
+        "subscription_time_to_loss_seconds",
+        "time_to_loss_seconds",
+        "Time until retention may remove the oldest of them.",
+    ),
+    ("subscription_dead_letters", "dead_letters", "Dead letters of this process's partitions."),
+    ("subscription_holes", "holes", "Events not handled that later, handled ones follow."),
+)
+"""Metrics, the parts of a `WorkerReport` that they are, and what these mean."""
 _registering = threading.Lock()
 _registered: list[Exposition] = []
 
@@ -56,6 +69,7 @@ class Exposition(Collector):
         yield from self._of_process()
         yield from self._of_bus()
         yield from self._of_router()
+        yield from self._of_workers()
 
     def _of_process(self) -> Iterator[Metric]:
         build = _gauge("build_info", "Version of platform-events, as a label.", "version")
@@ -125,6 +139,24 @@ class Exposition(Collector):
         yield state
         yield lag
         yield age
+
+    def _of_workers(self) -> Iterator[Metric]:
+        handled = _counter("handled", "What came of events in handlers.", "subscription outcome")
+        for labels, number in list(self._meters.handled.items()):
+            handled.add_metric(list(labels), number)
+        yield handled
+        reports: dict[str, WorkerReport] = {}
+        for worker in self._meters.workers.all():
+            report = worker.report()
+            before = reports.get(report.subscription)
+            reports[report.subscription] = before + report if before else report
+        for name, field, text in _OF_SUBSCRIPTIONS:
+            gauge = _gauge(name, text, "subscription")
+            for subscription, report in reports.items():
+                value = getattr(report, field)
+                if value is not None:
+                    gauge.add_metric([subscription], value)
+            yield gauge
 
 
 def _gauge(name: str, text: str, labels: str = "") -> GaugeMetricFamily:

@@ -1,4 +1,4 @@
-"""The numbers of one process: what it published, delivered and routed, and whether it is well.
+"""The numbers of one process: what it published, delivered, routed and handled, and how it is.
 
 Hot paths add for many events at once; what changes by itself is asked for when somebody looks.
 """
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 STATES = ("taking over", "catching up", "live", "fenced", "broken")
 """What a channel partition's state can be."""
+OUTCOMES = ("ok", "failed", "retried", "rejected", "dead_lettered")
+"""What can come of a handler's attempt at an event."""
 Thing = TypeVar("Thing")
 BUCKETS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
@@ -52,6 +54,43 @@ class FeedReport:
     """By member, where they are known."""
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """How a worker's subscription is doing, in this process's partitions."""
+
+    subscription: str
+    in_flight: int
+    """Events in handlers."""
+    lag_events: int
+    """Events that are not handled yet, an upper bound."""
+    lag_seconds: float | None
+    """Age of the oldest of them; 0 without any, None if it is not known."""
+    time_to_loss_seconds: float | None
+    """Until retention may remove the oldest of them; None without any, or if it is not known."""
+    dead_letters: int
+    """Dead letters that wait to be redriven or discarded."""
+    holes: int
+    """Events that are not handled yet, with later ones of their partition handled."""
+
+    def __add__(self, other: WorkerReport) -> WorkerReport:
+        """Return how both are doing together; they are of one subscription."""
+        ages = [each.lag_seconds for each in (self, other) if each.lag_seconds is not None]
+        left = [
+            one
+            for one in (self.time_to_loss_seconds, other.time_to_loss_seconds)
+            if one is not None
+        ]
+        return WorkerReport(
+            self.subscription,
+            self.in_flight + other.in_flight,
+            self.lag_events + other.lag_events,
+            max(ages) if len(ages) == 2 else None,
+            min(left, default=None),
+            self.dead_letters + other.dead_letters,
+            self.holes + other.holes,
+        )
+
+
 class Loop(Protocol):
     """A long-running process's loop."""
 
@@ -72,6 +111,13 @@ class Feeds(Protocol):
     """Who feeds channels."""
 
     def reports(self) -> list[FeedReport]:
+        """Return how it goes."""
+
+
+class Workers(Protocol):
+    """Who handles the events of a subscription."""
+
+    def report(self) -> WorkerReport:
         """Return how it goes."""
 
 
@@ -140,9 +186,12 @@ class Meters:
         """Events handed out, by stream."""
         self.routed: Counter[tuple[str, str, str]] = Counter()
         """Member records by channel, member and result."""
+        self.handled: Counter[tuple[str, str]] = Counter()
+        """Attempts of handlers at events, by subscription and outcome."""
         self.clusters: Registered[Cluster] = Registered()
         self.feeds: Registered[Feeds] = Registered()
         self.loops: Registered[Loop] = Registered()
+        self.workers: Registered[Workers] = Registered()
 
     def publishing(self, event: str) -> PublishMeter:
         """Return the meter of an event, always the same."""
@@ -160,6 +209,13 @@ class Meters:
             for result, number in results.items():
                 if number:
                     self.routed[channel, member, result] += number
+
+    def handle(self, subscription: str, outcomes: Mapping[str, int]) -> None:
+        """Count what came of a subscription's events, by outcome."""
+        with self._lock:
+            for outcome, number in outcomes.items():
+                if number:
+                    self.handled[subscription, outcome] += number
 
 
 METERS = Meters()

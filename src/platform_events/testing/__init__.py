@@ -13,6 +13,9 @@ They are there as soon as the package is installed with its extra `local`, in ev
 `PLATFORM_EVENTS_TEST_BROKER` chooses what `kafka_broker` is: `local` (the default), the embedded
 Kafka, or `container`, the image apache/kafka through testcontainers.
 
+`run_worker`, in asynchronous tests `run_worker_async`, runs a worker until it is done, and has
+happen to it what its `faults` say.
+
 A test that must stop, pause or kill brokers starts its own:
 
 ```python
@@ -26,8 +29,50 @@ with LocalKafka(brokers=3) as kafka:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["BrokerAccess", "KafkaBroker"]
+if TYPE_CHECKING:
+    from platform_events.testing.faults import (
+        CrashBeforeCommit,
+        DuplicateDelivery,
+        Expire,
+        ForgetPositions,
+        Rebalance,
+    )
+    from platform_events.testing.happenings import Attempt, DeadLetter, WorkerRun
+    from platform_events.testing.workers import run_worker, run_worker_async
+
+__all__ = [
+    "Attempt",
+    "BrokerAccess",
+    "CrashBeforeCommit",
+    "DeadLetter",
+    "DuplicateDelivery",
+    "Expire",
+    "ForgetPositions",
+    "KafkaBroker",
+    "Rebalance",
+    "WorkerRun",
+    "run_worker",
+    "run_worker_async",
+]
+
+_HOMES = {
+    "faults": ("CrashBeforeCommit", "DuplicateDelivery", "Expire", "ForgetPositions", "Rebalance"),
+    "happenings": ("Attempt", "DeadLetter", "WorkerRun"),
+    "workers": ("run_worker", "run_worker_async"),
+}
+"""Where each name comes from that is imported when it is first used."""
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            value = getattr(import_module(f"platform_events.testing.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @dataclass(frozen=True, slots=True)

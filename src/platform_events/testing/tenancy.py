@@ -6,8 +6,8 @@ import functools
 import os
 import threading
 import time
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pytest
 
@@ -18,19 +18,21 @@ from platform_events.channels.router import Router
 from platform_events.channels.status import await_filled
 from platform_events.channels.thread import RouterThread
 from platform_events.definitions.model import ChannelDefinition
-from platform_events.errors import BrokerTimeoutError, UsageError
+from platform_events.errors import BrokerError, BrokerTimeoutError, UsageError
 from platform_events.kafka.admin import Admin
 from platform_events.names import is_channel_name, stream_name
 from platform_events.replay import ReplayId
 from platform_events.settings import Settings
 from platform_events.testing.desk import cut_off, mend
 from platform_events.variables import PREFIX
+from platform_events.workers.log import subscription_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from platform_events.catalog.state import Entry
     from platform_events.definitions.model import Definitions
+    from platform_events.names import Namespace
     from platform_events.testing import KafkaBroker
     from platform_events.testing.proxy import Cut
 
@@ -46,8 +48,8 @@ class Tenancy:
     """What one test has on the broker, for the length of a `with`.
 
     Within it, `EventBus()` means this tenant, and reading one of its channels starts a router.
-    At the end the topics are deleted, in one request: the files and memory of a broker that kept
-    those of thousands of tests would run out.
+    At the end the topics are deleted, in one request, and the groups of workers: the files and
+    memory of a broker that kept those of thousands of tests would run out.
 
     Args:
         broker: where.
@@ -59,6 +61,8 @@ class Tenancy:
         UsageError: the broker has no proxy.
         PlatformEventsError: the definitions cannot be applied.
     """
+
+    _present: ClassVar[dict[Namespace, Tenancy]] = {}
 
     def __init__(
         self,
@@ -86,14 +90,21 @@ class Tenancy:
                 update={"bootstrap_servers": self._broker.bootstrap_servers, "kafka": {}}
             )
             self._admin = exits.enter_context(Admin(self._direct))
-            exits.callback(self._delete_topics)
+            exits.callback(self._delete_all)
             apply(self._direct, self._definitions, plan_options(self._direct))
             self._route_what_is_read(patch)
+            self._present[self._direct.namespace] = self
+            exits.callback(self._present.pop, self._direct.namespace)
             self._exits = exits.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._exits.close()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Tenancy | None:
+        """Return the one whose tenant these settings name, if it is there."""
+        return cls._present.get(settings.namespace)
 
     @contextmanager
     def break_broker(self, how: Cut) -> Iterator[None]:
@@ -159,13 +170,18 @@ class Tenancy:
         def subscribe_routed(bus: EventBus, stream: str, *args: Any, **options: Any) -> Any:
             name = stream_name(stream)
             if is_channel_name(name) and bus.settings.namespace == self._direct.namespace:
-                self._fill(name)
+                self.fill(name)
             return subscribe(bus, stream, *args, **options)
 
         patch.setattr(EventBus, "subscribe", subscribe_routed)
 
-    def _fill(self, channel: str) -> None:
-        """Return when the channel has what was published so far; a router starts if need be."""
+    def fill(self, channel: str) -> None:
+        """Return when the channel has what was published so far; a router starts if need be.
+
+        Raises:
+            BrokerTimeoutError: that took too long.
+            PlatformEventsError: what has ended the router.
+        """
         catalog = read_catalog(self._direct, self._admin, expected=True)
         entry = catalog.entries.get(channel)
         if entry is None or not isinstance(entry.active, ChannelDefinition):
@@ -186,11 +202,16 @@ class Tenancy:
                 f"{_FILL_SECONDS:.0f} s: its warnings, by the logger platform_events, say why"
             )
 
-    def _delete_topics(self) -> None:
+    def _delete_all(self) -> None:
         namespace = self._direct.namespace
         names = [*self._definitions.events, *self._definitions.channels]
         topics = [topic for name in names for topic in namespace.topics(name)]
-        self._admin.delete(*topics, namespace.catalog)
+        subscriptions = subscription_names(self._direct, self._admin)
+        for name in subscriptions:
+            # A worker that a test has left behind keeps its group.
+            with suppress(BrokerError):
+                self._admin.delete_group(namespace.worker(name))
+        self._admin.delete(*topics, *map(namespace.journal, subscriptions), namespace.catalog)
 
 
 def _set_variables(patch: pytest.MonkeyPatch, variables: Mapping[str, str]) -> None:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from platform_events.errors import UsageError, WorkerStoppedError
+from platform_events.errors import WorkerStoppedError
 from platform_events.workers.context import Context
-from platform_events.workers.outcomes import describe_failure, log_failure, without_handling
-from platform_events.workers.policy import Reason, Reject, next_step
+from platform_events.workers.outcomes import (
+    describe_failure,
+    in_words,
+    log_failure,
+    without_handling,
+)
+from platform_events.workers.policy import LONGEST_RETRYING, Reason, Reject, next_step
 from platform_events.workers.threads import HandlerThreads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from platform_events.workers.app import WorkerApp
     from platform_events.workers.desk import Desk
@@ -22,6 +28,22 @@ if TYPE_CHECKING:
     from platform_events.workers.lanes import Item, Lane, Lanes
     from platform_events.workers.outcomes import Failure
     from platform_events.workers.signatures import HandlerSpec
+
+
+@asynccontextmanager
+async def _limit(seconds: float | None) -> AsyncIterator[None]:
+    """Give up what takes longer; None: it may take any time.
+
+    Raises:
+        TimeoutError: it does.
+    """
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise TimeoutError(f"the handler took longer than {seconds:g} s") from error
 
 
 class Attempts:
@@ -74,7 +96,7 @@ class Attempts:
             if spec.is_async and timeout is None:
                 await spec.function(argument, context)
             else:
-                async with asyncio.timeout(timeout):
+                async with _limit(timeout):
                     if spec.is_async:
                         await spec.function(argument, context)
                     else:
@@ -95,7 +117,7 @@ class Attempts:
 
     def finish(self, lane: Lane, item: Item) -> None:
         """Note that a lane's first event was handled."""
-        self._desk.ok += 1
+        self._desk.counts["ok"] += 1
         if self._app.interceptors and item.event is not None:
             self._app.interceptors.outcome([item.event], "ok", None)
         self._pass(lane, item)
@@ -111,7 +133,7 @@ class Attempts:
         if isinstance(step, Reason):
             self._conclude(lane, item, error, step)
             return
-        log_failure(self._app.name, item, lane.attempt, f"again in {step:.1f} s", error)
+        log_failure(self._app.name, item, lane.attempt, f"again in {step:.1f} s", in_words(error))
         self._count("retried", item, error)
         self._lanes.rest(lane)
         self._loop.call_later(step, self._lanes.wake, lane)
@@ -129,7 +151,7 @@ class Attempts:
             self._write(lane, item, without_handling(Reason.UNHANDLED, message), None)
         else:
             advice = "add one, or give Worker on_unhandled='skip' or 'dead-letter'"
-            self._stop(lane, UsageError(f"{message}: {advice}"))
+            self._stop(lane, WorkerStoppedError(f"{message}: {advice}"))
 
     def park(self, lane: Lane) -> None:
         """Make letters of all events of a key that is stopped; the lane rests until all are stored.
@@ -198,6 +220,8 @@ class Attempts:
         for _ in range(done):
             self._lanes.advance(lane)
         self._lanes.wake(lane)
+        if not lane.items:
+            self._loop.call_later(LONGEST_RETRYING, self._lanes.forgive, lane)
 
     def _stop(self, lane: Lane, reason: Exception) -> None:
         """End the worker; the lane stays as it is."""

@@ -33,7 +33,12 @@ from platform_events.workers.journal import (
     control_record,
     redrive_record,
 )
-from platform_events.workers.log import load, subscription_in, unknown_subscription
+from platform_events.workers.log import (
+    load,
+    subscription_in,
+    unfinished_subscription,
+    unknown_subscription,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -204,10 +209,10 @@ def find_subscription(bus: EventBus, name: str) -> SubscriptionRecord:
     """
     topic = bus.settings.namespace.journal(check_subscription(name))
     if bus.admin.describe_one(topic) is None:
-        raise unknown_subscription(name)
+        raise unknown_subscription(bus.settings, bus.admin, name)
     found = read_subscription(bus.settings, bus.admin, topic)
     if found is None:
-        raise unknown_subscription(name)
+        raise unfinished_subscription(name)
     return found
 
 
@@ -229,7 +234,7 @@ def _command(bus: EventBus, name: str, compose: Compose, *, deletes: bool = Fals
     settings, admin = bus.settings, bus.admin
     topic = settings.namespace.journal(check_subscription(name))
     if admin.describe_one(topic) is None:
-        raise unknown_subscription(name)
+        raise unknown_subscription(bus.settings, bus.admin, name)
     doing = f"commanding subscription {name}"
     for _ in range(_ATTEMPTS):
         try:

@@ -27,9 +27,7 @@ class Desk:
         """Dead letters that are not handled now, since their key is stopped again."""
         self.stop: Exception | None = None
         """Why the worker is to end, if what became of an event says so."""
-        self.ok = 0
-        """Events that were handled."""
         self.counts: Counter[str] = Counter()
-        """What else became of attempts, by outcome."""
+        """What became of attempts on events, by outcome."""
         self.in_flight = 0
         """Events that handlers have now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from platform_events.bus.decoding import EventDecoder
@@ -15,7 +16,7 @@ from platform_events.definitions.model import ChannelDefinition
 from platform_events.errors import UndecodableRecordError
 from platform_events.kafka.members import Member
 from platform_events.kafka.protocols import choose_protocol
-from platform_events.workers.creation import ensure_journal
+from platform_events.workers.creation import ensure_journal, read_subscription
 from platform_events.workers.dead_letter import (
     Letter,
     event_facts,
@@ -83,8 +84,8 @@ class Ground:
         self._app = app
         self._bus = bus
         self._instance_id = instance_id
-        self._settings = settings = bus.settings
-        admin = bus.admin
+        self.settings = settings = bus.settings
+        self.admin = admin = bus.admin
         entry = bus.catalog.entry(app.stream_name)
         self.stream: Stream = find_stream(entry, settings.namespace.topic(app.stream_name), admin)
         app.handlers.check_stream(entry, [one.name for one in bus.catalog.known()])
@@ -96,6 +97,8 @@ class Ground:
             settings.kafka.get("client.id") or f"worker@{socket.gethostname()}:{os.getpid()}"
         )
         definition = entry.active
+        assert definition is not None  # or the stream would not have been found
+        self.retention_ms = definition.retention_ms
         members = [entry.name]
         if isinstance(definition, ChannelDefinition):
             members = [member.event for member in definition.members]
@@ -116,7 +119,7 @@ class Ground:
     ) -> Member:
         """Return this process's seat in the group."""
         return Member(
-            self._settings,
+            self.settings,
             self.group,
             self.client_id,
             self.stream.topic.name,
@@ -140,10 +143,10 @@ class Ground:
             self.stream = self._recovery.grow()
             self.subscription = self._subscribe()
 
-    def marks(self, partition: int) -> tuple[int, int]:
-        """Return the first offset and the end of a partition of the stream."""
+    def marks(self) -> list[tuple[int, int]]:
+        """Return the first offset and the end of each partition of the stream."""
         topic = self.stream.topic
-        return self._bus.admin.watermarks({topic.name: topic.partitions})[topic.name][partition]
+        return self.admin.watermarks({topic.name: topic.partitions})[topic.name]
 
     def run(self, partition: int, records: Sequence[Record]) -> Run:
         """Return what the events of records that follow each other have in common."""
@@ -171,6 +174,9 @@ class Ground:
         Raises:
             BrokerError: the schema could not be asked for.
         """
+        if not records:
+            # All that was read again is done.
+            return
         run = self.run(assignment.partition, records)
         done = 0
         while done < len(records):
@@ -222,7 +228,7 @@ class Ground:
 
     def load_letters(self, letters: Sequence[Letter], assignment: Assignment) -> list[Item]:
         """Return what is to be handled of dead letters."""
-        found = read_letters(self._settings, self.subscription, letters)
+        found = read_letters(self.settings, self.subscription, letters)
         items: list[Item] = []
         for letter in letters:
             if letter.id in found:
@@ -246,20 +252,21 @@ class Ground:
 
     def _subscribe(self) -> SubscriptionRecord:
         """Return the record of the subscription, made now or before."""
-        app, admin = self._app, self._bus.admin
-        beginning = resolve_start(app.start, self.stream, admin, on_expired="earliest")
-        wanted = SubscriptionRecord(
-            app.name,
-            app.stream_name,
-            self.stream.topic.topic_id,
-            app.order,
-            str(app.start),
-            tuple(beginning.offsets),
-            _now_ms(),
-        )
-        return ensure_journal(
-            self._settings, self._bus.clients, wanted, self.stream.topic.partitions
-        )
+        app, stream = self._app, self.stream
+        journal = self.settings.namespace.journal(app.name)
+        known = None
+        if self.admin.describe_one(journal) is not None:
+            known = read_subscription(self.settings, self.admin, journal)
+        if known is None:
+            # Only now: where it begins counts when it is made, and may be nowhere later.
+            beginning = resolve_start(app.start, stream, self.admin, on_expired="earliest")
+            offsets, start = tuple(beginning.offsets), str(app.start)
+            known = SubscriptionRecord(
+                app.name, app.stream_name, stream.topic.topic_id, app.order, start, offsets,
+                _now_ms(),
+            )  # fmt: skip
+        wanted = replace(known, stream=app.stream_name, order=app.order)
+        return ensure_journal(self.settings, self._bus.clients, wanted, stream.topic.partitions)
 
     def _letter(self, item: Item, failure: Failure) -> Letter:
         record, former = item.record, item.letter

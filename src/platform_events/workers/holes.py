@@ -26,9 +26,7 @@ _HEAD = 95
 numbers lets what fitted into one commit fit into the next. It leaves 25,600 bits."""
 _MOST_HOLES = 1_000_000
 """More are not told: it bounds what a text may claim to hold, and so the memory to read it."""
-_FORM = re.compile(
-    r"1;(\d{1,19});(\d{1,19})-(\d{1,19});(\d{1,19});(\d{1,19});([RB])(.*)", re.ASCII | re.DOTALL
-)
+_FORM = re.compile(r"1;(\d{1,19});(\d{1,19})-(\d{1,19});(\d{1,19});(\d{1,19});([RB])(.*)", re.ASCII)
 _ONE = ord("1")
 
 

@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from itertools import groupby
 from operator import methodcaller
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from platform_events.errors import BrokerError, WorkerStoppedError
 from platform_events.kafka.reader import MAX_BATCH
+from platform_events.workers.commits import Commits
+from platform_events.workers.correspondence import Correspondence
 from platform_events.workers.partitions import OwnedPartition
 from platform_events.workers.redriving import stopped_keys
+from platform_events.workers.reporting import Reporter
 from platform_events.workers.settling import settle
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from platform_events.kafka.reader import Record
     from platform_events.workers.app import WorkerApp
     from platform_events.workers.desk import Desk
     from platform_events.workers.ground import Ground
     from platform_events.workers.lanes import Item, Lanes
+    from platform_events.workers.settling import Beginning
 
 COMMIT_SECONDS = 0.05
 """How often positions are committed while events are handled."""
 _ACTIVE = 0.005
-"""Seconds to wait for records while there is something to commit or to write."""
+"""Seconds to wait for records while an answer of the cluster is waited for too."""
+_BUSY = 0.02
+"""The same while handlers run."""
 _IDLE = 0.05
 _REVOKE_SECONDS = 9.0
 """How long handlers may go on with a partition that goes to another. The group waits meanwhile, and
@@ -36,8 +43,10 @@ _MANY = 2_000
 """Events that wait for a handler; with more, reading slows down."""
 _SLOWED = 0.002
 _SAVE_SECONDS = 24 * 3600.0
+_SAVE_WITHIN = 2.0
+"""How long writing positions into the journal may take at the end, when handlers have used up the
+time for it."""
 _partition_of = methodcaller("partition")
-_offset_of = methodcaller("offset")
 _logger = logging.getLogger("platform_events.worker")
 
 
@@ -50,6 +59,7 @@ class Intake:
         desk: what the event loop leaves to be done.
         lanes: get the events, in the thread of the loop.
         loop: that event loop.
+        commits: whether positions are committed; without, all is handled again by the next process.
     """
 
     def __init__(
@@ -59,6 +69,8 @@ class Intake:
         desk: Desk,
         lanes: Lanes,
         loop: asyncio.AbstractEventLoop,
+        *,
+        commits: bool = True,
     ) -> None:
         self._app = app
         self._ground = ground
@@ -66,10 +78,14 @@ class Intake:
         self._lanes = lanes
         self._loop = loop
         self._owned: dict[int, OwnedPartition] = {}
-        self._committing: dict[int, tuple[Any, Any]] = {}
-        """What is being committed of which assignments."""
+        self._commits = Commits(app.name, self._owned)
+        self._commits.is_stopped = not commits
+        self._correspondence = Correspondence(ground, desk, self._owned, lanes, loop)
         self._is_draining = False
-        self.member = ground.take_seat(self._gain, self._revoke, self._lose, self._take_outcomes)
+        self._awaited: deque[tuple[Mapping[int, int], Callable[[], object]]] = deque()
+        """Who wants to know when what is through."""
+        self.reporter = Reporter(app, ground, desk, self._owned)
+        self.member = ground.take_seat(self._gain, self._revoke, self._lose, self._commits.take)
 
     def partitions(self) -> list[OwnedPartition]:
         """Return what this process has; any thread may ask."""
@@ -91,14 +107,42 @@ class Intake:
         self._open_partitions()
         self._read()
         self._collect()
-        self._commit(COMMIT_SECONDS)
+        self._commits.begin(self.member, COMMIT_SECONDS)
         self._regulate()
+        self._save_daily()
+        self.reporter.tick()
+        self._tell_through()
+
+    def when_through(self, ends: Mapping[int, int], call: Callable[[], object]) -> None:
+        """Have something called when all before these offsets is handled and committed.
+
+        Any thread may ask, once for each call. Events that are tried again later count as handled
+        when they went well or are dead letters; letters that are redriven, when they are through.
+
+        Args:
+            ends: of all partitions of the stream; this process has to have them.
+            call: from the thread of this intake.
+        """
+        self._awaited.append((ends, call))
+
+    def close(self) -> None:
+        """Begin to handle nothing more; any thread may say so."""
+        self._is_draining = True
+        for owned in self.partitions():
+            owned.assignment.is_closed = True
+
+    def abandon(self) -> None:
+        """Begin nothing more, wait for nothing, and commit nothing more; any thread may say so."""
+        self._commits.is_stopped = True
+        self.close()
 
     def obstacle(self) -> str:
         """Return why the worker does not do its work, in words; empty if it does."""
         failure = self._ground.letterbox.failure
         if failure is not None:
             return f"the journal cannot be written: {failure}"
+        if self._ground.reader.failure is not None:
+            return f"the journal cannot be read: {self._ground.reader.failure}"
         if not self.member.is_member:
             reason = self.member.failure
             return f"it is not in its group: {reason}" if reason else "it is not in its group yet"
@@ -106,39 +150,37 @@ class Intake:
             return "it looks where to begin"
         return ""
 
-    def drain(self, deadline: float, beat: Callable[[], None]) -> bool:
+    def drain(self, goes_on: Callable[[], bool]) -> bool:
         """Begin nothing more, and wait for what runs.
 
         Args:
-            deadline: how long, by `time.monotonic()`.
-            beat: is called while it waits.
+            goes_on: is asked again and again whether to wait longer.
 
         Returns:
             Whether everything that was handled is committed.
         """
-        self._is_draining = True
-        for owned in self._owned.values():
-            owned.assignment.is_closed = True
+        self.close()
         self.member.pause(list(self._owned))
-        while self._is_busy() and time.monotonic() < deadline:
-            beat()
+        while self._is_busy() and goes_on():
             try:
                 self.member.read(1, _ACTIVE)
                 self._collect()
-                self._commit(0)
+                self._commits.begin(self.member, 0)
             except BrokerError as error:
                 _logger.warning("%s: while it ends: %s", self._app.name, error)
                 time.sleep(_IDLE)
         self._save_positions()
-        while not self._ground.letterbox.is_empty and time.monotonic() < deadline:
-            beat()
+        until = time.monotonic() + _SAVE_WITHIN
+        while not self._ground.letterbox.is_empty and time.monotonic() < until:
+            if self._commits.is_stopped:
+                break
             self._ground.letterbox.serve()
             time.sleep(_ACTIVE)
         return not any(owned.is_dirty for owned in self._owned.values())
 
     def _is_busy(self) -> bool:
         return (
-            bool(self._committing or self._desk.letters or self._desk.redriven)
+            bool(self._commits.is_under_way or self._desk.letters or self._desk.redriven)
             or not self._ground.letterbox.is_empty
             or any(owned.is_running or owned.is_dirty for owned in self._owned.values())
         )
@@ -155,13 +197,15 @@ class Intake:
         for owned in ours:
             owned.assignment.is_closed = True
         deadline = time.monotonic() + _REVOKE_SECONDS
-        while any(owned.is_running for owned in ours) and time.monotonic() < deadline:
+        while (
+            any(owned.is_running for owned in ours)
+            and not self._commits.is_stopped
+            and time.monotonic() < deadline
+        ):
             time.sleep(_ACTIVE)
             self._collect()
         self._collect()
-        now = time.monotonic()
-        dirty = {one.number: one.checkpoint(now) for one in ours if one.is_dirty}
-        self.member.commit_now({one: (last.offset, last.metadata) for one, last in dirty.items()})
+        self._commits.finish(self.member, ours)
         self._drop(partitions)
 
     def _lose(self, partitions: list[int]) -> None:
@@ -172,21 +216,8 @@ class Intake:
             owned = self._owned.pop(number, None)
             if owned is not None:
                 owned.close()
-            self._committing.pop(number, None)
+            self._commits.forget(number)
         self._ground.reader.follow(self._owned)
-
-    def _take_outcomes(self, outcomes: dict[int, BrokerError | None]) -> None:
-        committing, self._committing = self._committing, {}
-        for number, (assignment, checkpoint) in committing.items():
-            owned = self._owned.get(number)
-            if owned is None or owned.assignment is not assignment or number not in outcomes:
-                continue
-            error = outcomes[number]
-            if error is None:
-                owned.acknowledge(checkpoint)
-            else:
-                _logger.info("%s: a commit is tried again: %s", self._app.name, error)
-                owned.refuse()
 
     # What is done in each round.
 
@@ -200,11 +231,11 @@ class Intake:
             self._check_deleted(partition)
             seek = control.seek
             if seek is not None and seek.generation > owned.generation:
-                self._settle(owned)
+                self._settle([owned])
             owned.generation = control.generation
             owned.must_tell()
             self._set_paused(owned, is_paused=control.paused)
-        self._redrive(owned)
+        self._correspondence.redrive(owned)
 
     def _check_deleted(self, partition: int) -> None:
         if self._ground.reader.journal(partition).control.deleted:
@@ -212,48 +243,60 @@ class Intake:
 
     def _open_partitions(self) -> None:
         reader = self._ground.reader
+        loaded = [
+            owned
+            for owned in self._owned.values()
+            if not owned.is_open and reader.is_loaded(owned.number)
+        ]
+        for owned in loaded:
+            self._check_deleted(owned.number)
+        self._settle(loaded)
+        for owned in loaded:
+            self._set_paused(owned, is_paused=reader.journal(owned.number).control.paused)
+            self._correspondence.redrive(owned)
         now = time.monotonic()
         for owned in self._owned.values():
-            if not owned.is_open and reader.is_loaded(owned.number):
-                self._check_deleted(owned.number)
-                self._settle(owned)
-                control = reader.journal(owned.number).control
-                self._set_paused(owned, is_paused=control.paused)
-                owned.assignment.stopped.update(
-                    stopped_keys(reader.journal(owned.number).letters.values())
-                )
-                self._redrive(owned)
             if owned.begin_at is not None and not owned.assignment.is_paused:
                 former = owned.former
                 if former is None or not former.running or now >= owned.begin_by:
                     self.member.begin(owned.number, owned.begin_at)
                     owned.begin_at = owned.former = None
 
-    def _settle(self, owned: OwnedPartition) -> None:
-        """Find out where a partition begins, or goes on."""
-        found = self.member.committed([owned.number], self._ground.timeout)
-        beginning = settle(
-            self._ground.reader.journal(owned.number),
-            self._ground.subscription,
-            self._ground.stream.topic.topic_id,
-            self._ground.marks(owned.number),
-            found.get(owned.number),
-        )
-        name, number = self._app.name, owned.number
+    def _settle(self, partitions: Sequence[OwnedPartition]) -> None:
+        """Find out where partitions begin, or go on."""
+        if not partitions:
+            return
+        ground = self._ground
+        numbers = [owned.number for owned in partitions]
+        committed = self.member.committed(numbers, ground.timeout)
+        marks = ground.marks()
+        for owned in partitions:
+            journal = ground.reader.journal(owned.number)
+            beginning = settle(
+                journal,
+                ground.subscription,
+                ground.stream.topic.topic_id,
+                marks[owned.number],
+                committed.get(owned.number),
+            )
+            self._tell(owned.number, beginning)
+            owned.open(beginning, stopped_keys(journal.letters.values()))
+            owned.begin_by = time.monotonic() + _REVOKE_SECONDS
+
+    def _tell(self, partition: int, beginning: Beginning) -> None:
+        """Log what is amiss with where a partition begins."""
         if beginning.lost:
             _logger.error(
                 "%s: up to %d events of partition %d were removed by retention before they were "
                 "handled; it goes on with the earliest",
-                name, beginning.lost, number,
+                self._app.name, beginning.lost, partition,
             )  # fmt: skip
         if not beginning.is_readable:
             _logger.warning(
                 "%s: what was committed for partition %d is of a newer version: some events are "
                 "handled again",
-                name, number,
+                self._app.name, partition,
             )  # fmt: skip
-        owned.open(beginning)
-        owned.begin_by = time.monotonic() + _REVOKE_SECONDS
 
     def _set_paused(self, owned: OwnedPartition, *, is_paused: bool) -> None:
         if owned.assignment.is_paused == is_paused:
@@ -264,32 +307,41 @@ class Intake:
         else:
             self._loop.call_soon_threadsafe(self._lanes.unblock, owned.assignment)
             owned.begin_at = owned.progress.high
+            owned.reading_paused = False
 
     def _read(self) -> None:
         waiting = sum(
             owned.progress.unfinished - owned.assignment.resting for owned in self._owned.values()
         )
-        limit, timeout = MAX_BATCH, _IDLE
+        limit, timeout = MAX_BATCH, _BUSY if waiting else _IDLE
         if waiting >= _MANY:
             # Whatever the client calls back for comes with records, so reading never stops.
             time.sleep(_SLOWED)
             limit = 1
-        if waiting or self._committing or not self._ground.letterbox.is_empty:
+        is_awaited = any(owned.assignment.blocked for owned in self._owned.values())
+        if is_awaited or self._commits.is_under_way or not self._ground.letterbox.is_empty:
             timeout = _ACTIVE
         batch = self.member.read(limit, timeout)
         if batch.records or batch.ends:
             self._ground.decoder.writers.take()
+        failure: BrokerError | None = None
         for number, records in groupby(batch.records, _partition_of):
-            self._take(number, list(records))
+            try:
+                self._take(number, list(records))
+            except BrokerError as error:
+                # Those of other partitions come only once.
+                failure = error
         for number, end in batch.ends.items():
             owned = self._owned.get(number)
             if owned is not None and owned.is_open and owned.begin_at is None:
                 owned.progress.reach(end)
                 owned.end = end
-        for number in batch.out_of_range:
-            owned = self._owned.get(number)
-            if owned is not None and owned.is_open:
-                self._settle(owned)
+        if batch.out_of_range:
+            self._settle(
+                [owned for owned in self._owned.values() if owned.number in batch.out_of_range]
+            )
+        if failure is not None:
+            raise failure
 
     def _take(self, number: int, records: Sequence[Record]) -> None:
         """Hand on records of a partition."""
@@ -306,9 +358,7 @@ class Intake:
             self._ground.decode(records, owned.assignment, items)
         finally:
             # What comes after a record that could not be looked at is read again.
-            taken = [item.offset for item in items]
-            owned.progress.take(taken)
-            owned.memory += sum(item.size for item in items)
+            owned.take(items)
             if items:
                 self._loop.call_soon_threadsafe(self._lanes.add, owned.assignment, items)
             if len(items) == len(records):
@@ -318,63 +368,18 @@ class Intake:
 
     def _collect(self) -> None:
         """Take what the event loop has left."""
-        desk, ground = self._desk, self._ground
-        while desk.letters:
-            item, failure, settled = desk.letters.popleft()
-            letter = ground.post_letter(item, failure, self._when_stored(item, settled))
-            owned = self._owned.get(letter.partition)
-            if owned is not None:
-                owned.redriving.post(letter)
-        while desk.redriven:
-            item, letter = desk.redriven.popleft()
-            ground.remove_letter(letter, self._when_stored(item, is_handled=True))
-        while desk.let_go:
-            item, letter, settled = desk.let_go.popleft()
-            owned = self._owned.get(letter.partition)
-            if owned is not None:
-                owned.redriving.let_go(letter)
-            ground.drop_request(letter.partition, letter.id)
-            self._loop.call_soon_threadsafe(settled)
-        ground.letterbox.serve()
+        self._correspondence.take()
+        self._ground.letterbox.serve()
         for owned in self._owned.values():
             if owned.is_open:
                 owned.collect()
                 if owned.allow():
                     self._loop.call_soon_threadsafe(self._lanes.unblock, owned.assignment)
 
-    def _when_stored(
-        self, item: Item, settled: Callable[[], None] | None = None, *, is_handled: bool = False
-    ) -> Callable[[], None]:
-        """Return what is to be done when what became of an event is in the journal."""
-
-        def done() -> None:
-            owned = self._owned.get(item.assignment.partition)
-            if owned is not None:
-                owned.settle(item)
-                if item.letter is not None:
-                    owned.redriving.end(item.letter, is_handled=is_handled)
-                    self._redrive(owned)
-            if settled is not None:
-                self._loop.call_soon_threadsafe(settled)
-
-        return done
-
-    def _commit(self, interval: float) -> None:
-        if self._committing:
-            return
+    def _save_daily(self) -> None:
         now = time.monotonic()
-        due = {owned.number: owned for owned in self._owned.values() if owned.is_due(interval, now)}
-        if not due:
-            return
-        checkpoints = {number: owned.checkpoint(now) for number, owned in due.items()}
-        positions = {number: (one.offset, one.metadata) for number, one in checkpoints.items()}
-        if self.member.commit(positions):
-            self._committing = {
-                number: (due[number].assignment, checkpoint)
-                for number, checkpoint in checkpoints.items()
-            }
-        for owned in due.values():
-            if now - owned.saved_at >= _SAVE_SECONDS:
+        for owned in self._owned.values():
+            if owned.is_open and now - owned.saved_at >= _SAVE_SECONDS:
                 self._ground.save_position(owned, now)
 
     def _regulate(self) -> None:
@@ -390,25 +395,22 @@ class Intake:
                 owned.reading_paused = False
                 self.member.begin(owned.number, owned.progress.high)
 
-    def _redrive(self, owned: OwnedPartition) -> None:
-        """Hand on the events of dead letters that are to be handled after all."""
-        journal, assignment = self._ground.reader.journal(owned.number), owned.assignment
-        for id_ in owned.redriving.refused(journal):
-            self._ground.drop_request(owned.number, id_)
-        letters = owned.redriving.choose(journal, assignment.stopped)
-        if letters:
-            items: list[Item] = []
-            try:
-                items += self._ground.load_letters(letters, assignment)
-            finally:
-                loaded = {item.letter.id for item in items if item.letter is not None}
-                for letter in letters:
-                    if letter.id not in loaded:
-                        # It was discarded meanwhile, or could not be read.
-                        owned.redriving.let_go(letter)
-            self._loop.call_soon_threadsafe(self._lanes.redrive, assignment, items)
-        for key in owned.redriving.through(journal):
-            self._loop.call_soon_threadsafe(self._lanes.let_key_go, assignment, key)
+    def _tell_through(self) -> None:
+        """Answer those who have asked, as far as it is so."""
+        for question in list(self._awaited):
+            ends, call = question
+            if self._is_through(ends):
+                self._awaited.remove(question)
+                call()
+
+    def _is_through(self, ends: Mapping[int, int]) -> bool:
+        partitions = [self._owned.get(number) for number in ends]
+        return all(
+            owned is not None
+            and owned.is_through(ends[owned.number])
+            and (self._commits.is_stopped or not owned.is_dirty)
+            for owned in partitions
+        )
 
     def _save_positions(self) -> None:
         now = time.monotonic()

@@ -22,9 +22,9 @@ _logger = logging.getLogger("platform_events.worker")
 class Interceptor:
     """Is told about each handling. Override what is of interest; the others cost nothing.
 
-    All are called on the worker's event loop and have to return at once. `before`, the handler and
-    `after` run in the same `contextvars` context. What an interceptor raises is logged and changes
-    nothing.
+    All are called on the worker's event loop and have to return at once. What `before` sets in
+    `contextvars`, the handler and `after` see; `after` has to take it back. What an interceptor
+    raises is logged and changes nothing.
     """
 
     def before(self, events: Sequence[Event[Any]], context: Context) -> None:

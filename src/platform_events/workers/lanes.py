@@ -258,6 +258,12 @@ class Lanes:
             lane.failing_since = None
             lane.assignment.failing -= 1
 
+    def forgive(self, lane: Lane) -> None:
+        """Forget that a key failed, unless it has more events: there may be any number of them."""
+        if not lane.items:
+            self.recover(lane)
+            self._forget(lane)
+
     def _forget(self, lane: Lane) -> None:
         lanes = lane.assignment.lanes
         if lanes.get(lane.key) is lane:

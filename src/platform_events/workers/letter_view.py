@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from platform_events.bus.decoding import EventDecoder
 from platform_events.bus.event import EPOCH, Event, Run
+from platform_events.envelope import without_reserved
 from platform_events.errors import UndecodableRecordError
 from platform_events.names import stream_path
 from platform_events.replay import ReplayError, ReplayId, StreamIdentity
@@ -61,6 +62,8 @@ class ShownLetter:
     partitions have one that is a time."""
     body: bytes | None
     """As it was stored; None if the record was a tombstone."""
+    headers: dict[str, bytes | None]
+    """The publisher's own."""
 
 
 class LetterDecoder:
@@ -85,7 +88,13 @@ class LetterDecoder:
             BrokerError: the event's schema cannot be asked for.
         """
         return ShownLetter(
-            owner, self._path, stored.letter, status, self._decode(stored), stored.body
+            owner,
+            self._path,
+            stored.letter,
+            status,
+            self._decode(stored),
+            stored.body,
+            without_reserved(stored.event_headers),
         )
 
     def _decode(self, stored: StoredLetter) -> Event[dict[str, Any]] | None:

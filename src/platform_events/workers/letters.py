@@ -50,6 +50,17 @@ def show_letters(bus: EventBus, name: str, wanted: LetterFilter) -> Iterator[Sho
         yield from letters.show(letters.select(wanted))
 
 
+def index_letters(
+    bus: EventBus, name: str, wanted: LetterFilter
+) -> list[tuple[Letter, ShownStatus]]:
+    """Return the same without events and tracebacks, and how each is doing."""
+    if is_channel_name(name.removeprefix("/event/")):
+        shown = show_router_letters(bus, stream_name(name), wanted)
+        return [(one.letter, one.status) for one in shown]
+    letters = SubscriptionLetters(bus, name)
+    return [(letter, letters.status(letter)) for letter in letters.select(wanted)]
+
+
 class SubscriptionLetters:
     """The dead letters of a subscription as they are when this is made.
 

@@ -13,6 +13,7 @@ from platform_events.errors import (
 from platform_events.kafka.ends import LogEnds
 from platform_events.kafka.outbox import Delivery, Outbox
 from platform_events.kafka.reader import BEGINNING, MAX_BATCH, TopicReader, read_range
+from platform_events.wording import suggest
 from platform_events.workers.journal import SUBSCRIPTION_KEY, PartitionJournal
 
 if TYPE_CHECKING:
@@ -229,7 +230,8 @@ def load(
     """
     found = admin.describe_one(topic)
     if found is None:
-        raise unknown_subscription(settings.namespace.subscription_of(topic) or topic)
+        name = settings.namespace.subscription_of(topic) or topic
+        raise unknown_subscription(settings, admin, name)
     marks = admin.watermarks({topic: found.partitions})[topic]
     if settled:
         ends = admin.log_ends(topic, found.partitions)
@@ -254,14 +256,36 @@ def subscription_in(name: str, journals: Sequence[PartitionJournal]) -> Subscrip
         raise SubscriptionConflictError(name, f"subscription {name}: {why}")
     found = journals[0].subscription
     if found is None:
-        raise unknown_subscription(name)
+        raise unfinished_subscription(name)
     return found
 
 
-def unknown_subscription(name: str) -> UnknownSubscriptionError:
-    """Return the error for a subscription that is not there."""
+def subscription_names(settings: Settings, admin: Admin) -> list[str]:
+    """Return the names of the tenant's subscriptions, in order.
+
+    Raises:
+        BrokerError: the cluster cannot be asked.
+    """
+    namespace = settings.namespace
+    names = map(namespace.subscription_of, admin.names(namespace.worker("")))
+    return [name for name in names if name is not None]
+
+
+def unknown_subscription(settings: Settings, admin: Admin, name: str) -> UnknownSubscriptionError:
+    """Return the error for a subscription that is not there.
+
+    Raises:
+        BrokerError: the cluster cannot be asked for those that are.
+    """
+    hint = suggest(name, subscription_names(settings, admin)) or (
+        "; it is made when its worker first runs, and platform-events subscriptions list shows "
+        "those there are"
+    )
+    return UnknownSubscriptionError(name, f"there is no subscription {name}{hint}")
+
+
+def unfinished_subscription(name: str) -> UnknownSubscriptionError:
+    """Return the error for a subscription of which nothing is written yet."""
     return UnknownSubscriptionError(
-        name,
-        f"there is no subscription {name}; it is made when its worker first runs, and "
-        "platform-events subscriptions list shows those there are",
+        name, f"subscription {name} is not made completely; its worker does it when it starts"
     )

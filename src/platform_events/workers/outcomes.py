@@ -8,7 +8,7 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from platform_events.workers.policy import Reason, Reject
+from platform_events.workers.policy import Reason, Reject, Retry
 
 if TYPE_CHECKING:
     from platform_events.workers.lanes import Item, Lane
@@ -40,7 +40,7 @@ def describe_failure(
 ) -> Failure:
     """Return what is kept of the last failure of a lane's first event."""
     now_ms = time.time_ns() // 1_000_000
-    text = str(error) if isinstance(error, Reject) else f"{type(error).__name__}: {error}"
+    text = in_words(error)
     lines = "" if isinstance(error, Reject) else "".join(traceback.format_exception(error))
     return Failure(
         reason,
@@ -51,6 +51,13 @@ def describe_failure(
         now_ms,
         stops_key,
     )
+
+
+def in_words(error: BaseException) -> str:
+    """Return what a handler raised, as one says it."""
+    if isinstance(error, (Reject, Retry)):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def without_handling(reason: Reason, message: str) -> Failure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from platform_events.workers.lanes import Assignment, Item
@@ -10,6 +11,8 @@ from platform_events.workers.progress import Progress
 from platform_events.workers.redriving import Redriving
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Sequence
+
     from platform_events.workers.progress import Checkpoint
     from platform_events.workers.settling import Beginning
 
@@ -48,14 +51,21 @@ class OwnedPartition:
         self.memory = 0
         """Bytes of events that were taken and are not finished."""
         self.reading_paused = False
+        self._times: deque[tuple[int, int]] = deque()
+        """Of events that were taken together: the first one's offset, and when it was stored."""
         self.saved_at = time.monotonic()
         self._is_told = False
         """Whether the position has been committed since it was settled."""
         self._told = (0, 0)
         self._told_at = 0.0
 
-    def open(self, beginning: Beginning) -> None:
-        """Begin, or begin anew, at a position."""
+    def open(self, beginning: Beginning, stopped: Iterable[Hashable]) -> None:
+        """Begin, or begin anew, at a position.
+
+        Args:
+            beginning: the position.
+            stopped: keys whose events are parked.
+        """
         former, self.former = self.assignment, None
         former.is_closed = True
         if former.running:
@@ -64,8 +74,12 @@ class OwnedPartition:
         self.generation = beginning.saved.generation
         self.assignment = Assignment(self.number, self._max_uncommitted)
         self.assignment.is_paused = former.is_paused
+        self.assignment.stopped = former.stopped.copy() | set(stopped)
+        self.redriving = Redriving()
+        self.reading_paused = False
         self.is_open = True
         self.begin_at = self.progress.low
+        self._times.clear()
         self.memory = 0
         self._is_told = False
 
@@ -79,6 +93,28 @@ class OwnedPartition:
         """Whether handlers run, of now or of before a seek."""
         return bool(self.assignment.running or (self.former and self.former.running))
 
+    def take(self, items: Sequence[Item]) -> None:
+        """Note that these events are to be handled."""
+        if items:
+            self.progress.take([item.offset for item in items])
+            self.memory += sum(item.size for item in items)
+            self._times.append((items[0].offset, items[0].record.timestamp()[1]))
+
+    def backlog(self) -> tuple[int, int | None]:
+        """Return how many events are not handled, and when the oldest was stored.
+
+        The number is an upper bound; the time is in ms since the epoch, a little early, and None if
+        it is not known. Any thread may ask.
+        """
+        progress, times = self.progress, list(self._times)
+        behind = max((self.end or 0) - progress.high, 0)
+        oldest = next((ms for offset, ms in reversed(times) if offset <= progress.low), None)
+        return progress.unfinished + behind, oldest if progress.unfinished else None
+
+    def is_through(self, end: int) -> bool:
+        """Whether all before an offset is handled, and no dead letter is being redriven."""
+        return self.is_open and self.progress.low >= end and not self.redriving.is_under_way
+
     def collect(self) -> int:
         """Take what was finished since; return how many events that is."""
         finished = self.assignment.finished
@@ -88,6 +124,8 @@ class OwnedPartition:
         if items:
             self.progress.finish([item.offset for item in items])
             self.memory -= sum(item.size for item in items)
+            while len(self._times) > 1 and self._times[1][0] <= self.progress.low:
+                self._times.popleft()
         return len(items)
 
     def settle(self, item: Item) -> None:
@@ -109,7 +147,8 @@ class OwnedPartition:
         progress = self.progress
         if progress.is_dirty:
             unknown = progress.finished - progress.acknowledged
-            return now - self._told_at >= interval or unknown * 2 >= self._max_uncommitted
+            is_awaited = bool(self.assignment.blocked) or unknown * 2 >= self._max_uncommitted
+            return is_awaited or now - self._told_at >= interval
         state = (self.assignment.running, self.assignment.failing)
         return state != self._told and now - self._told_at >= _TELL_SECONDS
 

@@ -34,6 +34,7 @@ class Retry(PortableError):  # noqa: N818 - a handler's wish
         if after is not None and not _is_number(after, 0):
             raise UsageError(f"Retry: after is {_SECONDS}, or None, not {after!r:.60}")
         self.after = after
+        """Seconds until the next attempt; None: as the policy says."""
         super().__init__("again" if after is None else f"again after {after:g} s")
 
 
@@ -46,6 +47,7 @@ class Reject(PortableError):  # noqa: N818 - a handler's verdict
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
+        """Why it can never be handled."""
         super().__init__(reason)
 
 

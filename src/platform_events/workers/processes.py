@@ -140,6 +140,7 @@ class _Process:
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline: int | None = None
         self._heard_at = 0.0
+        self._has_run = False
         self._listener = threading.Thread()
 
     @property
@@ -160,18 +161,32 @@ class _Process:
         return self.report.obstacle if self._process is not None else "it is not started yet"
 
     def start_if_due(self) -> None:
-        """Start it, unless it runs or has to wait."""
+        """Start it, unless it runs or has to wait.
+
+        Raises:
+            OSError: the system does not allow it, and never did.
+        """
         if self._process is not None or time.monotonic() < self.start_at:
             return
         lifeline, self._lifeline = os.pipe()
         listening, reports = os.pipe()
         try:
-            self.report, self._heard_at = Report(is_loaded=self.report.is_loaded), time.monotonic()
             self._process = self._start(self.number, lifeline, reports)
+        except OSError as error:
+            self.drain()
+            os.close(listening)
+            if not self._has_run:
+                raise
+            # Whatever was short when the one before was killed may still be.
+            _logger.warning("process %d cannot be started yet: %s", self.number, error)
+            self.start_at = time.monotonic() + _RESTART_SECONDS
+            return
         finally:
             # The ends that are the process's alone.
             os.close(lifeline)
             os.close(reports)
+        self._has_run = True
+        self.report, self._heard_at = Report(is_loaded=self.report.is_loaded), time.monotonic()
         self._listener = threading.Thread(
             target=self._listen, args=(listening,), name="platform-events-process", daemon=True
         )

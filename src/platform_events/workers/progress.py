@@ -135,8 +135,6 @@ class Progress:
         first, end = offsets[0], offsets[-1] + 1
         if first < self.high:
             raise ValueError(f"offset {first} was taken already: the next one is {self.high}")
-        if first > self.high or end - first > len(offsets):
-            self._changes += 1
         self._skip_to(first)
         if end - first > len(offsets):
             for offset in offsets:
@@ -231,5 +229,5 @@ class Progress:
             place = bisect_left(self._gaps, (high,))
             before = self._gaps[place][1] if place < len(self._gaps) else self._skipped
             beyond = self.high - high - (self._skipped - before) - (len(unfinished) - below)
-        among = len(holes) - below
+        among = len(holes) - below - bisect_left(self._ahead, high)
         return self.finished - beyond - among

@@ -41,6 +41,11 @@ class Redriving:
         self._dropped: set[str] = set()
         """Letters that stay as they are, and of which the fold may still have the request."""
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether letters are being handled, or a stopped key is about to go on."""
+        return bool(self._under_way or self._resuming)
+
     def choose(self, journal: PartitionJournal, stopped: Collection[Hashable]) -> list[Letter]:
         """Return the letters that are to be handled next, in the order of their events.
 

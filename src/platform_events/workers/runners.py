@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from platform_events.workers.attempts import Attempts
 from platform_events.workers.lanes import Lanes
 from platform_events.workers.lists import Lists
-from platform_events.workers.outcomes import log_failure
+from platform_events.workers.outcomes import in_words, log_failure
 
 if TYPE_CHECKING:
     from platform_events.workers.app import WorkerApp
@@ -33,6 +33,7 @@ class Runners:
 
     def __init__(self, app: WorkerApp, desk: Desk, loop: asyncio.AbstractEventLoop) -> None:
         self._app = app
+        self._desk = desk
         self._find = app.handlers.find
         self._loop = loop
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -64,14 +65,17 @@ class Runners:
 
     async def _run(self) -> None:
         ready = self.lanes.ready
-        while True:
-            while ready:
-                await self._serve(ready.popleft())
-                # A handler that waits for nothing would keep everybody else from running.
-                await asyncio.sleep(0)
-            waiting = self._loop.create_future()
-            self._idle.append(waiting)
-            await waiting
+        try:
+            while True:
+                while ready:
+                    await self._serve(ready.popleft())
+                    # A handler that waits for nothing would keep everybody else from running.
+                    await asyncio.sleep(0)
+                waiting = self._loop.create_future()
+                self._idle.append(waiting)
+                await waiting
+        except Exception as error:  # noqa: BLE001 - one runner less would go unnoticed
+            self._desk.stop = self._desk.stop or error
 
     async def _serve(self, lane: Lane) -> None:
         """Handle events of a lane, in their order, and give it back."""
@@ -120,7 +124,8 @@ class Runners:
         if error is None:
             attempts.finish(lane, item)
         elif context.accepted is event:
-            log_failure(self._app.name, item, lane.attempt, "failed after its checkpoint", error)
+            what = "failed after its checkpoint"
+            log_failure(self._app.name, item, lane.attempt, what, in_words(error))
             attempts.finish(lane, item)
         else:
             attempts.fail(lane, item, error)

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 from platform_events.errors import (
     BrokerError,
+    BrokerTimeoutError,
     PlatformEventsError,
     StreamDeletedError,
+    StreamRecreatedError,
     UnknownStreamError,
     WorkerStoppedError,
 )
 from platform_events.kafka.connection import refuse_green_threads
+from platform_events.metrics.meters import METERS
 from platform_events.process_health import ProcessHealth
 from platform_events.workers.desk import Desk
 from platform_events.workers.ground import Ground
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 _PAUSE = 1.0
 """Seconds between two tries of what the cluster or a person has to make possible."""
+_LEAVE_WITHIN = 2.0
+"""Seconds for leaving the group, when handlers have used up the time for ending."""
 _logger = logging.getLogger("platform_events.worker")
 
 
@@ -40,6 +45,7 @@ class Runtime:
         stop: ends it, drained; any thread may set it.
         instance_id: makes this process a static member of its group.
         grace: seconds that running handlers have at the end; None: the worker's.
+        commits: whether positions are committed; without, all is handled again by the next process.
     """
 
     def __init__(
@@ -50,6 +56,7 @@ class Runtime:
         stop: threading.Event,
         instance_id: str | None = None,
         grace: float | None = None,
+        commits: bool = True,
     ) -> None:
         refuse_green_threads()
         self._app = app
@@ -57,9 +64,12 @@ class Runtime:
         self._stop = stop
         self._instance_id = instance_id or app.instance_id
         self._grace = app.grace if grace is None else grace
+        self._commits = commits
+        self._is_abandoned = False
         self._said = ""
         self.health = ProcessHealth()
         self.desk = Desk()
+        METERS.loops.add(self.health)
         self.intake: Intake | None = None
         """None before the stream and the subscription are there."""
 
@@ -94,6 +104,16 @@ class Runtime:
         finally:
             await runners.close()
 
+    def abandon(self) -> None:
+        """End as a kill does: what runs is cancelled, and nothing more is committed.
+
+        Only the place in the group is given back, so that another process has it sooner.
+        """
+        self._is_abandoned = True
+        if self.intake is not None:
+            self.intake.abandon()
+        self._stop.set()
+
     def _work(
         self, runners: Runners, loop: asyncio.AbstractEventLoop, over: asyncio.Future[None]
     ) -> None:
@@ -121,21 +141,43 @@ class Runtime:
         if ground is None:
             return
         try:
-            intake = self.intake = Intake(self._app, ground, self.desk, runners.lanes, loop)
-            try:
-                self._go_on(intake)
-            finally:
-                self.health.obstacle = "it is stopping"
-                is_drained = intake.drain(time.monotonic() + self._grace, self.health.beat)
-                intake.member.close(self._grace)
-                if not is_drained:
-                    _logger.error(
-                        "%s: not all that was handled could be committed within %g s: those events "
-                        "are handled again",
-                        self._app.name, self._grace,
-                    )  # fmt: skip
+            intake = self.intake = Intake(
+                self._app, ground, self.desk, runners.lanes, loop, commits=self._commits
+            )
+            self._go_on_and_leave(intake)
         finally:
             ground.close()
+
+    def _go_on_and_leave(self, intake: Intake) -> None:
+        error: BaseException | None = None
+        try:
+            self._go_on(intake)
+        except BaseException as raised:  # noqa: BLE001 - it is raised again when this has left
+            error = raised
+        self.health.obstacle = "it is stopping"
+        deadline = time.monotonic() + self._grace
+        late = self._drain(intake, deadline) if self._commits else None
+        intake.member.close(max(_LEAVE_WITHIN, deadline - time.monotonic()))
+        if error is not None:
+            if late is not None:
+                _logger.error("%s", late)
+            raise error
+        if late is not None:
+            raise late
+
+    def _drain(self, intake: Intake, deadline: float) -> BrokerTimeoutError | None:
+        """Let handlers end and commit; return what there is to say if there was no time for it."""
+
+        def goes_on() -> bool:
+            self.health.beat()
+            return not self._is_abandoned and time.monotonic() < deadline
+
+        if intake.drain(goes_on) or self._is_abandoned:
+            return None
+        return BrokerTimeoutError(
+            f"{self._app.name}: not all that was handled could be committed within "
+            f"{self._grace:g} s: those events are handled again"
+        )
 
     def _find_ground(self) -> Ground | None:
         """Return what the worker stands on, as soon as it is there; None if stopped before."""
@@ -152,7 +194,7 @@ class Runtime:
             self.health.beat()
             try:
                 intake.go_round()
-            except StreamDeletedError as error:
+            except (StreamDeletedError, StreamRecreatedError) as error:
                 raise WorkerStoppedError(f"{self._app.name} stops: {error}") from error
             except BrokerError as error:
                 self._wait(error)

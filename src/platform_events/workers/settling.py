@@ -69,9 +69,10 @@ def settle(
             f"{path} was deleted and created again, and {name} has no position in the new one: "
             f"platform-events subscriptions seek {name} --to earliest",
         )
-    # Of what cannot be read, the last command is taken as carried out: a seek that was carried
-    # out before would lose events if it were again.
-    if found.is_known and seek is not None and seek.generation > found.generation:
+    # Of what cannot be read, or what Kafka's own tools have committed, the last command is taken as
+    # carried out: a seek that was carried out before would lose events if it were again.
+    tells_generation = committed is None or (found.is_known and bool(committed.metadata))
+    if tells_generation and seek is not None and seek.generation > found.generation:
         offset, found = seek.offset, Saved(high=seek.offset)
     is_readable = found.is_known
     found = replace(found, generation=control.generation, is_known=True)

@@ -124,8 +124,7 @@ class Worker(WorkerApp):
             settings: which cluster and tenant; None reads them from the environment.
 
         Raises:
-            WorkerStoppedError: `on_failure` or `on_unhandled` says so, or the subscription was
-                deleted.
+            WorkerStoppedError: `on_failure` says so, or the subscription or its stream was deleted.
             UsageError: a handler is missing or does not fit the stream, or a loop runs here.
             SubscriptionConflictError: the subscription has another stream or order.
             PlatformEventsError: only a person can end what is in the way, and nobody did for 30 s.

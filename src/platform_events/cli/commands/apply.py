@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING
 
 import click
 
 from platform_events.cli.arguments import Command, change_options, definitions_path, json_option
+from platform_events.cli.terminal.confirmation import ask
 from platform_events.cli.terminal.failures import FAILED
 from platform_events.cli.terminal.messages import note
 from platform_events.cli.terminal.output import print_json, print_line, print_lines
-from platform_events.errors import BrokerError, UsageError
+from platform_events.errors import BrokerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,7 @@ def apply(
         nonlocal declined
         if not as_json:
             print_lines(plan_lines(plan, settings.tenant))
-        declined = not (yes or _ask(plan))
+        declined = not (yes or ask(plan.asks))
         return not declined
 
     def tell(change: Change) -> None:
@@ -145,16 +145,3 @@ def _await_routers(
     except BrokerError as error:
         note(f"applied; what routers do with it is not known: {error}")
     return activations
-
-
-def _ask(plan: Plan) -> bool:
-    """Return whether somebody at the terminal confirms what needs it."""
-    if not plan.asks:
-        return True
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise UsageError(
-            f"{'; '.join(plan.asks)}: nobody can be asked without a terminal, confirm with --yes"
-        )
-    for line in plan.asks:
-        note(line)
-    return click.confirm("Go on?", err=True)

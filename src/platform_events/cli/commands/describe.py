@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from platform_events.cli.arguments import Command, json_option
-from platform_events.cli.stream_names import complete_streams
+from platform_events.cli.completion import complete_streams
 from platform_events.cli.terminal.output import print_json
 from platform_events.names import stream_name
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from platform_events.cli.arguments import CONTEXT_SETTINGS, Command, input_file
-from platform_events.cli.stream_names import complete_events, complete_streams
+from platform_events.cli.completion import complete_events, complete_streams
 from platform_events.cli.terminal.failures import FAILED
 from platform_events.cli.terminal.input import open_input
 from platform_events.cli.terminal.messages import note

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from platform_events.cli.arguments import Command, input_file, parse_header
-from platform_events.cli.stream_names import complete_events
+from platform_events.cli.completion import complete_events
 from platform_events.cli.terminal.failures import FAILED, InterruptedPublishError, report_failure
 from platform_events.cli.terminal.input import open_input
 from platform_events.cli.terminal.interruption import exit_status

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from platform_events.cli.arguments import CONTEXT_SETTINGS, IdCommand, json_option
-from platform_events.cli.stream_names import complete_events
+from platform_events.cli.completion import complete_events
 from platform_events.cli.terminal.output import print_json
 from platform_events.errors import UsageError
 from platform_events.names import is_channel_name, is_event_name, stream_name

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from platform_events.cli.arguments import Command, parse_seconds, parse_start, parse_until
-from platform_events.cli.stream_names import complete_streams
+from platform_events.cli.completion import complete_streams
 from platform_events.cli.terminal.interruption import signals
 from platform_events.errors import UsageError
 

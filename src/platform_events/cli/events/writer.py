@@ -39,7 +39,7 @@ class EventWriter:
             "type": event.type,
             "schema_id": event.schema_id,
             "published_at": iso_time(event.published_at),
-            "headers": {name: _header_value(value) for name, value in event.headers.items()},
+            "headers": {name: header_text(value) for name, value in event.headers.items()},
             "payload": convert(event.payload),
         }
         if event.origin is not None:
@@ -50,7 +50,7 @@ class EventWriter:
         return document
 
 
-def _header_value(value: bytes | None) -> str | dict[str, str] | None:
+def header_text(value: bytes | None) -> str | dict[str, str] | None:
     """Return a header's value as text where it is UTF-8, else `{"base64": ...}`; null for none."""
     if value is None:
         return None

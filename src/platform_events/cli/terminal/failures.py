@@ -19,6 +19,7 @@ from platform_events.errors import (
     PlatformEventsError,
     UndecodableRecordError,
     UsageError,
+    WorkerStoppedError,
 )
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 FAILED = 1
 WRONG_USAGE = 2
+STOPPED = 3
+"""A worker ended because its policy says so."""
 
 
 class InvalidJsonError(PlatformEventsError):
@@ -84,7 +87,9 @@ def report_failure(error: Exception) -> int:
         return WRONG_USAGE
     for code, text, excerpt in _findings(error):
         report(code, one_line(text), excerpt)
-    return WRONG_USAGE if isinstance(error, UsageError | click.ClickException) else FAILED
+    if isinstance(error, UsageError | click.ClickException):
+        return WRONG_USAGE
+    return STOPPED if isinstance(error, WorkerStoppedError) else FAILED
 
 
 def _findings(error: Exception) -> list[tuple[str, str, str]]:

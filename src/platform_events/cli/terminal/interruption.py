@@ -80,7 +80,7 @@ class Signals:
             raise self.received from error
 
     def _receive(self, number: int, _: FrameType | None) -> None:
-        self.received = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
+        self.received = _interruption(number)
         on_signal, self._on_signal = self._on_signal, None
         if on_signal is None:
             raise self.received
@@ -91,6 +91,10 @@ class Signals:
     def _lose_patience(self, _: int, __: FrameType | None) -> None:
         if self.received is not None:
             raise self.received
+
+
+def _interruption(number: int) -> KeyboardInterrupt:
+    return Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
 
 
 signals = Signals()
@@ -110,9 +114,12 @@ def stop_event(*, insistently: bool) -> threading.Event:
     """
     stop = threading.Event()
 
+    def interrupt(number: int, _: object) -> None:
+        raise _interruption(number)
+
     def receive(number: int, _: object) -> None:
         if insistently:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, interrupt)
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):

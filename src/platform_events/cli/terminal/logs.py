@@ -7,7 +7,7 @@ import logging
 import sys
 import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from platform_events.variables import LogFormat
 
 _HANDLER = "platform-events-log"
+_OF_ALL_RECORDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _unexpected = logging.getLogger("platform_events.program")
 
 
@@ -50,7 +51,11 @@ class _TextLines(logging.Formatter):
         return "\n".join(begin + line for line in self._lines(record))
 
     def _lines(self, record: logging.LogRecord) -> Iterator[str]:
-        yield from record.getMessage().splitlines()
+        first, *others = record.getMessage().splitlines() or [""]
+        # A failure's code is in its message.
+        fields = [f"{name}={value}" for name, value in _fields(record).items() if name != "code"]
+        yield " ".join([first, *fields])
+        yield from others
         if record.exc_info:
             yield from self.formatException(record.exc_info).splitlines()
 
@@ -58,22 +63,25 @@ class _TextLines(logging.Formatter):
 class _JsonLines(logging.Formatter):
     """For programs: one JSON object on each line.
 
-    Keys: `time` (ISO 8601, UTC), `level`, `logger`, `message`; `code` of a failure, `traceback` of
-    a defect.
+    Keys: `time` (ISO 8601, UTC), `level`, `logger`, `message`; what else the record has, such as
+    `code` of a failure and `event_id` of an event; `traceback` of a defect.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        document = {
+        document = _fields(record) | {
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if code := getattr(record, "code", ""):
-            document["code"] = code
         if record.exc_info:
             document["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(document)
+        return json.dumps(document, default=str)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    """Return what a record was given as `extra`."""
+    return {name: value for name, value in vars(record).items() if name not in _OF_ALL_RECORDS}
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -9,9 +9,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
+_UNITS = ((86_400, "days"), (3_600, "hours"), (60, "minutes"))
 _ENDLESS = 10_000
 """Columns of a table's line at most."""
 _COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -32,6 +33,14 @@ def json_line(document: Any) -> str:
 def iso_time(moment: datetime) -> str:
     """Return a time in UTC as text with milliseconds."""
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def in_words(seconds: float) -> str:
+    """Return a span of time for people, such as `35 hours`."""
+    for unit, name in _UNITS:
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} seconds"
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -56,6 +65,15 @@ def print_line(line: str) -> None:
 def print_json(document: Any) -> None:
     """Write one document to stdout, indented."""
     print_line(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def print_json_list(documents: Iterable[Any]) -> None:
+    """Write documents to stdout as one list, each on a line of its own, as they come."""
+    begin = "["
+    for document in documents:
+        print_line(begin if begin == "[" else begin + ",")
+        begin = json_line(document)
+    print_lines([begin, "]"] if begin != "[" else ["[]"])
 
 
 def pretty_json(document: Any) -> str:
@@ -90,6 +108,12 @@ def print_table(columns: list[str], rows: list[list[str]], numbers: Iterable[int
         file=text, width=_ENDLESS, force_terminal=sys.stdout.isatty(), highlight=False, markup=False
     ).print(table)
     print_lines(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def print_facts(facts: Mapping[str, str]) -> None:
+    """Write names and what they are to stdout, one pair on each line."""
+    width = max(map(len, facts))
+    print_lines(f"{name:<{width}}  {text}" for name, text in facts.items())
 
 
 def begin_screen() -> None:

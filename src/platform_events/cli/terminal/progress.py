@@ -52,6 +52,46 @@ class ByteProgress:
             self._bar.stop()
 
 
+class CountProgress:
+    """How many of a known number are done: a bar on stderr while it lasts, if that is a terminal.
+
+    Args:
+        doing: in words.
+        total: how many there are.
+    """
+
+    def __init__(self, doing: str, total: int) -> None:
+        self._bar = None
+        if not total or not sys.stderr.isatty():
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+        self._bar = Progress(
+            "{task.description}",
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task(doing, total=total)
+
+    def advance(self) -> None:
+        """Note that one more is done."""
+        if self._bar is not None:
+            self._bar.update(self._task, advance=1)
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
 class DownloadProgress:
     """Shows a download from its first byte on: a bar on a terminal, else one line."""
 

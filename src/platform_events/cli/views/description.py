@@ -6,7 +6,13 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from platform_events.cli.terminal.output import print_line, print_lines, print_table
+from platform_events.cli.terminal.output import (
+    in_words,
+    print_facts,
+    print_line,
+    print_lines,
+    print_table,
+)
 from platform_events.cli.views.streams import describe_streams, print_channels
 from platform_events.definitions.compatibility import describe_type
 from platform_events.definitions.model import ChannelDefinition, EventDefinition
@@ -19,8 +25,6 @@ if TYPE_CHECKING:
 
     from platform_events.bus.bus import EventBus
     from platform_events.catalog.state import Entry
-
-_UNITS = ((86_400, "days"), (3_600, "hours"), (60, "minutes"))
 
 
 def describe_stream(bus: EventBus, name: str) -> dict[str, Any]:
@@ -52,9 +56,7 @@ def print_description(document: dict[str, Any]) -> None:
     """Print one stream for people."""
     print_lines(filter(None, (document["stream"], document["label"], document["description"])))
     print_line("")
-    facts = dict(_facts(document))
-    width = max(map(len, facts))
-    print_lines(f"{name:<{width}}  {text}" for name, text in facts.items())
+    print_facts(dict(_facts(document)))
     print_line("")
     if "members" in document:
         print_channels([document])
@@ -117,11 +119,8 @@ def _facts(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _age(moment: str) -> str:
-    seconds = max((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds(), 0)
-    for unit, name in _UNITS:
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{seconds:.0f} seconds"
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
+    return in_words(max(seconds, 0))
 
 
 def _default_text(field: dict[str, Any]) -> str:

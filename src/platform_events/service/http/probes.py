@@ -9,6 +9,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
 
     from platform_events.process_health import ProcessHealth
@@ -16,10 +18,17 @@ if TYPE_CHECKING:
 _UNAVAILABLE = 503
 
 
-def make_probes(health: ProcessHealth, *, has_metrics: bool) -> Starlette:
+def make_probes(
+    health: ProcessHealth, *, has_metrics: bool, metrics: Callable[[], bytes] | None = None
+) -> Starlette:
     """Return the ASGI application that answers `/livez`, `/readyz` and `/metrics`.
 
     The first two answer in one line: 200, or 503 and why.
+
+    Args:
+        health: of the process.
+        has_metrics: whether there are any.
+        metrics: returns them as text; None: they are those of this process.
     """
 
     async def answer_livez(_: Request) -> Response:
@@ -36,7 +45,7 @@ def make_probes(health: ProcessHealth, *, has_metrics: bool) -> Starlette:
             return _line("no metrics are kept; PLATFORM_EVENTS_METRICS=true has them kept", 404)
         from platform_events.metrics.exposition import MEDIA_TYPE, metrics_text
 
-        return Response(metrics_text(), media_type=MEDIA_TYPE)
+        return Response((metrics or metrics_text)(), media_type=MEDIA_TYPE)
 
     return Starlette(
         routes=[
