@@ -7,7 +7,16 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from benchmarks.shapes import FLIGHTS, ORDERS, READINGS, REPORTS, Payload, Shape, bodies
+from benchmarks.shapes import (
+    FLIGHTS,
+    ORDERS,
+    READINGS,
+    REPORTS,
+    Payload,
+    Shape,
+    bodies,
+    keyed_flights,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -63,10 +72,17 @@ PARTITIONS = tuple(
     Case(f"Partitions_{count}__e", str(count), bodies(100), partitions=count)
     for count in (1, 2, 4, 8, 16)
 )
+KEYED = {
+    keys: Case(f"Flight_Keyed_{keys}__e", label, keyed_flights(keys), partitions=4)
+    for keys, label in ((1, "1 key"), (100, "100 keys"))
+}
+"""Flights on four partitions, by how many keys they have."""
 CASES = {
     case.event: case
-    for case in (FLIGHT, KILOBYTE, SMALL, WIDE, NESTED, SPREAD, *SIZES, *PARTITIONS)
-}
+    for case in (
+        FLIGHT, KILOBYTE, SMALL, WIDE, NESTED, SPREAD, *SIZES, *PARTITIONS, *KEYED.values(),
+    )
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

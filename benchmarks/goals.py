@@ -9,6 +9,7 @@ from benchmarks.channels.routing import LABELS, ROUTER, best_loop
 from benchmarks.events import FLIGHT, KILOBYTE, NESTED, SMALL, SPREAD, WIDE
 from benchmarks.heats import HEAT_PARTS
 from benchmarks.rivals.table import VERBS
+from benchmarks.workers.figures import worker_figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,6 +52,19 @@ IDLE_CHANNEL_AT_MOST = 0.2
 """Percent of a core that an idle channel takes in its router."""
 TAKEOVER_AT_MOST = 10.0
 """Seconds that a channel stalls at most when its router is killed and another one runs."""
+
+HANDLING_AT_LEAST = {"bare": 0.5, "faststream": 10.0, "serial": 20.0}
+"""Events/s of a worker with 100 keys: with a handler that does nothing over a loop by hand, and
+over the faster of FastStream's settings; with one of 5 ms over the loop by hand, which calls it one
+by one."""
+WORKER_DELAY_AT_MOST = 5.0
+"""Median milliseconds that a worker adds to a subscriber's delay at 100 events/s."""
+WORKER_GROWTH_AT_MOST = 10.0
+"""MB of resident size after 1,000,000 events over that after 100,000."""
+IDLE_WORKER_AT_MOST = 2.0
+"""Percent of a core that a worker takes without an event."""
+WORKER_TAKEOVER_AT_MOST = 10.0
+"""Seconds that a partition stands still at most when its worker is killed and another one runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +119,10 @@ def judge(results: dict[str, Any]) -> list[Goal]:
     for found in results.get("sharing", {}).values():
         value = found["python"] if found["all"] is None else found["all"]
         goals.append(Goal(f"threads with {found['label']}", "<=", THREADS_AT_MOST, value))
-    return [*goals, *_judge_channels(results.get("channels", {}))]
+    goals += _judge_channels(results.get("channels", {}))
+    if workers := results.get("workers"):
+        goals += _judge_workers(workers)
+    return goals
 
 
 def _judge_case(case: dict[str, Any]) -> Iterator[Goal]:
@@ -163,3 +180,25 @@ def _judge_channels(channels: dict[str, Any]) -> Iterator[Goal]:
         gap = takeover.get("gap", {"median": None})
         value = None if gap["median"] is None else max(gap["values"])
         yield Goal("taking over from a killed router, longest", "<=", TAKEOVER_AT_MOST, value, "s")
+
+
+def _judge_workers(workers: dict[str, Any]) -> Iterator[Goal]:
+    figures = worker_figures(workers)
+    for what, rival in (
+        ("no-op, 100 keys: Worker over bare", "bare"),
+        ("no-op, 100 keys: Worker over faststream", "faststream"),
+        ("handler of 5 ms, 100 keys: Worker over one by one", "serial"),
+    ):
+        yield Goal(what, ">=", HANDLING_AT_LEAST[rival], figures[rival])
+    yield Goal(
+        "delay that a worker adds, median", "<=", WORKER_DELAY_AT_MOST, figures["delay"], "ms"
+    )
+    yield Goal(
+        "a worker's memory after 1,000,000 events over that after 100,000",
+        "<=", WORKER_GROWTH_AT_MOST, figures["growth"], "MB",
+    )  # fmt: skip
+    yield Goal("an idle worker", "<=", IDLE_WORKER_AT_MOST, figures["idle"], "% of a core")
+    yield Goal(
+        "taking over from a killed worker, longest",
+        "<=", WORKER_TAKEOVER_AT_MOST, figures["takeover"], "s",
+    )  # fmt: skip

@@ -29,6 +29,7 @@ from benchmarks.runner import ROOT, MeasurementError
 from benchmarks.scaling import Series, measure_scaling
 from benchmarks.sharing import measure_sharing
 from benchmarks.tables import print_tables
+from benchmarks.workers.parts import WorkerScale, measure_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,12 +46,13 @@ _PARTS = (
     "budgets",
     "scaling",
     _CHANNELS,
+    "workers",
 )
 _STARTED = time.monotonic()
 
 
 class Scale:
-    """How much of everything but throughput and channels: the full run or the quick one."""
+    """How much of all but throughput, channels and workers: the full run or the quick one."""
 
     def __init__(self, quick: bool) -> None:
         self.firsts = 1 if quick else 9
@@ -80,7 +82,7 @@ class Scale:
     help="CSV of flights, plain or .gz, with nycflights13's columns. Default: made-up flights, and "
     "for year the demo's week again and again.",
 )
-@click.option("--quick", is_flag=True, help="About four minutes: fewer events, one repetition.")
+@click.option("--quick", is_flag=True, help="About seven minutes: fewer events, one repetition.")
 @click.option(
     "--part",
     "parts",
@@ -143,6 +145,7 @@ def main(
                     servers, of_channels, ChannelScale(quick), flights, _progress
                 )
             },
+            "workers": lambda: {"workers": measure_workers(servers, WorkerScale(quick), _progress)},
         }
         failures: list[str] = []
         for part in _PARTS:

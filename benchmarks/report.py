@@ -30,6 +30,7 @@ from benchmarks.race import DEFAULT_OUTPUT
 from benchmarks.runner import ROOT
 from benchmarks.sharing import sharing_rows
 from benchmarks.tables import budget_rows, goal_rows, latency_rows, race_rows, scaling_rows
+from benchmarks.workers.tables import delay_rows, handling_rows, upkeep_rows
 
 _TEMPLATE = Path(__file__).with_name("report.md.template")
 _CASES = (
@@ -69,6 +70,7 @@ def main(results_file: Path, docs: Path) -> None:
         "single_call",
         "budgets",
         "scaling",
+        "workers",
     } - results.keys()
     missing |= {*CHANNEL_PARTS} - results.get("channels", {}).keys()
     if missing or results["quick"]:
@@ -116,6 +118,10 @@ def _parts(results: dict[str, Any]) -> dict[str, str]:
         "year": year_rows(results["channels"]["year"]).to_markdown(),
         "many_channels": many_channels_rows(results["channels"]["many_channels"]).to_markdown(),
         "takeover": takeover_rows(results["channels"]["takeover"]).to_markdown(),
+        "handling_noop": handling_rows(results["workers"]["handling"], "noop").to_markdown(),
+        "handling_wait": handling_rows(results["workers"]["handling"], "wait").to_markdown(),
+        "handling_delay": delay_rows(results["workers"]["delay"]).to_markdown(),
+        "worker_upkeep": upkeep_rows(results["workers"]).to_markdown(),
     }
 
 

@@ -95,6 +95,16 @@ FLIGHTS = Shape(
 )
 
 
+def keyed_flights(keys: int) -> Shape:
+    """Return flights of so many carriers, in turn."""
+
+    def make(path: Path | None) -> Iterator[Payload]:
+        for number, flight in enumerate(FLIGHTS.make(path)):
+            yield flight | {"carrier": f"C{number % keys:02}"}
+
+    return Shape(fields=FLIGHTS.fields, key="carrier", make=make)
+
+
 def bodies(size: int) -> Shape:
     """Return a shape with a key and one body of so many letters."""
     return Shape(

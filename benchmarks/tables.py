@@ -15,6 +15,7 @@ from benchmarks.payloads import payload_rows
 from benchmarks.rivals.table import DIRECTIONS, RIVALS, VERBS, Direction
 from benchmarks.rows import Rows, verdict
 from benchmarks.sharing import sharing_rows
+from benchmarks.workers.tables import worker_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,6 +54,8 @@ def all_rows(results: dict[str, Any]) -> Iterator[Rows]:
     for kind in results.get("scaling", {}):
         yield scaling_rows(results["scaling"], kind)
     yield from channel_rows(results.get("channels", {}))
+    if "workers" in results:
+        yield from worker_rows(results["workers"])
     if results["goals"]:
         yield goal_rows(results["goals"])
 

@@ -12,7 +12,7 @@ injection altogether, which is what the framework is for, would gain 15 %.
 
 Two things do not fit records with a binary header. Header values must be text on the way out:
 `_BinaryHeader` passes the schema ID through. On the way in the default parser decodes every header
-as UTF-8 and fails on these records: `_parse` and `_parse_batch` are its custom parsers, which
+as UTF-8 and fails on these records: `parse` and `_parse_batch` are its custom parsers, which
 differ only in keeping that header as bytes.
 """
 
@@ -91,7 +91,8 @@ class _AvroCodec:
         return [schemaless_reader(io.BytesIO(body), self._schema, None) for body in msg.body]
 
 
-def _broker(target: Target) -> KafkaBroker:
+def make_broker(target: Target) -> KafkaBroker:
+    """Return a broker with the settings that all share."""
     return KafkaBroker(
         target.bootstrap_servers,
         acks="all",
@@ -117,7 +118,7 @@ async def _publish(
         name: _BinaryHeader(value) if name == SCHEMA_ID_HEADER else value.decode()
         for name, value in target.fixed_headers
     }
-    broker = _broker(target)
+    broker = make_broker(target)
     publisher = broker.publisher(target.topic)
 
     async def send_all(batch: Sequence[Payload]) -> list[str]:
@@ -159,7 +160,8 @@ def _headers(message: Message) -> dict[str, Any]:
     return {name: value if name == SCHEMA_ID_HEADER else value.decode() for name, value in received}
 
 
-async def _parse(message: Message) -> KafkaMessage:
+async def parse(message: Message, consumer: Any = None) -> KafkaMessage:
+    """Return what FastStream makes of a record, which it acknowledges to `consumer`, if any."""
     headers = _headers(message)
     _, timestamp = message.timestamp()
     return KafkaMessage(
@@ -169,7 +171,8 @@ async def _parse(message: Message) -> KafkaMessage:
         message_id=f"{message.offset()}-{timestamp}",
         correlation_id=headers.get("correlation_id"),
         raw_message=message,
-        consumer=FAKE_CONSUMER,
+        consumer=consumer or FAKE_CONSUMER,
+        is_manual=consumer is not None,
     )
 
 
@@ -193,7 +196,7 @@ def consume(target: Target, count: int) -> Consumed:
 
 
 async def _consume(target: Target, count: int) -> Consumed:
-    broker = _broker(target)
+    broker = make_broker(target)
     ids: list[str] = []
     positions = [0] * target.partitions
     seen = _Progress()
@@ -203,7 +206,7 @@ async def _consume(target: Target, count: int) -> Consumed:
         group_id=f"faststream-{uuid4()}",
         auto_offset_reset="earliest",
         check_crcs=False,
-        parser=_parse,
+        parser=parse,
     )
     async def handle(event: dict[str, Any]) -> None:
         if not ids:
@@ -225,7 +228,7 @@ def consume_batches(target: Target, count: int) -> Consumed:
 
 
 async def _consume_batches(target: Target, count: int) -> Consumed:
-    broker = _broker(target)
+    broker = make_broker(target)
     ids: list[str] = []
     positions = [0] * target.partitions
     seen = _Progress()

@@ -35,8 +35,8 @@ DEAD_LETTER_REASON = "ce_deadletterreason"
 _SCHEMA_MAGIC = b"\x01"
 _RESERVED_PREFIX = "ce_"
 _RESERVED = frozenset({"content-type", SCHEMA, "__key_schema_id"})
-_PLAIN = 2
-"""Place of the last header that readers look for, in records that the bus wrote."""
+_PLAIN = 3
+"""How many headers readers look for; in records that the bus wrote they are the first."""
 _MOST_REFUSALS = 1_000
 """Schemas remembered as not found: other software may name any number of them."""
 
@@ -75,15 +75,14 @@ def plain_writer(headers: RecordHeaders) -> bytes | None:
 
     None: they have to be looked through, and event ID or type may be missing.
     """
-    if (
-        len(headers) > _PLAIN
-        and headers[1][0] == SCHEMA
-        and headers[0][0] == ID
-        and headers[2][0] == TYPE
-        and headers[0][1]
-        and headers[2][1]
-    ):
-        return headers[1][1]
+    if len(headers) < _PLAIN:
+        return None
+    # Routers ask this of each record: to take pair by pair is faster than by a slice.
+    id_name, event_id = headers[0]
+    schema_name, schema = headers[1]
+    type_name, type_ = headers[2]
+    if schema_name == SCHEMA and id_name == ID and type_name == TYPE and event_id and type_:
+        return schema
     return None
 
 

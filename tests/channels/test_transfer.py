@@ -17,7 +17,7 @@ from platform_events.channels.members import Source, member_writers
 from platform_events.channels.transfer import Destination, FedPartition, Transfer
 from platform_events.definitions.schema import Schema
 from platform_events.envelope import Stamp
-from platform_events.errors import RecordRejectedError, UnknownSchemaError
+from platform_events.errors import CatalogCorruptError, RecordRejectedError, UnknownSchemaError
 from platform_events.kafka.offsets import Committed
 from platform_events.payloads.codec import PayloadWalk
 from platform_events.replay import StreamIdentity
@@ -95,7 +95,7 @@ WALK = PayloadWalk({"type": "record", "name": "A__e", "fields": [{"name": "n", "
 
 def source_of(event: str, offset: int = 0, catalog: Any = None) -> Source:
     writers = member_writers(Feed(event, "", 1, "id", (0,)), catalog)
-    writers.known[HEADER] = (b"A__e", lambda body: int(body) % 5 != 0, WALK)
+    writers.known[HEADER] = (b"A__e", lambda body: int(body) % 5 != 0, lambda: WALK)
     stamp = Stamp(event, 0, 1, StreamIdentity("cluster", "id", 1))
     return Source(Place(event, 0), event, Position(offset, Checkpoint(1, 0)), writers, stamp)
 
@@ -147,6 +147,25 @@ def test_an_unknown_schema_is_asked_for_once_until_it_may_have_been_applied() ->
     transfer.commit()
     assert catalog.asked == 2
     assert (broker.bodies, broker.buried, source.dead_lettered) == ([], 7, 7)
+
+
+class DamagedCatalog:
+    """A catalog whose schemas other software damaged."""
+
+    def schema(self, schema_id: str, since: float, *, wait: bool) -> Schema:
+        return Schema.from_catalog(schema_id, {"type": "record", "name": "A__e", "fields": 7})
+
+
+def test_only_bodies_that_other_software_encoded_need_their_schema() -> None:
+    broker, source = Broker(), source_of("A__e", catalog=DamagedCatalog())
+    source.writers.known.clear()
+    transfer = transfer_of(broker, Isolation(), source)
+    transfer.forward(source, records(1, 2))
+    transfer.commit()
+    assert broker.bodies == [b"1", b"2"]
+    foreign: Any = [Stored(3, HEADERS[::-1])]
+    with pytest.raises(CatalogCorruptError, match="apply the definition again"):
+        transfer.forward(source, foreign)
 
 
 @given(

@@ -128,8 +128,8 @@ class PageRun:
                     self._serve()
                 case ["platform-events", "route"]:
                     self._start_router()
-                case ["platform-events", "work", *_]:
-                    self._start_worker(shlex.split(command, comments=True)[1:])
+                case ["platform-events", "work", app, *options] if self._has_module(app):
+                    self._start_worker(["work", app, *options])
                 case ["docker", "compose", "up", *_] if not (self.directory / "schemas").exists():
                     self._shell("platform-events init && platform-events apply", block)
                     self._start_router()
@@ -145,6 +145,10 @@ class PageRun:
                 stderr=subprocess.STDOUT,
                 text=True,
             )
+
+    def _has_module(self, app: str) -> bool:
+        """Whether the page has written the module of a worker."""
+        return (self.directory / f"{app.partition(':')[0]}.py").exists()
 
     def _start_worker(self, arguments: list[str]) -> None:
         """Start a worker in a terminal of its own."""

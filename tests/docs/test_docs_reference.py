@@ -16,9 +16,9 @@ from confluent_kafka import KafkaException, Producer
 
 import platform_events
 from platform_events import Context, RetryPolicy, Worker
-from platform_events.bus.bus import _ON_EXPIRED
 from platform_events.bus.pending import SubmittedEvent
 from platform_events.bus.publisher import MAX_EVENT_ID
+from platform_events.bus.starts import OnExpired
 from platform_events.catalog.apply import plan_options
 from platform_events.catalog.plan import Action, topic_config
 from platform_events.catalog.positions import Checkpoint
@@ -448,7 +448,7 @@ class TestOtherTables:
             (each.code, each.__name__) for each in subclasses(ReplayError)
         }
         choices = page("docs/subscribing.md").table("Expiry")
-        assert [names_in(row[0])[0].strip('"') for row in choices] == list(_ON_EXPIRED)
+        assert [names_in(row[0])[0].strip('"') for row in choices] == list(get_args(OnExpired))
         inspected = page("docs/reference/cli.md").sections["platform-events replay-id inspect"]
         assert f"`{READABLE}`" in inspected
         assert f"`{DELETED}`" in inspected

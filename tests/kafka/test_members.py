@@ -9,17 +9,20 @@ from collections.abc import Callable
 import pytest
 
 from platform_events.kafka import members
+from platform_events.kafka.admin import Admin
 from platform_events.kafka.groups import Protocol
 from platform_events.kafka.offsets import Committed
 from platform_events.settings import Settings
 from tests.kafka.seats import (
     Seat,
     committed,
+    group_of,
     make_topic,
     produce,
     seated,
     until,
 )
+from tests.support import delete_before, delete_topic
 
 ALL = {0, 1, 2, 3}
 
@@ -218,3 +221,95 @@ def test_what_callbacks_raise_is_raised_by_the_next_read_and_nothing_is_lost(
             read_all(lambda: len(two.ends) == 2, two)
             assert len(raised) == 3
             assert one.owned | two.owned == ALL
+
+
+def test_what_the_log_does_not_have_is_told_and_another_place_goes_on(
+    settings: Settings, topic: str, protocol: Protocol
+) -> None:
+    produce(settings, topic, 20)
+    delete_before(settings, "A__e", [10, 0, 0, 0])
+    with seated(settings, topic, protocol, begins=False) as seat:
+        until(lambda: seat.owned == ALL, seat)
+        for partition, offset in ((0, 0), (1, 500), (2, 0)):
+            seat.begin(partition, offset)
+        until(lambda: set(seat.out_of_range) == {0, 1} and 2 in seat.ends, seat)
+        seat.begin(0, 10)
+        seat.begin(1, 20)
+        until(lambda: seat.ends == {0: 20, 1: 20, 2: 20}, seat)
+        assert seat.offsets == {0: list(range(10, 20)), 1: [], 2: list(range(20))}
+        produce(settings, topic, 1)
+        until(lambda: seat.ends == {0: 21, 1: 21, 2: 21}, seat)
+        assert seat.offsets[1] == [20]
+
+
+def test_a_topic_may_come_and_go(settings: Settings, protocol: Protocol) -> None:
+    topic = settings.namespace.topic("A__e")
+    with seated(settings, topic, protocol) as seat:
+        until(lambda: seat.member.failure or seat.member.is_member, seat)
+        for count in (1, 2):
+            make_topic(settings)
+            produce(settings, topic, count)
+            until(lambda: seat.owned == ALL, seat)
+            assert seat.member.is_member
+            assert seat.member.failure is None
+            until(lambda: all(seat.offsets[n] == list(range(count)) for n in ALL), seat)  # noqa: B023
+            delete_topic(settings, "A__e")
+            until(lambda: not seat.owned, seat)
+        assert seat.errors == []
+
+
+def test_a_member_without_partitions_is_one(
+    settings: Settings, topic: str, protocol: Protocol
+) -> None:
+    seats = [Seat(settings, topic, protocol, client_id=str(number)) for number in range(5)]
+    try:
+        until(lambda: sum(len(seat.owned) == 1 for seat in seats) == 4, *seats)
+        until(lambda: all(seat.member.is_member for seat in seats), *seats)
+        assert not any(seat.member.failure for seat in seats)
+    finally:
+        for seat in seats:
+            seat.member.close(10)
+    assert not any(seat.member.is_member for seat in seats)
+
+
+def test_who_closes_is_out_of_the_group_though_another_joins(
+    settings: Settings, topic: str, protocol: Protocol
+) -> None:
+    with seated(settings, topic, protocol, client_id="one") as one:
+        until(lambda: one.owned == ALL, one)
+        with seated(settings, topic, protocol, client_id="two") as two:
+            # It has been given nothing yet, because nobody else reads.
+            for _ in range(10):
+                two.read()
+            assert not two.owned
+            one.member.close(10)
+            with Admin(settings) as admin:
+                assert [member.client_id for member in admin.members(group_of(settings))] == ["two"]
+            until(lambda: two.owned == ALL, two)
+            one.read()
+            assert not one.member.commit({0: (1, "")})
+
+
+def test_what_was_done_is_committed_before_it_leaves_though_others_come_and_go(
+    settings: Settings, topic: str, protocol: Protocol
+) -> None:
+    """As a worker ends: pause, commit while reading until it is taken, close."""
+    last = 0
+    for number in range(6):
+        with seated(settings, topic, protocol, client_id="one") as one:
+            until(lambda: 0 in one.owned, one)
+            others = []
+            one.member.pause(list(one.owned))
+            while not (one.outcomes and one.outcomes[-1].get(0) == ""):
+                if len(others) < 2:
+                    others.append(Seat(settings, topic, protocol, client_id=f"{number}"))
+                if 0 not in one.owned:
+                    break
+                one.member.commit({0: (number + 1, "last")})
+                until(lambda: True, one, *others)
+                one.read(0.01)
+            one.member.close(10)
+            last = number + 1 if one.outcomes else last
+            for other in others:
+                other.member.close(10)
+    assert committed(settings, topic)[0] == (last, "last")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from platform_events.envelope import UnreadableError, Writers
 from platform_events.kafka.offsets import Committed
-from platform_events.payloads.codec import PayloadWalk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from platform_events.catalog.state import Feed
     from platform_events.definitions.schema import Schema
     from platform_events.envelope import Stamp
+    from platform_events.payloads.codec import PayloadWalk
 
 
 class DeadLettered(Exception):  # noqa: N818 - not a failure of the router
     """A record does not go into the channel but into its dead-letter topic; the text is why."""
 
 
-Writer: TypeAlias = "tuple[bytes, Callable[[bytes], bool] | None, PayloadWalk]"
+Writer: TypeAlias = "tuple[bytes, Callable[[bytes], bool] | None, Callable[[], PayloadWalk]]"
 """Of the records that one schema wrote: the name of their type, whether a body passes (None: every
-body does), and what judges bodies that other software encoded."""
+body does), and what judges bodies that other software encoded, made when it is first asked for."""
 
 
 def member_writers(feed: Feed, catalog: Catalog) -> Writers[Writer]:
@@ -42,21 +43,29 @@ def member_writers(feed: Feed, catalog: Catalog) -> Writers[Writer]:
                 raise UnreadableError(
                     f"the filter does not fit schema {schema.id}: {error}"
                 ) from error
-        return schema.name.encode(), passes, PayloadWalk(schema.parsed)
+
+        @cache
+        def walk() -> PayloadWalk:
+            from platform_events.payloads.codec import PayloadWalk
+
+            return PayloadWalk(schema.parsed)
+
+        return schema.name.encode(), passes, walk
 
     return Writers(feed.event, catalog, make)
 
 
-def checked(body: bytes | None, walk: PayloadWalk) -> bytes:
+def checked(body: bytes | None, walk: Callable[[], PayloadWalk]) -> bytes:
     """Return the body of a record that other software wrote.
 
     Raises:
         DeadLettered: there is none.
         DecodeError: it is no payload of its schema.
+        CatalogCorruptError: the schema cannot be read.
     """
     if body is None:
         raise DeadLettered("it has no body (a tombstone)")
-    walk.check(body)
+    walk().check(body)
     return body
 
 
@@ -81,16 +90,20 @@ class Source:
         self.filtered = position.checkpoint.filtered
         self.dead_lettered = position.checkpoint.dead_lettered
         self.expired = position.checkpoint.expired
-        self.has_moved = False
-        """Whether what is committed is older than this."""
         self.judged_ms: int | None = None
         """Append time of a record that was judged lately, ms; None if none was."""
+        self._committed = self.offset
         self._counted = self._totals()
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether what is committed is older than this."""
+        return self.offset > self._committed
 
     def take_committed(self) -> dict[str, int]:
         """Note that everything so far is committed; return what is new, by result."""
         before, self._counted = self._counted, self._totals()
-        self.has_moved = False
+        self._committed = self.offset
         return {result: self._counted[result] - before[result] for result in before}
 
     def _totals(self) -> dict[str, int]:
@@ -102,9 +115,7 @@ class Source:
 
     def advance(self, offset: int) -> None:
         """Note that everything before `offset` was judged, or is no record."""
-        if offset > self.offset:
-            self.offset = offset
-            self.has_moved = True
+        self.offset = max(self.offset, offset)
 
     def position(self, channel: Checkpoint) -> Committed:
         """Return what to commit under the definition that is in force by the channel's own."""

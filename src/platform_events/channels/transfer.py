@@ -108,7 +108,7 @@ class Transfer:
     @property
     def has_progress(self) -> bool:
         """Whether a commit would change anything."""
-        return self._judged > 0 or any(source.has_moved for source in self.sources)
+        return any(source.has_moved for source in self.sources)
 
     def begin(self) -> None:
         """Commit all positions, moved or not; raises as `commit`.
@@ -162,6 +162,8 @@ class Transfer:
         known, find_writer = source.writers.known, source.writers.find
         stamp, produce = source.stamp, self._producer.produce
         topic, partition = self.destination.topic, self.destination.partition
+        begin = source.offset
+        passed = size = 0
         for record in records:
             offset = record.offset()
             if offset < source.offset:
@@ -187,14 +189,15 @@ class Transfer:
                     marked = [*headers, (ORIGIN, stamp.origin(offset, record.timestamp()[1]))]
                     if not produce(topic, body, record.key(), partition, marked):
                         raise DeadLettered("it is larger than the channel takes")  # noqa: TRY301
-                    source.passed += 1
-                    self._records += 1
-                    self._bytes += len(body)
+                    passed += 1
+                    size += len(body)
             except (DeadLettered, ValueError) as reason:
                 self._dead_letter(source, record, str(reason))
             source.offset = offset + 1
-            source.has_moved = True
-            self._judged += 1
+        source.passed += passed
+        self._records += passed
+        self._bytes += size
+        self._judged += source.offset - begin
 
     def _forward_isolated(self, source: Source, records: Sequence[Record]) -> None:
         """Give each record that may be refused a transaction of its own."""

@@ -29,19 +29,12 @@ class Assigned:
     def __init__(self, topic: str) -> None:
         self._topic = topic
         self.numbers: set[int] = set()
+        self._fetched: set[int] = set()
+        """Those that the client has begun to fetch, whether it is paused or not."""
         self._begun: set[int] = set()
         """Those whose records are delivered."""
         self._starts: dict[int, int] = {}
         """Those that are to be begun, and where."""
-
-    @property
-    def is_starting(self) -> bool:
-        """Whether some are to be begun."""
-        return bool(self._starts)
-
-    def places(self, partitions: Iterable[int]) -> list[TopicPartition]:
-        """Return partitions as the client names them."""
-        return [TopicPartition(self._topic, one) for one in partitions]
 
     def add(self, partitions: Iterable[int]) -> None:
         """Have these, of which nothing is delivered yet."""
@@ -57,31 +50,44 @@ class Assigned:
             self._begun.discard(partition)
             self._starts[partition] = offset
 
-    def stop(self, partitions: Iterable[int]) -> set[int]:
-        """Deliver nothing of these; return those of them that are here."""
-        ours = self.numbers.intersection(partitions)
-        self._begun -= ours
-        for partition in ours:
+    def stop(self, partitions: Iterable[int]) -> None:
+        """Deliver nothing of these."""
+        for partition in partitions:
+            self._begun.discard(partition)
             self._starts.pop(partition, None)
-        return ours
 
     def drop(self, partitions: Iterable[int]) -> None:
         """Have these no more."""
-        self.numbers -= self.stop(partitions)
+        self.stop(partitions)
+        self.numbers.difference_update(partitions)
+        self._fetched.difference_update(partitions)
+
+    def fetched(self, partitions: Iterable[int]) -> list[TopicPartition]:
+        """Return those of these that the client fetches, as it names them."""
+        return [TopicPartition(self._topic, one) for one in self._fetched.intersection(partitions)]
 
     def start(self, client: Consumer) -> None:
-        """Have the client go where partitions are to be begun, and read on."""
-        for partition, offset in list(self._starts.items()):
+        """Have the client read where partitions are to be begun."""
+        for partition, offset in self._starts.items():
             place = TopicPartition(self._topic, partition, offset)
+            self._go(client, place)
+            client.resume([place])
+            self._fetched.add(partition)
+            self._begun.add(partition)
+        self._starts.clear()
+
+    def _go(self, client: Consumer, place: TopicPartition) -> None:
+        # Not by assigning somewhere and seeking then: a seek does not last while the client looks
+        # for an offset, and where it has found none it refuses every further one (both tried).
+        if place.partition in self._fetched:
             try:
                 client.seek(place)
-                client.resume([place])
             except KafkaException as exception:
-                # The client has yet to begin with a partition that it just got.
-                _logger.debug("partition %d of topic %s: %s", partition, self._topic, exception)
-                continue
-            del self._starts[partition]
-            self._begun.add(partition)
+                _logger.debug("partition %d of %s: %s", place.partition, self._topic, exception)
+                client.incremental_unassign([place])
+            else:
+                return
+        client.incremental_assign([place])
 
     def sort(self, messages: list[Any]) -> tuple[Batch, list[KafkaError]]:
         """Return what is to be delivered, and errors that are of no partition's position."""

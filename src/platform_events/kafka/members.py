@@ -7,7 +7,6 @@ import math
 import threading
 import time
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -40,12 +39,11 @@ _FETCH_WAIT_MS = 20
 next fetch only, so that is what its first record waits where the others are quiet."""
 _SLICE = 0.05
 """Seconds of waiting after which what callbacks asked for is looked at."""
-_STARTING = 0.005
-"""The same while a partition cannot be begun yet, because the client only just got it."""
 _RENEW_AFTER = 1.0
 """Seconds after which a client that failed for good is replaced."""
 _LOOK_AFTER = 1.0
 """Seconds of silence after which a member without partitions looks whether it is one."""
+_PATIENCE = 0.2
 _FATAL = (
     KafkaError.UNRELEASED_INSTANCE_ID,
     KafkaError.FENCED_INSTANCE_ID,
@@ -164,7 +162,6 @@ class Member:
             consumer = self._consumer or self._rejoin(left)
             batch = Batch()
             if consumer is not None:
-                self._assigned.start(consumer)
                 self._look(consumer)
                 batch, errors = self._assigned.sort(self._consume(consumer, limit, left))
                 if batch.records or batch.ends:
@@ -185,9 +182,9 @@ class Member:
 
     def pause(self, partitions: Iterable[int]) -> None:
         """Deliver nothing of these until they are begun again. What was fetched is thrown away."""
-        ours = self._assigned.stop(partitions)
-        if ours and self._consumer is not None:
-            self._consumer.pause(self._assigned.places(ours))
+        self._assigned.stop(partitions)
+        if self._consumer is not None:
+            self._consumer.pause(self._assigned.fetched(partitions))
 
     def commit(self, positions: Positions) -> bool:
         """Commit offsets and metadata of partitions; the outcome goes to `on_committed`.
@@ -277,22 +274,23 @@ class Member:
             return
         self._look_at = time.monotonic() + _LOOK_AFTER
         try:
-            consumer.committed(self._assigned.places([0]), 0.2)
+            consumer.committed([TopicPartition(self._topic, 0)], _PATIENCE)
         except KafkaException as exception:
             _logger.debug("%s: %s", self._doing, exception)
         else:
             self.is_member, self.failure = True, None
 
     def _consume(self, consumer: Consumer, limit: int, timeout: float) -> list[Any]:
-        if self._assigned.is_starting:
-            timeout = min(timeout, _STARTING)
         try:
+            self._assigned.start(consumer)
             messages: list[Any] = consumer.consume(1, timeout)
             if messages and limit > 1:
                 messages += consumer.consume(min(limit, MAX_BATCH) - 1, 0)
         except SystemError as error:
             # The client loses what is raised while one of its callbacks runs: Ctrl-C.
             raise KeyboardInterrupt from error
+        except KafkaException as exception:
+            raise self._translate(kafka_error(exception)) from exception
         return messages
 
     def _note(self, error: KafkaError, batch: Batch) -> None:
@@ -345,13 +343,10 @@ class Member:
     # What the client calls back.
 
     def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # The client gets to know each when it is begun, and where. To the group it is a member's.
+        consumer.incremental_assign([])
         if consumer is not self._consumer:
             return
-        # From the beginning, where nothing is looked for, and paused before much is fetched.
-        for one in partitions:
-            one.offset = 0
-        consumer.incremental_assign(partitions)
-        consumer.pause(partitions)
         self.is_member, self.failure = True, None
         assigned = [one.partition for one in partitions]
         self._assigned.add(assigned)
@@ -360,24 +355,26 @@ class Member:
 
     def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if consumer is not self._consumer:
+            consumer.unassign()
             return
         revoked = [one.partition for one in partitions]
         self._assigned.stop(revoked)
         self._call(self._on_revoked, revoked)
+        fetched = self._assigned.fetched(revoked)
         self._drop(revoked)
-        consumer.incremental_unassign(partitions)
+        consumer.incremental_unassign(fetched)
 
     def _lose(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if consumer is not self._consumer:
+            consumer.unassign()
             return
         self.is_member = False
         self._look_at = time.monotonic() + _LOOK_AFTER
         lost = [one.partition for one in partitions]
+        fetched = self._assigned.fetched(lost)
         self._drop(lost)
         self._call(self._on_lost, lost)
-        with suppress(KafkaException):
-            # The client has taken them away already.
-            consumer.incremental_unassign(partitions)
+        consumer.incremental_unassign(fetched)
 
     def _call_committed(self, outcomes: Outcomes) -> None:
         if outcomes:

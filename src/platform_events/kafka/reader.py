@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from operator import methodcaller
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from confluent_kafka import (
@@ -67,9 +66,6 @@ _PASSING = (
     # The client asks for its group's coordinator, although no group is used here.
     KafkaError.GROUP_AUTHORIZATION_FAILED,
 )
-
-
-_error_of = methodcaller("error")
 
 
 class Record(Protocol):
@@ -255,7 +251,8 @@ class TopicReader:
             consumer.close()
 
     def _sort(self, messages: list[Any]) -> Batch:
-        if not any(map(_error_of, messages)):
+        faults = [message for message in messages if message.error() is not None]
+        if not faults:
             if messages:
                 self._health.recover()
             return Batch(messages)

@@ -6,7 +6,6 @@ the schema, which takes about a millisecond, so keep them.
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from platform_events.errors import PayloadError
@@ -85,16 +84,14 @@ class PayloadWalk:
         ValueError: `schema` is not an Avro record schema.
     """
 
+    __slots__ = ("check",)
+
+    check: Callable[[bytes], None]
+    """Return if the bytes are exactly one payload that decodes, and then encodes again.
+
+    Raises:
+        DecodeError: they are not.
+    """
+
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        self._record = parse_record(schema)
-
-    @cached_property
-    def check(self) -> Callable[[bytes], None]:
-        """Return if the bytes are exactly one payload that decodes, and then encodes again.
-
-        It is compiled when it is first asked for.
-
-        Raises:
-            DecodeError: they are not.
-        """
-        return compile_walk(self._record)
+        self.check = compile_walk(parse_record(schema))

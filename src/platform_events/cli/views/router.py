@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
+from platform_events.cli.long_running import collect_rarely
 from platform_events.cli.terminal.messages import note
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from platform_events.settings import Settings
 
 _COLLECT_AFTER = 50_000
-"""Objects made between two garbage collections: millions of short-lived ones hold no cycles."""
+"""Objects made between two garbage collections."""
 _SMALL = 1_000
 """Records that are caught up without a word."""
 _LINE_SECONDS = 5.0
@@ -37,8 +37,7 @@ def shown_router(settings: Settings) -> Iterator[Router]:
     """
     from platform_events.channels.router import Router
 
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER)
+    collect_rarely(_COLLECT_AFTER)
     with RoutingView() as view:
         router = Router(settings, view.show_state, view.show_progress)
         note(f"routing channels as {router.name}")
