@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka import Consumer
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
     AclPermissionType,
-    AdminClient,
     ResourcePatternType,
     ResourceType,
 )
 
-from platform_events.errors import ConfigurationError
-from platform_events.kafka.admin import Admin
-from platform_events.kafka.groups import Protocol
 from platform_events.kafka.local import LocalKafka
-from platform_events.kafka.protocols import choose_protocol
 from platform_events.settings import Settings
-from tests.kafka.seats import Seat, committed, group_of, make_topic, produce, seated, until
-from tests.support import admin_client, wait_until
+from tests.support import admin_client
 
 ALL = {0, 1, 2, 3}
 USER = "worker"

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from platform_events.errors import UndecodableRecordError
     from platform_events.kafka.reader import Record
     from platform_events.workers.dead_letter import Letter
-
-Order: TypeAlias = Literal["key", "none"]
+    from platform_events.workers.journal import Order
 
 
 class Item:

@@ -81,19 +81,24 @@ class Runners:
         """Handle events of a lane, in their order, and give it back."""
         assignment, items, lanes = lane.assignment, lane.items, self.lanes
         for _ in range(_SHARE):
-            if not items or assignment.is_closed:
-                break
-            if not lanes.may_begin(lane):
-                lanes.block(lane)
-                return
-            spec = self._choose(lane, items[0])
-            if spec is not None:
-                if spec.takes_list and not lane.is_alone:
-                    await self._lists.serve(lane, spec)
+            # First this, then the look: whoever closes waits until nothing runs.
+            assignment.running += 1
+            try:
+                if not items or assignment.is_closed:
+                    break
+                if not lanes.may_begin(lane):
+                    lanes.block(lane)
                     return
-                await self._serve_one(lane, items[0], spec)
-            if lane.is_resting:
-                return
+                spec = self._choose(lane, items[0])
+                if spec is not None:
+                    if spec.takes_list and not lane.is_alone:
+                        await self._lists.serve(lane, spec)
+                        return
+                    await self._serve_one(lane, items[0], spec)
+                if lane.is_resting:
+                    return
+            finally:
+                assignment.running -= 1
         lanes.release(lane)
 
     def _choose(self, lane: Lane, item: Item) -> HandlerSpec | None:
@@ -111,16 +116,12 @@ class Runners:
 
     async def _serve_one(self, lane: Lane, item: Item, spec: HandlerSpec) -> None:
         """Have a lane's first event handled once."""
-        event, attempts, assignment = item.event, self._attempts, lane.assignment
+        event, attempts = item.event, self._attempts
+        events = (event,)
         lane.attempt += 1
-        context = attempts.context(lane, item)
-        assignment.running += 1
-        try:
-            error = await attempts.call(
-                spec, [event] if spec.takes_list else event, (event,), context
-            )
-        finally:
-            assignment.running -= 1
+        context = attempts.context(lane, item, events)
+        argument = [event] if spec.takes_list else event
+        error = await attempts.call(spec, argument, events, context, lane.assignment)
         if error is None:
             attempts.finish(lane, item)
         elif context.accepted is event:
