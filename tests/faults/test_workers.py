@@ -220,12 +220,13 @@ def test_one_leaves_while_another_comes(bus: EventBus, define: Define, hire: Hir
     crew.check(bus)
 
 
+@pytest.mark.parametrize("protocol", ["consumer", "classic"])
 def test_a_worker_that_slept_moves_nothing_that_is_anothers(
-    bus: EventBus, define: Define, hire: Hire, settings: Settings
+    bus: EventBus, define: Define, hire: Hire, settings: Settings, protocol: str
 ) -> None:
     define(job_stream(partitions=2))
     publish_jobs(bus, range(400), keys=50)
-    crew = hire(seconds=0.1, options={"group_protocol": "classic"})
+    crew = hire(seconds=0.1, options={"group_protocol": protocol})
     sleeper = crew.start()
     crew.await_more(100)
     sleeper.pause()
@@ -248,9 +249,13 @@ def test_a_handler_that_takes_longer_than_a_poll_may(
     bus: EventBus, define: Define, hire: Hire
 ) -> None:
     define(job_stream(partitions=2))
-    publish_jobs(bus, range(4), keys=4)
-    crew = hire(seconds=15.0, poll_seconds=6.0)
+    # What the group may have to wait for, when partitions move, has to be shorter.
+    crew = hire(seconds=20.0, poll_seconds=12.0)
     workers = [crew.start(), crew.start()]
+    for worker in workers:
+        worker.await_ready()
+    time.sleep(5.0)
+    publish_jobs(bus, range(4), keys=4)
     crew.await_through()
     for worker in workers:
         worker.leave()

@@ -13,6 +13,7 @@ from platform_events.errors import BrokerError, WorkerStoppedError
 from platform_events.kafka.reader import MAX_BATCH
 from platform_events.workers.commits import Commits
 from platform_events.workers.correspondence import Correspondence
+from platform_events.workers.lease import Lease
 from platform_events.workers.partitions import OwnedPartition
 from platform_events.workers.redriving import stopped_keys
 from platform_events.workers.reporting import Reporter
@@ -82,6 +83,7 @@ class Intake:
         self._commits.is_stopped = not commits
         self._correspondence = Correspondence(ground, desk, self._owned, lanes, loop)
         self._is_draining = False
+        self._lease = Lease(time.monotonic())
         self._awaited: deque[tuple[Mapping[int, int], Callable[[], object]]] = deque()
         """Who wants to know when what is through."""
         self.reporter = Reporter(app, ground, desk, self._owned)
@@ -370,10 +372,11 @@ class Intake:
         """Take what the event loop has left."""
         self._correspondence.take()
         self._ground.letterbox.serve()
+        good_until = self._lease.renew(time.monotonic())
         for owned in self._owned.values():
             if owned.is_open:
                 owned.collect()
-                if owned.allow():
+                if owned.allow(good_until):
                     self._loop.call_soon_threadsafe(self._lanes.unblock, owned.assignment)
 
     def _save_daily(self) -> None:

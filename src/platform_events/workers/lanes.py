@@ -6,6 +6,8 @@ other thread's.
 
 from __future__ import annotations
 
+import math
+import time
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice
@@ -59,8 +61,8 @@ class Assignment:
     """
 
     __slots__ = (
-        "allowed", "blocked", "failing", "finished", "first", "gathering", "is_closed",
-        "is_paused", "lanes", "partition", "resting", "running", "started", "stopped",
+        "allowed", "blocked", "failing", "finished", "first", "gathering", "good_until",
+        "is_closed", "is_paused", "lanes", "partition", "resting", "running", "started", "stopped",
     )  # fmt: skip
 
     def __init__(self, partition: int, allowed: int) -> None:
@@ -70,6 +72,8 @@ class Assignment:
         self.first = -1
         """The offset that is committed, as above. Its event may always be begun: nothing more is
         acknowledged before it is done, once what is done behind it fills what a commit can say."""
+        self.good_until = math.inf
+        """Until when this process may take it as its own, by `time.monotonic()`; as above."""
         self.is_closed = False
         """Whether nothing is begun any more; as above."""
         self.is_paused = False
@@ -198,7 +202,7 @@ class Lanes:
     def may_begin(self, lane: Lane, number: int = 1) -> bool:
         """Whether the first `number` events of a lane may be handled; all but the last may."""
         assignment = lane.assignment
-        if assignment.is_paused:
+        if assignment.is_paused or time.monotonic() > assignment.good_until:
             return False
         if lane.begun < number:
             item = lane.items[number - 1]

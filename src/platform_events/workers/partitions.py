@@ -176,12 +176,18 @@ class OwnedPartition:
         """Note that the cluster has not taken it."""
         self._told_at = 0.0
 
-    def allow(self) -> bool:
-        """Allow as many events to be begun as may be; return whether some wait for that."""
+    def allow(self, good_until: float) -> bool:
+        """Allow as many events to be begun as may be; return whether some wait for that.
+
+        Args:
+            good_until: until when the partition may be taken as this process's own, by
+                `time.monotonic()`; 0: that is in doubt.
+        """
         assignment = self.assignment
+        assignment.good_until = good_until
         assignment.allowed = self.progress.acknowledged + self._max_uncommitted
         assignment.first = self.progress.committed
-        return bool(assignment.blocked) and not assignment.is_paused
+        return bool(assignment.blocked and good_until) and not assignment.is_paused
 
 
 def memory_of(record: Any) -> int:
