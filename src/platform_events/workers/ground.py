@@ -143,6 +143,10 @@ class Ground:
             self.stream = self._recovery.grow()
             self.subscription = self._subscribe()
 
+    def look(self) -> None:
+        """Ask the cluster what has become of the stream; raise as `check` does."""
+        self._recovery.look()
+
     def marks(self) -> list[tuple[int, int]]:
         """Return the first offset and the end of each partition of the stream."""
         topic = self.stream.topic
