@@ -124,6 +124,7 @@ class Ground:
             self.client_id,
             self.stream.topic.name,
             protocol=self.protocol,
+            or_classic=self._app.group_protocol == "auto",
             instance_id=self._instance_id,
             on_assigned=on_assigned,
             on_revoked=on_revoked,
