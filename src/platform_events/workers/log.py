@@ -31,6 +31,10 @@ _LONGEST_READ = 0.05
 """Seconds of one `read` while there is much to fold."""
 
 
+def _index(partition: int) -> PartitionJournal:
+    return PartitionJournal(partition, has_messages=False)
+
+
 class JournalReader:
     """Folds the journal's partitions that a process owns. Use it from one thread.
 
@@ -70,7 +74,7 @@ class JournalReader:
             self._loading.pop(partition, None)
         new = wanted - self._next.keys()
         self._next |= dict.fromkeys(new, 0)
-        self._journals |= {partition: PartitionJournal(partition) for partition in new}
+        self._journals |= {partition: _index(partition) for partition in new}
         self._loading |= dict.fromkeys(new)
         self._reader.seek(self._next)
         self._ends.want(one for one, end in self._loading.items() if end is None)
@@ -143,7 +147,7 @@ class JournalReader:
 
     def _begin_again(self) -> None:
         """Fold everything anew: the log is another one, or its beginning was cut off."""
-        self._journals = {partition: PartitionJournal(partition) for partition in self._next}
+        self._journals = {partition: _index(partition) for partition in self._next}
         self._loading = dict.fromkeys(self._next)
         self._reader.seek(dict.fromkeys(self._next, BEGINNING))
         self._next = dict.fromkeys(self._next, 0)
