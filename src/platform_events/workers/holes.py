@@ -1,7 +1,7 @@
 """What a commit says of a partition: its offset, and in its metadata what is done above that.
 
-The text is `1;topic;generation;low-high;running;failing;`, then `R` and runs or `B` and a bitmap, in
-base85. Runs are pairs of varints from `low` on: how many are done, how many are not. The bitmap
+The text is `1;topic;generation;low-high;running;failing;`, then `R` and runs or `B` and a bitmap,
+in base85. Runs are pairs of varints from `low` on: how many are done, how many are not. The bitmap
 has a 1 for each offset that is not. After the last hole told all is done, up to `high`.
 
 `low` is the committed offset once more: tools that copy positions to another cluster translate
