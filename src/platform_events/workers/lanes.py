@@ -192,8 +192,8 @@ class Lanes:
     def release(self, lane: Lane) -> None:
         """Give back a lane that was served."""
         if lane.assignment.is_closed:
-            return
-        if lane.items:
+            lane.begun = 0
+        elif lane.items:
             self.ready.append(lane)
             self._on_ready()
         elif lane.failing_since is None:
@@ -221,13 +221,30 @@ class Lanes:
 
     def block(self, lane: Lane) -> None:
         """Let a lane wait until more of its partition may be begun."""
-        lane.assignment.blocked.append(lane)
+        assignment = lane.assignment
+        assignment.blocked.append(lane)
+        # The other thread tells only of what it finds blocked when it allows more.
+        is_ours = not assignment.is_paused and time.monotonic() <= assignment.good_until
+        if is_ours and (
+            assignment.started < assignment.allowed or lane.items[0].offset <= assignment.first
+        ):
+            self.unblock(assignment)
 
     def unblock(self, assignment: Assignment) -> None:
         """Let all lanes of a partition that were blocked try again."""
         self.ready.extend(assignment.blocked)
         assignment.blocked.clear()
         self._on_ready()
+
+    def under_way(self, assignment: Assignment) -> list[Item]:
+        """Return the events that handlers have now."""
+        waiting = {id(lane) for lane in (*self.ready, *assignment.blocked)}
+        return [
+            item
+            for lane in assignment.lanes.values()
+            if not lane.is_resting and id(lane) not in waiting
+            for item in islice(lane.items, lane.begun)
+        ]
 
     def rest(self, lane: Lane) -> None:
         """Let a lane be until `wake`."""

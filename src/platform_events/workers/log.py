@@ -53,6 +53,8 @@ class JournalReader:
         """Partitions that are not loaded, and the ends they had when they were first followed."""
         self._ends = LogEnds(settings, admin, topic)
         self._reader = TopicReader(settings, topic, {}, promptly=True)
+        self._changed: set[int] = set()
+        """Partitions with news that are not told yet."""
         self._is_missing = False
 
     @property
@@ -85,21 +87,21 @@ class JournalReader:
         One that has just been loaded has news, whether or not anything was in it.
 
         Raises:
-            BrokerError: the journal cannot be read.
+            BrokerError: the journal cannot be read; what has come is told later.
         """
-        changed: set[int] = set()
         deadline = time.monotonic() + _LONGEST_READ
         while True:
             batch = self._reader.read(MAX_BATCH, 0)
             if batch.out_of_range:
                 self._begin_again()
                 return []
-            changed |= self._fold(batch)
+            self._changed |= self._fold(batch)
             if len(batch.records) < MAX_BATCH or time.monotonic() > deadline:
                 break
         if self._loading:
-            changed |= self._load()
-        return sorted(changed)
+            self._changed |= self._load()
+        changed, self._changed = sorted(self._changed), set()
+        return changed
 
     def journal(self, partition: int) -> PartitionJournal:
         """Return the fold of a partition that is followed, as far as it was read."""
@@ -147,6 +149,7 @@ class JournalReader:
 
     def _begin_again(self) -> None:
         """Fold everything anew: the log is another one, or its beginning was cut off."""
+        self._changed.clear()
         self._journals = {partition: _index(partition) for partition in self._next}
         self._loading = dict.fromkeys(self._next)
         self._reader.seek(dict.fromkeys(self._next, BEGINNING))
