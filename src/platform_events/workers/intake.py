@@ -14,7 +14,6 @@ from platform_events.kafka.reader import MAX_BATCH
 from platform_events.workers.commits import Commits
 from platform_events.workers.correspondence import Correspondence
 from platform_events.workers.partitions import OwnedPartition
-from platform_events.workers.redriving import stopped_keys
 from platform_events.workers.reporting import Reporter
 from platform_events.workers.settling import settle
 
@@ -111,6 +110,7 @@ class Intake:
         self._regulate()
         self._save_daily()
         self.reporter.tick()
+        self._correspondence.redrive()
         self._tell_through()
 
     def when_through(self, ends: Mapping[int, int], call: Callable[[], object]) -> None:
@@ -235,7 +235,6 @@ class Intake:
             owned.generation = control.generation
             owned.must_tell()
             self._set_paused(owned, is_paused=control.paused)
-        self._correspondence.redrive(owned)
 
     def _check_deleted(self, partition: int) -> None:
         if self._ground.reader.journal(partition).control.deleted:
@@ -253,7 +252,6 @@ class Intake:
         self._settle(loaded)
         for owned in loaded:
             self._set_paused(owned, is_paused=reader.journal(owned.number).control.paused)
-            self._correspondence.redrive(owned)
         now = time.monotonic()
         for owned in self._owned.values():
             if owned.begin_at is not None and not owned.assignment.is_paused:
@@ -280,7 +278,7 @@ class Intake:
                 committed.get(owned.number),
             )
             self._tell(owned.number, beginning)
-            owned.open(beginning, stopped_keys(journal.letters.values()))
+            owned.open(beginning, journal.letters.values())
             owned.begin_by = time.monotonic() + _REVOKE_SECONDS
 
     def _tell(self, partition: int, beginning: Beginning) -> None:

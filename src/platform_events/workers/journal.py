@@ -127,6 +127,8 @@ class PartitionJournal:
         """By ID, without tracebacks."""
         self.requests: dict[str, RedriveRequest] = {}
         """By the letters' IDs, in the order in which they were made."""
+        self.changed: set[str] = set()
+        """IDs of letters that changed, or requests for which did; whoever looks takes them out."""
         self._unreadable: dict[str, str] = {}
 
     @property
@@ -152,6 +154,9 @@ class PartitionJournal:
         """Take the next record. Keys that this version does not know are passed over."""
         key = (record.key() or b"").decode(errors="replace")
         self._unreadable.pop(key, None)
+        for kind in (LETTER_KEY, _REDRIVE):
+            if key.startswith(kind):
+                self.changed.add(key.removeprefix(kind))
         try:
             self._take(key, record)
         except UnreadableRecordError as error:

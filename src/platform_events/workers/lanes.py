@@ -60,8 +60,9 @@ class Assignment:
     """
 
     __slots__ = (
-        "allowed", "blocked", "failing", "finished", "first", "gathering", "is_closed",
-        "is_paused", "lanes", "partition", "resting", "running", "started", "stopped",
+        "allowed", "blocked", "failing", "finished", "first", "gathering", "held_back",
+        "is_closed", "is_paused", "lanes", "lettered", "partition", "resting", "running",
+        "started", "stopped",
     )  # fmt: skip
 
     def __init__(self, partition: int, allowed: int) -> None:
@@ -92,6 +93,10 @@ class Assignment:
         """How many events wait behind keys that fail."""
         self.stopped: set[Hashable] = set()
         """Keys whose events are parked."""
+        self.held_back: set[Hashable] = set()
+        """Those of them whose events wait, since nothing else is left to do before them."""
+        self.lettered: set[int] = set()
+        """Offsets of events that come again and had dead letters when this began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +173,19 @@ class Lanes:
             self._append(assignment, key, item)
         self._on_ready()
 
-    def let_key_go(self, assignment: Assignment, key: Hashable) -> None:
-        """Park no more events of a key, unless some are being parked just now."""
+    def let_key_go(self, assignment: Assignment, key: Hashable) -> bool:
+        """Park no more events of a key; return whether it goes on.
+
+        While some are being parked, it does not. What comes after those waits until they are
+        through, or there would always be more of them.
+        """
         lane = assignment.lanes.get(key)
-        if lane is None or not lane.items:
-            assignment.stopped.discard(key)
+        if lane is not None and lane.is_resting:
+            assignment.held_back.add(key)
+            return False
+        assignment.held_back.discard(key)
+        assignment.stopped.discard(key)
+        return True
 
     def _append(self, assignment: Assignment, key: Hashable, item: Item) -> None:
         lane = assignment.lanes.get(key)
@@ -199,7 +212,7 @@ class Lanes:
     def may_begin(self, lane: Lane, number: int = 1) -> bool:
         """Whether the first `number` events of a lane may be handled; all but the last may."""
         assignment = lane.assignment
-        if assignment.is_paused:
+        if assignment.is_paused or lane.key in assignment.held_back:
             return False
         if lane.begun < number:
             item = lane.items[number - 1]
