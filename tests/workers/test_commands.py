@@ -12,7 +12,8 @@ import pytest
 
 from platform_events import Context, Event, EventBus, RetryPolicy, Start, Worker, WorkerStoppedError
 from platform_events.errors import KafkaFaultError
-from platform_events.workers import control, ground
+from platform_events.workers import control
+from platform_events.workers.letter_reader import read_letters
 from platform_events.workers.letter_view import LetterFilter
 from platform_events.workers.letters import SubscriptionLetters
 from tests.workers.running import ORDER, Log, Running, publish, running, wait_for
@@ -245,7 +246,6 @@ def test_letters_that_cannot_be_read_at_first_are_redriven(
     bus: EventBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log, broken, failures = Log(), ["a", "b"], 0
-    read_letters = ground.read_letters
 
     def fail_twice(*args: Any) -> Any:
         nonlocal failures
@@ -257,7 +257,7 @@ def test_letters_that_cannot_be_read_at_first_are_redriven(
     publish(bus, "ab")
     with running(breakable(log, broken), bus):
         wait_for(lambda: len(held(bus)) == 2)
-        monkeypatch.setattr(ground, "read_letters", fail_twice)
+        monkeypatch.setattr("platform_events.workers.ground.read_letters", fail_twice)
         broken.clear()
         redrive(bus)
         wait_for(lambda: not held(bus))
