@@ -91,13 +91,11 @@ class Intake:
         """Who wants to know when what is through."""
         self.reporter = Reporter(app, ground, desk, self._owned)
         self.member = ground.take_seat(self._gain, self._revoke, self._lose, self._commits.take)
-        opening = self._opening = Opening(
-            app.name, ground, self.member, self._owned, lanes, loop, self._correspondence.redrive
-        )
+        opening = self._opening = Opening(app.name, ground, self.member, self._owned, lanes, loop)
         self._steps: tuple[Callable[[], None], ...] = (
             ground.check, opening.listen, opening.open, opening.obey, opening.begin,
             self._read, self._collect, self._commit, self._regulate, self._save_daily,
-            self.reporter.tick, self._tell_through,
+            self.reporter.tick, self._correspondence.redrive, self._tell_through,
         )  # fmt: skip
 
     def partitions(self) -> list[OwnedPartition]:

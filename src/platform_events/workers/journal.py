@@ -129,6 +129,8 @@ class PartitionJournal:
         self.requests: dict[str, RedriveRequest] = {}
         """By the letters' IDs, in the order in which they were made."""
         self._has_messages = has_messages
+        self.changed: set[str] = set()
+        """IDs of letters that changed, or requests for which did; whoever looks takes them out."""
         self._unreadable: dict[str, str] = {}
 
     @property
@@ -154,6 +156,9 @@ class PartitionJournal:
         """Take the next record. Keys that this version does not know are passed over."""
         key = (record.key() or b"").decode(errors="replace")
         self._unreadable.pop(key, None)
+        for kind in (LETTER_KEY, _REDRIVE):
+            if key.startswith(kind):
+                self.changed.add(key.removeprefix(kind))
         try:
             self._take(key, record)
         except UnreadableRecordError as error:

@@ -7,12 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 from platform_events.errors import BrokerError, WorkerStoppedError
-from platform_events.workers.redriving import stopped_keys
 from platform_events.workers.settling import settle
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from platform_events.kafka.members import Member
     from platform_events.workers.ground import Ground
@@ -38,7 +37,6 @@ class Opening:
         owned: the partitions of this process, which changes them.
         lanes: have their events, in the thread of the loop.
         loop: that event loop.
-        redrive: hands on the dead letters of a partition that are to be handled.
     """
 
     def __init__(
@@ -49,7 +47,6 @@ class Opening:
         owned: dict[int, OwnedPartition],
         lanes: Lanes,
         loop: asyncio.AbstractEventLoop,
-        redrive: Callable[[OwnedPartition], None],
     ) -> None:
         self._name = name
         self._ground = ground
@@ -57,7 +54,6 @@ class Opening:
         self._owned = owned
         self._lanes = lanes
         self._loop = loop
-        self._redrive = redrive
         self._news: set[int] = set()
         """Partitions of whose journal something is to be looked at."""
         self._astray: set[int] = set()
@@ -146,7 +142,6 @@ class Opening:
             owned.generation = control.generation
             owned.must_tell()
             self._set_paused(owned, is_paused=control.paused)
-        self._redrive(owned)
 
     def _check_deleted(self, partition: int) -> None:
         if self._ground.reader.journal(partition).control.deleted:
@@ -172,7 +167,7 @@ class Opening:
                 committed.get(owned.number),
             )
             self._tell(owned.number, beginning)
-            owned.open(beginning, stopped_keys(journal.letters.values()))
+            owned.open(beginning, journal.letters.values())
             owned.begin_by = time.monotonic() + _FORMER_SECONDS
             self._astray.discard(owned.number)
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from platform_events.workers.lanes import Assignment, Item
 from platform_events.workers.progress import Progress
-from platform_events.workers.redriving import Redriving
+from platform_events.workers.redriving import Redriving, stopped_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
+    from platform_events.workers.dead_letter import Letter
     from platform_events.workers.progress import Checkpoint
     from platform_events.workers.settling import Beginning
 
@@ -66,12 +67,12 @@ class OwnedPartition:
         self._told = (0, 0)
         self._told_at = 0.0
 
-    def open(self, beginning: Beginning, stopped: Iterable[Hashable]) -> None:
+    def open(self, beginning: Beginning, letters: Collection[Letter]) -> None:
         """Begin, or begin anew, at a position.
 
         Args:
             beginning: the position.
-            stopped: keys whose events are parked.
+            letters: the dead letters that there are.
         """
         former = self.assignment
         former.is_closed = True
@@ -80,8 +81,11 @@ class OwnedPartition:
         self.generation = beginning.saved.generation
         self.assignment = Assignment(self.number, self._max_uncommitted)
         self.assignment.is_paused = former.is_paused
-        self.assignment.stopped = former.stopped.copy() | set(stopped)
-        self.redriving = Redriving()
+        self.assignment.stopped = former.stopped.copy() | stopped_keys(letters)
+        self.assignment.lettered = {
+            letter.offset for letter in letters if letter.offset >= beginning.offset
+        }
+        self.redriving.begin_anew()
         self.reading_paused = False
         self.is_open = True
         self.begin_at = self.progress.low
