@@ -280,7 +280,12 @@ def try_workers() -> None:
 
         def kill_one() -> None:
             say("killing one of them")
+            form = "{{.State.StartedAt}}"
+            begun = project.inspect("billing", form)
             project.kill("billing")
+            await_that("it runs again", lambda: project.inspect("billing", form) != begun, 30)
+            took = await_that("3 share the partitions", lambda: is_shared_by(3), 60)
+            say(f"it runs again; all partitions are shared {took:.1f} s later")
 
         def restart_each() -> None:
             for container in project.containers("billing"):

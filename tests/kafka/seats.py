@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -40,7 +41,7 @@ class Seat:
         """For each commit what Kafka said of its partitions; empty text if it took it."""
         self.offsets: dict[int, list[int]] = {}
         self.ends: dict[int, int] = {}
-        self.out_of_range: list[int] = []
+        self.out_of_range: set[int] = set()
         self.topic_missing = False
         self.errors: list[BrokerError] = []
         self.on_assigned: Callable[[list[int]], None] = lambda _: None
@@ -65,13 +66,14 @@ class Seat:
         for partition, offset in found:
             self.offsets.setdefault(partition, []).append(offset)
         self.ends |= batch.ends
-        self.out_of_range += batch.out_of_range
+        self.out_of_range |= batch.out_of_range
         self.topic_missing |= batch.topic_missing
         return found
 
     def begin(self, partition: int, offset: int) -> None:
         self.offsets[partition] = []
         self.ends.pop(partition, None)
+        self.out_of_range.discard(partition)
         self.member.begin(partition, offset)
 
     def commit(self, positions: dict[int, tuple[int, str]]) -> dict[int, str]:
@@ -149,3 +151,16 @@ def produce(settings: Settings, topic: str, count: int, partitions: int = 4) -> 
             with suppress(BufferError):
                 producer.produce(topic, b"%d" % number, partition=partition)
     assert producer.flush(30) == 0
+
+
+def sit(bootstrap_servers: str, tenant: str, topic: str, protocol: Protocol) -> None:
+    """Take a static member's seat, say so, and stay until killed."""
+    settings = Settings(bootstrap_servers=bootstrap_servers, tenant=tenant)
+    with seated(settings, topic, protocol, instance_id="kept") as seat:
+        until(lambda: seat.owned, seat)
+        print("seated", flush=True)
+        until(lambda: False, seat)
+
+
+if __name__ == "__main__":
+    sit(*sys.argv[1:])  # type: ignore[arg-type]

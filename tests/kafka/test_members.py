@@ -55,25 +55,32 @@ def test_nothing_is_read_before_it_is_begun_and_then_from_there(
         assert seat.offsets[1] == [99]
 
 
-def test_of_what_comes_after_a_new_beginning_nothing_is_from_before(
+def test_wherever_it_was_before_a_partition_goes_on_where_it_is_begun(
     settings: Settings, topic: str, protocol: Protocol
 ) -> None:
-    produce(settings, topic, 2_000)
+    """Nothing of before comes after it, nothing stands still, and no place is taken for another."""
+    produce(settings, topic, 3_000)
+    delete_before(settings, "A__e", [1_000] * 4)
     chance = random.Random(7)
     with seated(settings, topic, protocol, begins=False) as seat:
         until(lambda: seat.owned == ALL, seat)
         for _ in range(60):
-            began = {partition: chance.randrange(2_000) for partition in ALL}
-            for partition, offset in began.items():
-                if chance.random() < 0.3:
-                    seat.member.pause([partition])
-                seat.begin(partition, offset)
-            for _ in range(chance.randrange(4)):
-                seat.read(chance.choice((0, 0.001, 0.02)))
-            for partition, offset in began.items():
+            begun: dict[int, int] = {}
+            for partition in ALL:
+                for _ in range(chance.randrange(1, 4)):
+                    if chance.random() < 0.2:
+                        seat.member.pause([partition])
+                    begun[partition] = chance.choice((0, 500, 1_000, 1_500, 2_990, 5_000))
+                    seat.begin(partition, begun[partition])
+                    for _ in range(chance.randrange(3)):
+                        seat.read(chance.choice((0, 0.001, 0.02)))
+            gone = {one for one, offset in begun.items() if not 1_000 <= offset < 3_000}
+            until(lambda: all(seat.offsets[one] for one in ALL - gone), seat)  # noqa: B023
+            until(lambda: seat.out_of_range >= gone, seat)  # noqa: B023
+            assert seat.out_of_range == gone
+            for partition, offset in begun.items():
                 found = seat.offsets[partition]
                 assert found == list(range(offset, offset + len(found)))
-        until(lambda: seat.ends.keys() >= ALL, seat)
 
 
 def test_members_share_and_hand_over(settings: Settings, topic: str, protocol: Protocol) -> None:
@@ -232,7 +239,7 @@ def test_what_the_log_does_not_have_is_told_and_another_place_goes_on(
         until(lambda: seat.owned == ALL, seat)
         for partition, offset in ((0, 0), (1, 500), (2, 0)):
             seat.begin(partition, offset)
-        until(lambda: set(seat.out_of_range) == {0, 1} and 2 in seat.ends, seat)
+        until(lambda: seat.out_of_range == {0, 1} and 2 in seat.ends, seat)
         seat.begin(0, 10)
         seat.begin(1, 20)
         until(lambda: seat.ends == {0: 20, 1: 20, 2: 20}, seat)
@@ -290,26 +297,23 @@ def test_who_closes_is_out_of_the_group_though_another_joins(
             assert not one.member.commit({0: (1, "")})
 
 
-def test_what_was_done_is_committed_before_it_leaves_though_others_come_and_go(
+def test_all_that_was_done_is_committed_before_it_leaves_though_another_joins(
     settings: Settings, topic: str, protocol: Protocol
 ) -> None:
-    """As a worker ends: pause, commit while reading until it is taken, close."""
-    last = 0
-    for number in range(6):
+    """As a worker ends: pause, commit while it reads until all is taken or gone, close."""
+    for number in range(1, 7):
+        last = (number, "last")
+        done: set[int] = set()
         with seated(settings, topic, protocol, client_id="one") as one:
-            until(lambda: 0 in one.owned, one)
-            others = []
-            one.member.pause(list(one.owned))
-            while not (one.outcomes and one.outcomes[-1].get(0) == ""):
-                if len(others) < 2:
-                    others.append(Seat(settings, topic, protocol, client_id=f"{number}"))
-                if 0 not in one.owned:
-                    break
-                one.member.commit({0: (number + 1, "last")})
-                until(lambda: True, one, *others)
-                one.read(0.01)
-            one.member.close(10)
-            last = number + 1 if one.outcomes else last
-            for other in others:
-                other.member.close(10)
-    assert committed(settings, topic)[0] == (last, "last")
+            until(lambda: one.owned == ALL, one)
+            one.on_revoked = lambda gone: one.member.commit_now(dict.fromkeys(gone, last))  # noqa: B023
+            one.on_committed = lambda codes: done.update(n for n in codes if not codes[n])  # noqa: B023
+            with seated(settings, topic, protocol, client_id="two") as two:
+                for _ in range(number):
+                    two.read()
+                one.member.pause(list(one.owned))
+                while one.owned - done:
+                    one.member.commit(dict.fromkeys(one.owned - done, last))
+                    one.read(0.01)
+                one.member.close(10)
+                assert committed(settings, topic) == dict.fromkeys(ALL, last)

@@ -25,6 +25,8 @@ from platform_events import (
 )
 from platform_events.channels.router import Router
 from platform_events.channels.thread import RouterThread
+from platform_events.kafka import watch
+from platform_events.workers import control
 from platform_events.workers.desk import Desk
 from platform_events.workers.lanes import Assignment, Item
 from platform_events.workers.letter_view import LetterFilter
@@ -197,6 +199,38 @@ def test_a_worker_ends_when_its_stream_is_deleted(
     again.join()
     assert isinstance(again.error, SubscriptionConflictError)
     assert "seek billing" in str(again.error)
+
+
+def test_a_stream_that_is_made_again_while_its_worker_runs_loses_nothing(
+    bus: EventBus, define: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka forgets positions with their topic; this worker commits its own after that."""
+    log, gate = Log(), threading.Event()
+    app = Worker("billing", "Order__e", start=Start.EARLIEST)
+
+    @app.handler
+    def bill(event: Event[dict[str, Any]]) -> None:
+        log.note(event)
+        if event.payload["number"] == 2:
+            gate.wait(60)
+
+    publish(bus, "abc")
+    # The worker notices nothing by itself.
+    monkeypatch.setattr(watch.TopicWatch, "tick", lambda self: None)
+    worker = Running(app, bus)
+    wait_for(lambda: len(log.numbers) == 3)
+    define(PAYMENT)
+    define(ORDER, PAYMENT)
+    with EventBus(bus.settings) as other:
+        publish(other, "defgh", first=3)
+        gate.set()
+        worker.end()
+        again = Running(app, other)
+        again.join()
+        assert isinstance(again.error, SubscriptionConflictError)
+        control.seek(other, "billing", Start.EARLIEST)
+        with running(app, other):
+            wait_for(lambda: {3, 4, 5, 6, 7} <= set(log.numbers))
 
 
 def test_another_stream_of_the_same_name_is_refused(

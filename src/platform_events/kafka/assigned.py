@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _Position = TypeVar("_Position")
 _error_of = methodcaller("error")
 _partition_of = methodcaller("partition")
+_offset_of = methodcaller("offset")
 _logger = logging.getLogger("platform_events")
 
 
@@ -31,8 +32,8 @@ class Assigned:
         self.numbers: set[int] = set()
         self._fetched: set[int] = set()
         """Those that the client has begun to fetch, whether it is paused or not."""
-        self._begun: set[int] = set()
-        """Those whose records are delivered."""
+        self._begun: dict[int, int] = {}
+        """Those whose records are delivered, and the offset before the next."""
         self._starts: dict[int, int] = {}
         """Those that are to be begun, and where."""
 
@@ -47,13 +48,13 @@ class Assigned:
     def begin(self, partition: int, offset: int) -> None:
         """Deliver what comes after the next `start`; one that is not here is left."""
         if partition in self.numbers:
-            self._begun.discard(partition)
+            self._begun.pop(partition, None)
             self._starts[partition] = offset
 
     def stop(self, partitions: Iterable[int]) -> None:
         """Deliver nothing of these."""
         for partition in partitions:
-            self._begun.discard(partition)
+            self._begun.pop(partition, None)
             self._starts.pop(partition, None)
 
     def drop(self, partitions: Iterable[int]) -> None:
@@ -73,7 +74,7 @@ class Assigned:
             self._go(client, place)
             client.resume([place])
             self._fetched.add(partition)
-            self._begun.add(partition)
+            self._begun[partition] = offset - 1
         self._starts.clear()
 
     def _go(self, client: Consumer, place: TopicPartition) -> None:
@@ -91,26 +92,39 @@ class Assigned:
 
     def sort(self, messages: list[Any]) -> tuple[Batch, list[KafkaError]]:
         """Return what is to be delivered, and errors that are of no partition's position."""
-        if not any(map(_error_of, messages)) and self._begun.issuperset(
-            map(_partition_of, messages)
-        ):
-            return Batch(messages), []
+        if not any(map(_error_of, messages)):
+            last = dict(zip(map(_partition_of, messages), map(_offset_of, messages), strict=True))
+            if self._begun.keys() >= last.keys():
+                self._begun |= last
+                return Batch(messages), []
         batch = Batch()
         others: list[KafkaError] = []
         for message in messages:
             error, partition = message.error(), message.partition()
-            code = error.code() if error is not None else None
             is_begun = partition in self._begun
             if error is None:
                 if is_begun:
                     batch.records.append(message)
                     batch.ends.pop(partition, None)
-            elif code == KafkaError._PARTITION_EOF:
+                    self._begun[partition] = message.offset()
+            elif error.code() == KafkaError._PARTITION_EOF:
                 if is_begun:
                     batch.ends[partition] = message.offset()
-            elif code in OUT_OF_RANGE:
+            elif error.code() in OUT_OF_RANGE:
                 if is_begun:
-                    batch.out_of_range.add(partition)
+                    self._miss(partition, message.offset(), batch)
             else:
                 others.append(error)
         return batch, others
+
+    def _miss(self, partition: int, offset: int, batch: Batch) -> None:
+        """Take that an offset is not in the log.
+
+        The client may have asked for it before it was told to go elsewhere, and stops fetching all
+        the same (tried: 5 % of what was begun right after an offset that was not there).
+        """
+        wanted = self._begun[partition] + 1
+        if offset == wanted:
+            batch.out_of_range.add(partition)
+        else:
+            self.begin(partition, wanted)

@@ -47,15 +47,19 @@ _REASONS = {
         transaction.timeout.ms
     """,
     "a subscriber would skip or repeat events without notice": "auto.offset.reset",
-    "positions are replay IDs": """
+    "positions are replay IDs, and what workers have handled": """
         enable.auto.commit auto.commit.enable auto.commit.interval.ms enable.auto.offset.store
         offset.store.method offset.store.path offset.store.sync.interval.ms offset_commit_cb
         on_commit
     """,
     "a subscriber would not notice the end of its stream": "enable.partition.eof",
     "events of aborted transactions would be delivered": "isolation.level",
-    "subscribers are in no group, and routers share the channels in their own": """
-        group.id group.instance.id group.protocol group.protocol.type group.remote.assignor
+    "work has the option --instance-id for it, and a Worker the argument instance_id": """
+        group.instance.id
+    """,
+    "a Worker has the argument group_protocol for it": "group.protocol",
+    "subscribers are in no group, and routers and workers are in groups of their own": """
+        group.id group.protocol.type group.remote.assignor
         partition.assignment.strategy session.timeout.ms heartbeat.interval.ms
         max.poll.interval.ms rebalance_cb max.poll.records share.acknowledgement.mode
     """,

@@ -124,6 +124,7 @@ class Ground:
             self.client_id,
             self.stream.topic.name,
             protocol=self.protocol,
+            or_classic=self._app.group_protocol == "auto",
             instance_id=self._instance_id,
             on_assigned=on_assigned,
             on_revoked=on_revoked,
@@ -142,6 +143,10 @@ class Ground:
         if self._recovery.has_grown:
             self.stream = self._recovery.grow()
             self.subscription = self._subscribe()
+
+    def look(self) -> None:
+        """Ask the cluster what has become of the stream; raise as `check` does."""
+        self._recovery.look()
 
     def marks(self) -> list[tuple[int, int]]:
         """Return the first offset and the end of each partition of the stream."""

@@ -134,7 +134,7 @@ class Intake:
             owned.assignment.is_closed = True
 
     def abandon(self) -> None:
-        """Begin nothing more, wait for nothing, and commit nothing more; any thread may say so."""
+        """Begin nothing more, and commit nothing more; any thread may say so."""
         self._commits.is_stopped = True
         self.close()
 
@@ -159,7 +159,7 @@ class Intake:
             goes_on: is asked again and again whether to wait longer.
 
         Returns:
-            Whether everything that was handled is committed.
+            Whether everything that was handled is committed, or nothing is to be.
         """
         self.close()
         self.member.pause(list(self._owned))
@@ -171,20 +171,24 @@ class Intake:
             except BrokerError as error:
                 _logger.warning("%s: while it ends: %s", self._app.name, error)
                 time.sleep(_IDLE)
+        if self._commits.is_stopped:
+            return True
         self._save_positions()
         until = time.monotonic() + _SAVE_WITHIN
         while not self._ground.letterbox.is_empty and time.monotonic() < until:
-            if self._commits.is_stopped:
-                break
             self._ground.letterbox.serve()
             time.sleep(_ACTIVE)
         return not any(owned.is_dirty for owned in self._owned.values())
 
     def _is_busy(self) -> bool:
+        is_running = any(owned.is_running for owned in self._owned.values())
+        if self._commits.is_stopped:
+            return is_running
         return (
-            bool(self._commits.is_under_way or self._desk.letters or self._desk.redriven)
+            is_running
+            or bool(self._commits.is_under_way or self._desk.letters or self._desk.redriven)
             or not self._ground.letterbox.is_empty
-            or any(owned.is_running or owned.is_dirty for owned in self._owned.values())
+            or any(owned.is_dirty for owned in self._owned.values())
         )
 
     # What the group says. These are called from within reading.
@@ -272,6 +276,8 @@ class Intake:
         numbers = [owned.number for owned in partitions]
         committed = self.member.committed(numbers, ground.timeout)
         marks = ground.marks()
+        # Last: what was found is then of the stream that is known, and not of another of its name.
+        ground.look()
         for owned in partitions:
             journal = ground.reader.journal(owned.number)
             beginning = settle(

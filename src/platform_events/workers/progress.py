@@ -50,6 +50,7 @@ class Progress:
     ) -> None:
         saved = saved or Saved()
         self._room = room
+        self._topic = saved.topic
         self._end = max(saved.high, offset)
         """The offset after the last one that is done."""
         self._resumed = self._end
@@ -176,7 +177,9 @@ class Progress:
         """
         low = self.low
         del self._gaps[: bisect_left(self._gaps, (low,))]
-        saved = Saved(generation, max(self._end, low), running, failing, self._find_holes())
+        saved = Saved(
+            generation, max(self._end, low), running, failing, self._find_holes(), topic=self._topic
+        )
         metadata, told = encode(low, saved, self._room)
         if told == saved.high:
             return Checkpoint(low, metadata, self.finished, saved.holes, told, self._changes)

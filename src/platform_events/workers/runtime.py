@@ -195,6 +195,8 @@ class Runtime:
             try:
                 intake.go_round()
             except (StreamDeletedError, StreamRecreatedError) as error:
+                # What would be committed now would count for the next stream of that name.
+                intake.abandon()
                 raise WorkerStoppedError(f"{self._app.name} stops: {error}") from error
             except BrokerError as error:
                 self._wait(error)
