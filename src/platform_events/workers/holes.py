@@ -32,7 +32,7 @@ _MOST_HOLES = 1_000_000
 _TAG = 8
 """Characters of a topic's UUID: 48 bits."""
 _FORM = re.compile(
-    r"1;([\w-]{0,8});(\d{1,19});(\d{1,19})-(\d{1,19});(\d{1,19});(\d{1,19});([RB])(.*)", re.ASCII
+    r"1;([^;]{0,8});(\d{1,19});(\d{1,19})-(\d{1,19});(\d{1,19});(\d{1,19});([RB])(.*)", re.ASCII
 )
 _ONE = ord("1")
 
