@@ -16,6 +16,7 @@ HEAD = 95
 offsets = st.integers(0, 2**53)
 counts = st.integers(0, 2**31)
 topics = st.text("Az09-_+/", max_size=8)
+"""Kafka's clients write UUIDs in either alphabet of base64."""
 
 
 @st.composite
@@ -131,7 +132,7 @@ def test_the_text_is_never_longer_than_a_broker_takes(room: int) -> None:
     ("low", "saved", "text"),
     [
         (7, Saved(3, 7, 2, 1), "1;;3;7-7;2;1;R"),
-        (7, Saved(3, 9, 2, 1, topic="Az+/09az"), "1;Az+/09az;3;7-9;2;1;R"),
+        (7, Saved(3, 9, 2, 1, topic="Az-_09az"), "1;Az-_09az;3;7-9;2;1;R"),
         (7, Saved(3, 9, 2, 1), "1;;3;7-9;2;1;R"),
         (7, Saved(3, 500, 2, 1, (7, 8, 300)), "1;;3;7-500;2;1;R00N@|0R"),
         (100, Saved(0, 132, 0, 0, tuple(range(100, 132, 2))), "1;;0;100-132;0;0;Bs;a80"),
