@@ -61,6 +61,7 @@ class Attempts:
     ) -> None:
         self._app = app
         self._policy = app.retry
+        self._interceptors = app.interceptors
         self._desk = desk
         self._lanes = lanes
         self._loop = loop
@@ -87,11 +88,12 @@ class Attempts:
         self, spec: HandlerSpec, argument: Any, events: Sequence[Any], context: Context
     ) -> Exception | None:
         """Call a handler with an event, or a list of them; return what it raised."""
-        interceptors, timeout, desk = self._app.interceptors, self._policy.timeout, self._desk
+        interceptors, timeout, desk = self._interceptors, self._policy.timeout, self._desk
         failure: Exception | None = None
-        if interceptors:
+        number = len(events)
+        if interceptors.has_any:
             interceptors.before(events, context)
-        desk.in_flight += len(events)
+        desk.in_flight += number
         try:
             if spec.is_async and timeout is None:
                 await spec.function(argument, context)
@@ -110,16 +112,16 @@ class Attempts:
             # The handler's own doing.
             failure = RuntimeError(f"the handler was cancelled: {error!r}")
         finally:
-            desk.in_flight -= len(events)
-        if interceptors:
+            desk.in_flight -= number
+        if interceptors.has_any:
             interceptors.after(events, context, failure)
         return failure
 
     def finish(self, lane: Lane, item: Item) -> None:
         """Note that a lane's first event was handled."""
         self._desk.counts["ok"] += 1
-        if self._app.interceptors and item.event is not None:
-            self._app.interceptors.outcome([item.event], "ok", None)
+        if self._interceptors.has_any and item.event is not None:
+            self._interceptors.outcome([item.event], "ok", None)
         self._pass(lane, item)
 
     def fail(self, lane: Lane, item: Item, error: Exception) -> None:
@@ -230,5 +232,5 @@ class Attempts:
 
     def _count(self, outcome: Outcome, item: Item, error: Exception | None) -> None:
         self._desk.counts[outcome] += 1
-        if self._app.interceptors and item.event is not None:
-            self._app.interceptors.outcome([item.event], outcome, error)
+        if self._interceptors.has_any and item.event is not None:
+            self._interceptors.outcome([item.event], outcome, error)
