@@ -20,7 +20,14 @@ from platform_events.kafka.forks import protect
 from platform_events.kafka.groups import METADATA_INTERVAL_MS, member_properties
 from platform_events.kafka.health import Health, translate
 from platform_events.kafka.offsets import ask_committed
-from platform_events.kafka.reader import MAX_BATCH, PREFETCH, TOPIC_MISSING, Batch, is_transient
+from platform_events.kafka.reader import (
+    LEAST_WAIT,
+    MAX_BATCH,
+    PREFETCH,
+    TOPIC_MISSING,
+    Batch,
+    is_transient,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -171,7 +178,7 @@ class Member:
                     self.failure = None
                 for error in errors:
                     self._note(error, batch)
-            is_over = time.monotonic() >= deadline and self._refusal is None
+            is_over = deadline - time.monotonic() < LEAST_WAIT and self._refusal is None
             if batch or self._has_called or is_over:
                 return batch
 

@@ -61,6 +61,7 @@ class Attempts:
     ) -> None:
         self._app = app
         self._policy = app.retry
+        self._interceptors = app.interceptors
         self._desk = desk
         self._lanes = lanes
         self._loop = loop
@@ -90,11 +91,12 @@ class Attempts:
         assignment: Assignment,
     ) -> Exception | None:
         """Call a handler with an event, or a list of them; return what it raised."""
-        interceptors, desk = self._app.interceptors, self._desk
+        interceptors, desk = self._interceptors, self._desk
         failure: Exception | None = None
-        if interceptors:
+        number = len(events)
+        if interceptors.has_any:
             interceptors.before(events, context)
-        desk.in_flight += len(events)
+        desk.in_flight += number
         try:
             if not spec.is_async:
                 await self._call_in_thread(spec, argument, context, assignment)
@@ -115,8 +117,8 @@ class Attempts:
             # The handler's own doing.
             failure = RuntimeError(f"the handler was cancelled: {error!r}")
         finally:
-            desk.in_flight -= len(events)
-        if interceptors:
+            desk.in_flight -= number
+        if interceptors.has_any:
             interceptors.after(events, context, failure)
         return failure
 
@@ -149,8 +151,8 @@ class Attempts:
     def finish(self, lane: Lane, item: Item) -> None:
         """Note that a lane's first event was handled."""
         self._desk.counts["ok"] += 1
-        if self._app.interceptors and item.event is not None:
-            self._app.interceptors.outcome([item.event], "ok", None)
+        if self._interceptors.has_any and item.event is not None:
+            self._interceptors.outcome([item.event], "ok", None)
         if item.offset in lane.assignment.lettered and item.letter is None:
             self._desk.outdated.append(item)
         self._pass(lane, item)
@@ -266,5 +268,5 @@ class Attempts:
 
     def _count(self, outcome: Outcome, item: Item, error: Exception | None) -> None:
         self._desk.counts[outcome] += 1
-        if self._app.interceptors and item.event is not None:
-            self._app.interceptors.outcome([item.event], outcome, error)
+        if self._interceptors.has_any and item.event is not None:
+            self._interceptors.outcome([item.event], outcome, error)

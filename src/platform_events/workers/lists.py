@@ -38,7 +38,7 @@ class Lists:
     ) -> None:
         self._size = app.batch_size
         self._wait = app.batch_wait
-        self._find = app.handlers.find
+        self._handler_of = app.handlers.choose
         self._attempts = attempts
         self._lanes = lanes
         self._loop = loop
@@ -105,7 +105,7 @@ class Lists:
         room = self._size - len(batch)
         for number, item in enumerate(list(islice(lane.items, room)), 1):
             event = item.event
-            if event is None or self._find(event.type) is not spec:
+            if event is None or self._handler_of(event) is not spec:
                 return
             if not self._lanes.may_begin(lane, number):
                 return
