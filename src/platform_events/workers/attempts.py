@@ -151,6 +151,8 @@ class Attempts:
         self._desk.counts["ok"] += 1
         if self._app.interceptors and item.event is not None:
             self._app.interceptors.outcome([item.event], "ok", None)
+        if item.offset in lane.assignment.lettered and item.letter is None:
+            self._desk.outdated.append(item)
         self._pass(lane, item)
 
     def fail(self, lane: Lane, item: Item, error: Exception) -> None:
@@ -238,6 +240,7 @@ class Attempts:
         if stops_key:
             # Of a redriven letter, the lane is another than that of new events.
             lane.assignment.stopped.update((lane.key, item.record.key()))
+            self._lanes.hold_no_more(lane.assignment, item.record.key())
         self._write(lane, item, describe_failure(lane, reason, error, stops_key=stops_key), error)
 
     def _write(self, lane: Lane, item: Item, failure: Failure, error: Exception | None) -> None:

@@ -220,7 +220,7 @@ class Ground:
             post(partition, redrive_tombstone(letter.id), on_stored)
         return letter
 
-    def remove_letter(self, letter: Letter, on_stored: Callable[[], None]) -> None:
+    def remove_letter(self, letter: Letter, on_stored: Callable[[], None] = lambda: None) -> None:
         """Have a dead letter removed that was handled."""
         self.letterbox.post(letter.partition, letter_tombstone(letter.id))
         self.drop_request(letter.partition, letter.id, on_stored)
