@@ -281,7 +281,10 @@ def test_the_broker_stands_still_while_a_worker_ends(
                 kafka.pause()
                 time.sleep(12)
                 kafka.resume()
-                assert worker.wait() == 0
+                # The broker may have forgotten its members when it wakes up.
+                if worker.wait() != 0:
+                    assert "could be committed" in worker.log.read_text()
+                    crew.killed.add(worker.name)
                 worker = crew.start()
                 crew.await_through()
                 crew.check(bus)

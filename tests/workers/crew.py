@@ -86,14 +86,14 @@ def read_published(settings: Settings) -> list[Published]:
     while len(found) < wanted:
         for message in consumer.consume(10_000, 1.0):
             assert message.error() is None, message.error()
-            headers = dict(message.headers() or ())
+            headers: dict[str, Any] = dict(message.headers() or ())
             key = message.key()
             partition, offset = message.partition(), message.offset()
             assert partition is not None
             assert offset is not None
             found.append(
                 Published(
-                    (headers["ce_id"] or b"").decode(),
+                    headers["ce_id"].decode(),
                     partition,
                     offset,
                     None if key is None else repr(key),

@@ -86,6 +86,8 @@ class Intake:
         self._commits.is_stopped = not commits
         self._correspondence = Correspondence(ground, desk, self._owned, lanes, loop)
         self._is_draining = False
+        self._has_lost = False
+        """Whether something that was done cannot be committed any more at the end."""
         self._lease = Lease(time.monotonic())
         self._awaited: deque[tuple[Mapping[int, int], Callable[[], object]]] = deque()
         """Who wants to know when what is through."""
@@ -187,7 +189,7 @@ class Intake:
         while not self._ground.letterbox.is_empty and time.monotonic() < until:
             self._ground.letterbox.serve()
             time.sleep(_ACTIVE)
-        return not any(owned.is_dirty for owned in self._owned.values())
+        return not self._has_lost and not any(owned.is_dirty for owned in self._owned.values())
 
     def _is_busy(self) -> bool:
         is_running = any(owned.is_running for owned in self._owned.values())
@@ -226,6 +228,16 @@ class Intake:
         self._drop(partitions)
 
     def _lose(self, partitions: list[int]) -> None:
+        for number in partitions:
+            owned = self._owned.get(number)
+            uncommitted = owned.count_uncommitted() if owned is not None else 0
+            if uncommitted and not self._commits.is_stopped:
+                self._has_lost |= self._is_draining
+                _logger.warning(
+                    "%s: partition %d was taken away before the last %d events that were handled "
+                    "could be committed: they are handled again",
+                    self._app.name, number, uncommitted,
+                )  # fmt: skip
         self._drop(partitions)
 
     def _drop(self, partitions: Iterable[int]) -> None:

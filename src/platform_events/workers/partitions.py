@@ -180,6 +180,11 @@ class OwnedPartition:
         """Whether something is not committed that should be before this process leaves."""
         return self.is_open and (self.progress.is_dirty or not self._is_told)
 
+    def count_uncommitted(self) -> int:
+        """Return how many events are handled, and not known to the cluster as such."""
+        self.collect()
+        return self.progress.finished - self.progress.acknowledged
+
     def checkpoint(self, now: float) -> Checkpoint:
         """Return what is to be committed."""
         assignment = self.assignment

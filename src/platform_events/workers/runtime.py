@@ -197,8 +197,8 @@ class Runtime:
         if intake.drain(goes_on) or self._is_abandoned:
             return None
         return BrokerTimeoutError(
-            f"{self._app.name}: not all that was handled could be committed within "
-            f"{self._grace:g} s: those events are handled again"
+            f"{self._app.name}: not all that was handled could be committed before the end: those "
+            "events are handled again"
         )
 
     def _cut_off(self, intake: Intake, runners: Runners, loop: asyncio.AbstractEventLoop) -> None:
