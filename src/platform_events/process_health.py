@@ -7,6 +7,7 @@ waits for something is not: a restart would not bring it.
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from platform_events.errors import (
     AuthenticationError,
@@ -16,10 +17,15 @@ from platform_events.errors import (
     ServiceError,
 )
 
+if TYPE_CHECKING:
+    import asyncio
+
 BEATS_WITHIN = 20.0
 """Seconds within which the loop of a process that lives comes round."""
 REFUSED_FOR = 30.0
 """Seconds after which a refusal ends a process: an operator's ACLs may come late."""
+_ASK_AFTER = 1.0
+"""Seconds between two questions to a loop."""
 _REFUSALS = (
     AuthenticationError,
     AuthorizationError,
@@ -66,3 +72,33 @@ class ProcessHealth:
             self._refused_since = now
         if now - self._refused_since >= REFUSED_FOR:
             raise error
+
+
+class Pulse:
+    """Lets a process live for as long as one of its threads and the loop beside it come round.
+
+    Args:
+        health: of the process.
+        loop: is asked now and then; a handler may block it.
+    """
+
+    def __init__(self, health: ProcessHealth, loop: asyncio.AbstractEventLoop) -> None:
+        self._health = health
+        self._loop = loop
+        self._ask_at = 0.0
+        self._answered = time.monotonic()
+
+    def beat(self) -> None:
+        """Note that the thread comes round, which calls this, and since when the loop does not."""
+        now = time.monotonic()
+        if now >= self._ask_at:
+            self._ask_at = now + _ASK_AFTER
+            try:
+                self._loop.call_soon_threadsafe(self._answer)
+            except RuntimeError:
+                # It is closed: nobody asks whether it lives any more.
+                self._answer()
+        self._health.beat(max(now - self._answered, 0.0))
+
+    def _answer(self) -> None:
+        self._answered = time.monotonic()

@@ -144,7 +144,7 @@ def test_filters(billing: Any, filters: list[str], ids: list[str]) -> None:
 
 def test_redriving(billing: Any, bus: EventBus) -> None:
     result = billing("dead-letters", "redrive", NAME, "0-1", "0-0")
-    assert (result.exit_code, result.stdout) == (0, f"2 dead letters of {NAME} redriven\n")
+    assert (result.exit_code, result.stdout) == (0, f"2 dead letters of {NAME} redriving\n")
     assert result.stderr.startswith(f"nobody works for {NAME}")
     (journal,) = read(bus)
     assert list(journal.requests) == ["0-0", "0-1"]
@@ -152,16 +152,16 @@ def test_redriving(billing: Any, bus: EventBus) -> None:
     assert [one["status"] for one in listed] == ["redriving", "redriving", "parked", "dead"]
     # Those that are asked for already count neither as done nor against the limit.
     result = billing("dead-letters", "redrive", NAME, "--max", 1, "--rate", 1000, "--json")
-    assert json.loads(result.stdout) == {"subscription": NAME, "redriven": 1}
+    assert json.loads(result.stdout) == {"subscription": NAME, "redriving": 1}
     assert list(read(bus)[0].requests) == ["0-0", "0-1", "0-2"]
     result = billing("dead-letters", "redrive", NAME, "--reason", "rejected")
-    assert (result.stdout, result.stderr) == (f"0 dead letters of {NAME} redriven\n", "")
+    assert (result.stdout, result.stderr) == (f"0 dead letters of {NAME} redriving\n", "")
 
 
 def test_nothing_is_said_of_workers_that_run(billing: Any, settings: Settings) -> None:
     with working(settings, NAME, ORDERS):
         result = billing("dead-letters", "redrive", NAME, "0-0")
-    assert (result.stdout, result.stderr) == (f"1 dead letter of {NAME} redriven\n", "")
+    assert (result.stdout, result.stderr) == (f"1 dead letter of {NAME} redriving\n", "")
 
 
 def test_an_interrupted_redrive_says_how_many_are_asked_for(

@@ -95,12 +95,16 @@ class Cluster:
         assert isinstance(router, str)
         return router.removeprefix("router@").rpartition(":")[0]
 
-    def members(self, subscription: str) -> list[list[int]]:
-        """Return the partitions that each worker of a subscription has."""
+    def show(self, subscription: str) -> dict[str, Any]:
+        """Return what there is to know about a subscription."""
         pod = self.routers()[0]["metadata"]["name"]
         show = ("platform-events", "subscriptions", "show", subscription, "--json")
-        found = json.loads(self.execute(pod, *show))
-        return [member["partitions"] for member in found["members"]]
+        found: dict[str, Any] = json.loads(self.execute(pod, *show))
+        return found
+
+    def members(self, subscription: str) -> list[list[int]]:
+        """Return the partitions that each worker of a subscription has."""
+        return [member["partitions"] for member in self.show(subscription)["members"]]
 
     def start_workload(self, seconds: float, *arguments: str) -> None:
         """Start publishing from a pod of the image, and return when it has begun."""

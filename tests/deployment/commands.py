@@ -137,5 +137,5 @@ def summary_of_handling(found: Mapping[str, Any]) -> str:
     return (
         f"{found['published']} published: {found['statuses']}; {handlings['events']} handled, none "
         f"missing, {handlings['repeated']} repeated, first and last handlings in order; "
-        f"longest time without one {found['longest_gap_seconds']} s"
+        f"longest time without one of a key {found['longest_gap_seconds']} s"
     )

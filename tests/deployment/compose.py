@@ -43,6 +43,7 @@ from tests.deployment.handler_files import (
     SUBSCRIPTION,
     put_into_project,
     require_few_repeats,
+    require_newer_protocol,
 )  # fmt: skip
 from tests.deployment.own_image import DEFINITIONS, build_definitions
 from tests.docs.pages import ROOT
@@ -84,11 +85,15 @@ class Project:
         """Return something about a service's first container."""
         return inspect(self.containers(service)[0], form)
 
+    def show(self, subscription: str) -> dict[str, Any]:
+        """Return what there is to know about a subscription."""
+        show = ("platform-events", "subscriptions", "show", subscription, "--json")
+        found: dict[str, Any] = json.loads(self.compose("exec", "-T", "router", *show))
+        return found
+
     def members(self, subscription: str) -> list[list[int]]:
         """Return the partitions that each worker of a subscription has."""
-        show = ("platform-events", "subscriptions", "show", subscription, "--json")
-        found = json.loads(self.compose("exec", "-T", "router", *show))
-        return [member["partitions"] for member in found["members"]]
+        return [member["partitions"] for member in self.show(subscription)["members"]]
 
     def is_ready(self) -> bool:
         url = f"http://127.0.0.1:{self.ports['HEALTH_PORT']}/readyz"
@@ -280,7 +285,12 @@ def try_workers() -> None:
 
         def kill_one() -> None:
             say("killing one of them")
+            form = "{{.State.StartedAt}}"
+            begun = project.inspect("billing", form)
             project.kill("billing")
+            await_that("it runs again", lambda: project.inspect("billing", form) != begun, 30)
+            took = await_that("3 share the partitions", lambda: is_shared_by(3), 60)
+            say(f"it runs again; all partitions are shared {took:.1f} s later")
 
         def restart_each() -> None:
             for container in project.containers("billing"):
@@ -288,6 +298,7 @@ def try_workers() -> None:
             say("restarted one after the other")
 
         await_that("the worker has all partitions", lambda: is_shared_by(1), 60)
+        require_newer_protocol(project.show(SUBSCRIPTION))
         acts = ((4, lambda: scale(3)), (20, kill_one), (36, restart_each), (52, lambda: scale(1)))
         have_handled(project, 66, 1, *acts)
         begin = time.monotonic()

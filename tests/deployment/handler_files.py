@@ -53,5 +53,15 @@ def require_few_repeats(found: Mapping[str, Any], kills: int) -> None:
     require(repeated <= most, f"{repeated} were handled again, and at most {most} may be")
 
 
+def require_newer_protocol(subscription: Mapping[str, Any]) -> None:
+    """Require that the brokers allow its group the session that a worker asks for.
+
+    Args:
+        subscription: what `subscriptions show --json` says of it.
+    """
+    protocol = subscription["protocol"]
+    require(protocol == "consumer", f"the worker's group has the protocol {protocol}")
+
+
 def _definitions() -> list[Path]:
     return sorted(FILES.glob("*.yaml"))

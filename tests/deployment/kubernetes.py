@@ -41,6 +41,7 @@ from tests.deployment.handler_files import (
     SUBSCRIPTION,
     put_into_overlay,
     require_few_repeats,
+    require_newer_protocol,
 )  # fmt: skip
 from tests.deployment.own_image import DEFINITIONS, build_definitions, copy_overlay
 from tests.deployment.rendering import Object, find, render
@@ -209,6 +210,7 @@ def scale_workers(cluster: Cluster, overlay: Path) -> None:
     cluster.await_applied()
     cluster.await_rollout("deployment/billing")
     _await_shared(cluster, 1)
+    require_newer_protocol(cluster.show(SUBSCRIPTION))
     cluster.start_workload(100, "--handled")
     begin = time.monotonic()
 

@@ -43,20 +43,27 @@ _SETTLE_SECONDS = 90.0
 
 
 class Follower:
-    """Follows a stream beside the publisher, and knows the longest time without an event."""
+    """Follows a stream beside the publisher, and knows the longest time without an event of a key.
 
-    def __init__(self, bus: EventBus, stream: str) -> None:
+    A key, since others go on while a partition is handed over.
+    """
+
+    def __init__(
+        self, bus: EventBus, stream: str, key: Callable[[Mapping[str, Any]], object]
+    ) -> None:
         self._events = bus.subscribe(stream, Start.LATEST)
+        self._key = key
         self.longest_gap = 0.0
         threading.Thread(target=self._follow, daemon=True).start()
 
     def _follow(self) -> None:
-        last = time.monotonic()
+        begin = time.monotonic()
+        last: dict[object, float] = {}
         with suppress(ClosedError):
-            for _ in self._events:
-                now = time.monotonic()
-                self.longest_gap = max(self.longest_gap, now - last)
-                last = now
+            for event in self._events:
+                key, now = self._key(event.payload), time.monotonic()
+                self.longest_gap = max(self.longest_gap, now - last.get(key, begin))
+                last[key] = now
 
 
 class Publishing:
@@ -166,7 +173,7 @@ def compare_handlings(
 def have_handled(seconds: float, rate: float) -> dict[str, object]:
     """Publish for a worker, and return how it has handled that."""
     with EventBus(delivery_timeout=120) as bus:
-        follower = Follower(bus, HANDLED)
+        follower = Follower(bus, HANDLED, lambda handled: handled["parcel"])
         publishing = Publishing(bus, SCANNED, scan)
         print("publishing", flush=True)
         publishing.run(seconds, rate)
@@ -201,7 +208,7 @@ def is_handled(found: dict[str, object]) -> bool:
 def work(seconds: float, rate: float) -> dict[str, object]:
     """Publish, read back, and return what was found."""
     with EventBus(delivery_timeout=120) as bus:
-        follower = Follower(bus, CHANNEL)
+        follower = Follower(bus, CHANNEL, lambda _: CHANNEL)
         publishing = Publishing(bus, EVENT, order)
         print("publishing", flush=True)
         publishing.run(seconds, rate)

@@ -224,6 +224,8 @@ def test_brokers_without_the_newer_protocol_are_told_of(settings: Settings) -> N
             until(lambda: False, seat)
         with seated(owner, topic, "classic") as seat:
             until(lambda: seat.owned == ALL, seat)
+        with seated(owner, topic, "consumer", or_classic=True) as seat:
+            until(lambda: seat.owned == ALL, seat)
 
 
 def test_the_newer_protocol_is_taken_where_a_dead_member_is_noticed_soon(

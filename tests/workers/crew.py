@@ -93,7 +93,7 @@ def read_published(settings: Settings) -> list[Published]:
             assert offset is not None
             found.append(
                 Published(
-                    bytes(headers["ce_id"]).decode(),
+                    (headers["ce_id"] or b"").decode(),
                     partition,
                     offset,
                     None if key is None else repr(key),

@@ -18,5 +18,5 @@ def make_event(offset: int = 0, payload: Any = None, stream: str = "/event/Order
     return event
 
 
-def make_context(event: Any = None, attempt: int = 1) -> Context:
-    return Context(attempt, "billing", 0, None, False, event or make_event())
+def make_context(*events: Any, attempt: int = 1) -> Context:
+    return Context(attempt, "billing", 0, None, False, events or (make_event(),))

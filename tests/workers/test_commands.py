@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from platform_events import Context, Event, EventBus, RetryPolicy, Start, Worker, WorkerStoppedError
+from platform_events.errors import KafkaFaultError
 from platform_events.workers import control
+from platform_events.workers.letter_reader import read_letters
 from platform_events.workers.letter_view import LetterFilter
 from platform_events.workers.letters import SubscriptionLetters
 from tests.workers.running import ORDER, Log, Running, publish, running, wait_for
@@ -163,3 +166,149 @@ def test_a_stopped_key_goes_on_in_order(bus: EventBus) -> None:
         wait_for(lambda: len(log.numbers) == 56)
     assert [number for number in log.numbers if number != 2] == [0, 1, *range(3, 56)]
     assert not held(bus)
+
+
+def breakable(log: Log, broken: list[str], **options: Any) -> Worker:
+    """Return a worker whose handler fails for the customers in `broken`."""
+    app = Worker("billing", "Order__e", start=Start.EARLIEST, retry=FAST, **options)
+
+    @app.handler
+    async def bill(event: Event[dict[str, Any]], context: Context) -> None:
+        if event.payload["customer"] in broken:
+            raise ValueError("broken")
+        log.note(event)
+
+    return app
+
+
+def test_a_stopped_key_goes_on_while_more_of_it_comes(bus: EventBus) -> None:
+    log, broken, ended = Log(), ["a"], threading.Event()
+    published = 1
+
+    def go_on_publishing() -> None:
+        nonlocal published
+        while not ended.is_set():
+            publish(bus, "aa", first=published)
+            published += 2
+            time.sleep(0.02)
+
+    publish(bus, "a")
+    with running(breakable(log, broken, on_failure="stop-key"), bus):
+        wait_for(lambda: held(bus))
+        publisher = threading.Thread(target=go_on_publishing)
+        publisher.start()
+        try:
+            wait_for(lambda: len(held(bus)) > 10)
+            broken.clear()
+            redrive(bus, "0-0")
+            wait_for(lambda: log.numbers and not held(bus))
+            after = published
+            wait_for(lambda: log.numbers[-1] > after + 20)
+        finally:
+            ended.set()
+            publisher.join()
+        wait_for(lambda: len(log.numbers) == published)
+        assert not held(bus)
+    assert log.numbers == list(range(published))
+
+
+def test_a_letter_that_stops_its_key_stays_as_it_is_when_its_event_comes_again(
+    bus: EventBus,
+) -> None:
+    log, broken = Log(), ["a"]
+    publish(bus, "aab")
+    with running(breakable(log, broken, on_failure="stop-key"), bus):
+        wait_for(lambda: len(held(bus)) == 2)
+        generation = control.seek(bus, "billing", Start.EARLIEST)
+        wait_for(lambda: not control.pending_partitions(bus, "billing", generation))
+        wait_for(lambda: log.numbers == [2, 2])
+        publish(bus, "a", first=3)
+        wait_for(lambda: len(held(bus)) == 3)
+        assert held(bus) == {"0-0": ("dead", 1), "0-1": ("parked", 1), "0-3": ("parked", 1)}
+        broken.clear()
+        redrive(bus, "0-0")
+        wait_for(lambda: not held(bus))
+    assert log.numbers == [2, 2, 0, 1, 3]
+
+
+def test_a_letter_goes_when_its_event_comes_again_and_is_handled(bus: EventBus) -> None:
+    log, broken = Log(), ["a", "b"]
+    publish(bus, "abc")
+    with running(breakable(log, broken), bus):
+        wait_for(lambda: len(held(bus)) == 2)
+        broken.remove("a")
+        control.seek(bus, "billing", Start.EARLIEST)
+        wait_for(lambda: held(bus) == {"0-1": ("dead", 2)})
+    assert log.numbers.count(0) == 1
+
+
+def test_letters_that_cannot_be_read_at_first_are_redriven(
+    bus: EventBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, broken, failures = Log(), ["a", "b"], 0
+
+    def fail_twice(*args: Any) -> Any:
+        nonlocal failures
+        failures += 1
+        if failures <= 2:
+            raise KafkaFaultError("no leader")
+        return read_letters(*args)
+
+    publish(bus, "ab")
+    with running(breakable(log, broken), bus):
+        wait_for(lambda: len(held(bus)) == 2)
+        monkeypatch.setattr("platform_events.workers.ground.read_letters", fail_twice)
+        broken.clear()
+        redrive(bus)
+        wait_for(lambda: not held(bus))
+    assert sorted(log.numbers) == [0, 1]
+
+
+def test_a_key_goes_on_when_its_letters_are_discarded(bus: EventBus) -> None:
+    log, broken = Log(), ["a"]
+    publish(bus, "aa")
+    with running(breakable(log, broken, on_failure="stop-key"), bus):
+        wait_for(lambda: len(held(bus)) == 2)
+        broken.clear()
+        number = 1
+        while not log.numbers:
+            # What comes before the worker hears of it is parked too.
+            letters = SubscriptionLetters(bus, "billing")
+            letters.discard(letters.select(LetterFilter()))
+            time.sleep(0.2)
+            number += 1
+            publish(bus, "a", first=number)
+            wait_for(lambda: log.numbers or held(bus))
+            assert number < 50
+    assert log.numbers == [number]
+
+
+def test_a_seek_does_not_redrive_a_letter_that_is_being_handled(bus: EventBus) -> None:
+    app = Worker("billing", "Order__e", start=Start.EARLIEST, retry=FAST)
+    gate, started, is_broken, at_once, most, redriven = (
+        threading.Event(), threading.Event(), True, 0, 0, 0,
+    )  # fmt: skip
+
+    @app.handler
+    def bill(event: Event[dict[str, Any]], context: Context) -> None:
+        nonlocal at_once, most, redriven
+        if is_broken:
+            raise ValueError
+        if context.is_redrive:
+            at_once, redriven = at_once + 1, redriven + 1
+            most = max(most, at_once)
+            started.set()
+            assert gate.wait(30)
+            at_once -= 1
+
+    publish(bus, "a")
+    with running(app, bus):
+        wait_for(lambda: held(bus))
+        is_broken = False
+        redrive(bus)
+        assert started.wait(30)
+        generation = control.seek(bus, "billing", Start.LATEST)
+        wait_for(lambda: not control.pending_partitions(bus, "billing", generation))
+        gate.set()
+        wait_for(lambda: not held(bus))
+    assert (most, redriven) == (1, 1)

@@ -14,14 +14,14 @@ from tests.workers.events import make_context, make_event
 
 def test_it_says_what_the_attempt_is() -> None:
     event = make_event(3)
-    context = Context(2, "billing", 7, 12.5, True, event)
+    context = Context(2, "billing", 7, 12.5, True, (event,))
     assert (context.attempt, context.subscription, context.partition) == (2, "billing", 7)
     assert (context.deadline, context.is_redrive) == (12.5, True)
 
 
 def test_the_last_checkpoint_counts() -> None:
     events = [make_event(offset) for offset in range(3)]
-    context = make_context(events[0])
+    context = make_context(*events)
     assert context.accepted is None
     for event in events[:2]:
         context.checkpoint(event)

@@ -358,7 +358,7 @@ def test_a_handler_that_takes_longer_than_a_poll_may(
 ) -> None:
     monkeypatch.setattr(members, "_POLL_INTERVAL_MS", 6_000)
     define(job_stream())
-    publish_jobs(bus, range(2), keys=1)
+    publish_jobs(bus, range(1), keys=1)
     crew = hire(seconds=7.5, options={"group_protocol": "classic"})
     worker = crew.begin(bus)
     crew.await_through()

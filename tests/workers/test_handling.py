@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,8 +25,13 @@ from platform_events import (
 )
 from platform_events.channels.router import Router
 from platform_events.channels.thread import RouterThread
+from platform_events.kafka import watch
+from platform_events.workers import control
+from platform_events.workers.desk import Desk
+from platform_events.workers.lanes import Assignment, Item
 from platform_events.workers.letter_view import LetterFilter
 from platform_events.workers.letters import SubscriptionLetters, show_letters
+from platform_events.workers.runners import Runners
 from tests.support import produce_raw
 from tests.workers.running import ORDER, Log, Running, publish, running, wait_for
 
@@ -195,6 +201,38 @@ def test_a_worker_ends_when_its_stream_is_deleted(
     assert "seek billing" in str(again.error)
 
 
+def test_a_stream_that_is_made_again_while_its_worker_runs_loses_nothing(
+    bus: EventBus, define: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka forgets positions with their topic; this worker commits its own after that."""
+    log, gate = Log(), threading.Event()
+    app = Worker("billing", "Order__e", start=Start.EARLIEST)
+
+    @app.handler
+    def bill(event: Event[dict[str, Any]]) -> None:
+        log.note(event)
+        if event.payload["number"] == 2:
+            gate.wait(60)
+
+    publish(bus, "abc")
+    # The worker notices nothing by itself.
+    monkeypatch.setattr(watch.TopicWatch, "tick", lambda self: None)
+    worker = Running(app, bus)
+    wait_for(lambda: len(log.numbers) == 3)
+    define(PAYMENT)
+    define(ORDER, PAYMENT)
+    with EventBus(bus.settings) as other:
+        publish(other, "defgh", first=3)
+        gate.set()
+        worker.end()
+        again = Running(app, other)
+        again.join()
+        assert isinstance(again.error, SubscriptionConflictError)
+        control.seek(other, "billing", Start.EARLIEST)
+        with running(app, other):
+            wait_for(lambda: {3, 4, 5, 6, 7} <= set(log.numbers))
+
+
 def test_another_stream_of_the_same_name_is_refused(
     bus: EventBus, define: Callable[..., None]
 ) -> None:
@@ -307,3 +345,122 @@ def test_a_worker_on_a_running_loop_ends_drained(bus: EventBus, settings: Settin
     publish(bus, "abc")
     asyncio.run(app.run_async(settings))
     assert sorted(log.numbers) == [0, 1, 2]
+
+
+def test_who_waits_for_a_thread_is_not_late(bus: EventBus) -> None:
+    log, gate = Log(), threading.Event()
+    policy = RetryPolicy(max_attempts=1, timeout=0.3)
+    app = Worker("billing", "Order__e", start=Start.EARLIEST, retry=policy, concurrency=1)
+
+    @app.handler
+    def bill(event: Event[dict[str, Any]]) -> None:
+        if event.payload["number"] == 0:
+            gate.wait(60)
+        log.note(event)
+
+    publish(bus, "abcd")
+    with running(app, bus):
+        wait_for(lambda: len(reasons(bus)) == 1)
+        gate.set()
+        wait_for(lambda: len(log.numbers) == 4)
+    assert reasons(bus) == ["timed_out"]
+    assert log.numbers == [0, 1, 2, 3]
+
+
+class _NamelessError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+@pytest.mark.parametrize("error", [_NamelessError, SystemExit, StopIteration])
+def test_whatever_a_handler_raises_is_its_failure(
+    bus: EventBus, is_async: bool, error: type[BaseException]
+) -> None:
+    log = Log()
+    app = Worker("billing", "Order__e", start=Start.EARLIEST, retry=RetryPolicy(max_attempts=1))
+
+    def bill(event: Event[dict[str, Any]]) -> None:
+        if event.payload["number"] == 0:
+            raise error
+        log.note(event)
+
+    async def bill_too(event: Event[dict[str, Any]]) -> None:
+        bill(event)
+
+    app.handler(bill_too if is_async else bill)
+    publish(bus, "aa")
+    with running(app, bus):
+        wait_for(lambda: log.numbers == [1])
+        wait_for(lambda: reasons(bus) == ["failed"])
+
+
+def test_a_checkpoint_is_for_an_event_of_the_attempt(bus: EventBus) -> None:
+    events: list[Event[dict[str, Any]]] = []
+    app = Worker("billing", "Order__e", start=Start.EARLIEST, retry=RetryPolicy(max_attempts=1))
+
+    @app.handler
+    async def bill(event: Event[dict[str, Any]], context: Context) -> None:
+        events.append(event)
+        context.checkpoint(events[0])
+
+    publish(bus, "aa")
+    with running(app, bus):
+        wait_for(lambda: reasons(bus) == ["failed"])
+    (letter,) = SubscriptionLetters(bus, "billing").select(LetterFilter())
+    assert letter.offset == 1
+    assert "another event" in letter.message
+
+
+def test_a_list_holds_up_no_event_of_another_handler(
+    bus: EventBus, settings: Settings, define: Callable[..., None]
+) -> None:
+    define(ORDER, PAYMENT, CHANNEL)
+    gate, seen = asyncio.Event(), threading.Event()
+    loops = []
+    app = Worker("billing", "Sales__chn", start=Start.EARLIEST, batch_size=10)
+
+    @app.handler("Order__e")
+    async def bill(events: list[Event[dict[str, Any]]]) -> None:
+        loops[:] = [asyncio.get_running_loop()]
+        await gate.wait()
+
+    @app.handler("Payment__e")
+    async def book(event: Event[dict[str, Any]]) -> None:
+        seen.set()
+
+    with RouterThread(Router(settings)), running(app, bus):
+        publish(bus, "ab")
+        bus.publish("Payment__e", {"amount": 2.5})
+        assert seen.wait(30)
+        loops[0].call_soon_threadsafe(gate.set)
+
+
+def test_a_list_that_gathers_when_its_partition_goes_is_not_handled() -> None:
+    calls = []
+    app = Worker("billing", "Order__e", batch_size=10, batch_wait=5)
+
+    @app.handler
+    async def bill(events: list[Event[dict[str, Any]]]) -> None:
+        calls.append(events)
+
+    class Record:
+        def key(self) -> bytes:
+            return b"a"
+
+    async def gather() -> None:
+        runners = Runners(app, Desk(), asyncio.get_running_loop())
+        runners.start()
+        assignment = Assignment(0, 100)
+        event: Any = SimpleNamespace(type="Order__e")
+        runners.lanes.add(assignment, [Item(Record(), 0, event, assignment, 1)])  # type: ignore[arg-type]
+        while assignment.gathering is None:
+            await asyncio.sleep(0.001)
+        assert assignment.running == 1
+        assignment.is_closed = True
+        while assignment.running:
+            await asyncio.sleep(0.001)
+        await runners.close()
+
+    asyncio.run(gather())
+    assert not calls

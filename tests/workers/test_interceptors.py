@@ -40,11 +40,11 @@ class OnlyOutcome:
 
 def test_they_nest() -> None:
     app, seen = worker(), []
-    assert not app.interceptors
+    assert not app.interceptors.has_any
     first = Recorder("first", seen)
     assert app.interceptor(first) is first
     app.interceptor(Recorder("second", seen))
-    assert app.interceptors
+    assert app.interceptors.has_any
     event, failure = make_event(), ValueError("no")
     events, context = (event,), make_context(event)
     app.interceptors.before(events, context)
@@ -72,7 +72,7 @@ def test_any_object_with_some_of_the_methods_is_one() -> None:
 def test_one_that_overrides_nothing_costs_nothing() -> None:
     app = worker()
     app.interceptor(Interceptor())
-    assert not app.interceptors
+    assert not app.interceptors.has_any
 
 
 def test_what_one_raises_changes_nothing_and_is_said_once(

@@ -109,3 +109,14 @@ def test_a_stream_that_was_created_again_is_not_read_by_guess() -> None:
         settle(journal(), SUBSCRIPTION, "topic-2", (0, 90), None)
     control = Control(1, seek=Seek(1, 0, "topic-2"))
     assert settle(journal(control), SUBSCRIPTION, "topic-2", (0, 90), None).offset == 0
+
+
+def test_what_was_committed_for_a_former_topic_is_nothing() -> None:
+    """Kafka forgets it with the topic; a worker that notices late commits it once more."""
+    late = committed(60, Saved(high=60, topic="topic-1"))
+    with pytest.raises(SubscriptionConflictError, match="created again"):
+        settle(journal(), SUBSCRIPTION, "topic-2", (0, 90), late)
+    control = Control(1, seek=Seek(1, 0, "topic-2"))
+    found = settle(journal(control), SUBSCRIPTION, "topic-2", (0, 90), late)
+    assert (found.offset, found.saved.topic) == (0, "topic-2")
+    assert settle(journal(), SUBSCRIPTION, TOPIC, (0, 90), late).offset == 60

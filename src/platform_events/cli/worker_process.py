@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from platform_events.process_health import ProcessHealth
 
 _COLLECT_AFTER = 20_000
-"""Objects made between two garbage collections: those of the events that may wait. Handlers may make
-cycles, which stay so long; their module may set it otherwise."""
+"""Objects made between two garbage collections: those of the events that may wait. Handlers may
+make cycles, which stay so long; their module may set it otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

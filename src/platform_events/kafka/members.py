@@ -20,7 +20,14 @@ from platform_events.kafka.forks import protect
 from platform_events.kafka.groups import METADATA_INTERVAL_MS, leave, member_properties
 from platform_events.kafka.health import Health, translate
 from platform_events.kafka.offsets import ask_committed
-from platform_events.kafka.reader import MAX_BATCH, PREFETCH, TOPIC_MISSING, Batch, is_transient
+from platform_events.kafka.reader import (
+    LEAST_WAIT,
+    MAX_BATCH,
+    PREFETCH,
+    TOPIC_MISSING,
+    Batch,
+    is_transient,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -71,6 +78,7 @@ class Member:
         client_id: by which others know this process.
         topic: what they share.
         protocol: how they agree on who has what; `choose_protocol` finds it.
+        or_classic: whether the older one will do, where brokers do not have the newer.
         instance_id: keeps the place of a member that ends: one of the same name that comes within
             the session gets what it had, and until then nobody does.
         on_assigned: is given partitions that this process has from now on. Nothing is read of them
@@ -93,6 +101,7 @@ class Member:
         topic: str,
         *,
         protocol: Protocol,
+        or_classic: bool = False,
         instance_id: str | None = None,
         on_assigned: _Callback,
         on_revoked: _Callback,
@@ -102,10 +111,11 @@ class Member:
         self._settings = settings
         self._topic = topic
         self._doing = f"reading topic {topic} in group {group}"
+        self._group = group
         self._protocol = protocol
+        self._or_classic = or_classic
         self._instance_id = instance_id
         self._properties: dict[str, Any] = {
-            **member_properties(group, protocol),
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
             "max.poll.interval.ms": _POLL_INTERVAL_MS,
@@ -168,7 +178,7 @@ class Member:
                     self.failure = None
                 for error in errors:
                     self._note(error, batch)
-            is_over = time.monotonic() >= deadline and self._refusal is None
+            is_over = deadline - time.monotonic() < LEAST_WAIT and self._refusal is None
             if batch or self._has_called or is_over:
                 return batch
 
@@ -234,7 +244,11 @@ class Member:
 
     def _join(self) -> Consumer:
         self._commits = Commits(self._topic, self._translate, self._call_committed)
-        properties = {**self._properties, "on_commit": self._commits.settle}
+        properties = {
+            **member_properties(self._group, self._protocol),
+            **self._properties,
+            "on_commit": self._commits.settle,
+        }
         consumer: Consumer = make_client(
             Consumer, self._settings, self._health, properties, self._defaults
         )
@@ -312,7 +326,9 @@ class Member:
         code = next((one for one in _FATAL if KafkaError(one).str() in error.str()), error.code())
         self.failure = self._translate(KafkaError(code))
         self._renew_at = time.monotonic() + _RENEW_AFTER
-        if code in _NO_PROTOCOL:
+        if code in _NO_PROTOCOL and self._or_classic:
+            self._protocol, self._renew_at = "classic", 0.0
+        elif code in _NO_PROTOCOL:
             self._refusal = ConfigurationError(
                 f"{self._doing}: its brokers do not have the group protocol consumer (KIP-848): "
                 "use classic, or Kafka 4.0 or later where it is not switched off"

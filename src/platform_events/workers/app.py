@@ -10,6 +10,7 @@ from platform_events.errors import UsageError
 from platform_events.names import check_subscription, stream_name, stream_path
 from platform_events.workers.handlers import Handlers, OnUnhandled
 from platform_events.workers.interceptors import Interceptors
+from platform_events.workers.journal import Order
 from platform_events.workers.options import (
     check_count,
     check_instance_id,
@@ -23,7 +24,6 @@ from platform_events.workers.policy import RetryPolicy
 if TYPE_CHECKING:
     from platform_events.bus.starts import StartPoint
 
-Order: TypeAlias = Literal["key", "none"]
 OnFailure: TypeAlias = Literal["dead-letter", "stop-key", "stop-worker"]
 GroupProtocol: TypeAlias = Literal["auto", "consumer", "classic"]
 

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from platform_events.workers.app import WorkerApp
     from platform_events.workers.desk import Desk
     from platform_events.workers.interceptors import Outcome
-    from platform_events.workers.lanes import Item, Lane, Lanes
+    from platform_events.workers.lanes import Assignment, Item, Lane, Lanes
     from platform_events.workers.outcomes import Failure
     from platform_events.workers.signatures import HandlerSpec
 
 
 @asynccontextmanager
-async def _limit(seconds: float | None) -> AsyncIterator[None]:
-    """Give up what takes longer; None: it may take any time.
+async def _limit(seconds: float) -> AsyncIterator[None]:
+    """Give up what takes longer than an attempt may.
 
     Raises:
         TimeoutError: it does.
@@ -61,6 +61,7 @@ class Attempts:
     ) -> None:
         self._app = app
         self._policy = app.retry
+        self._interceptors = app.interceptors
         self._desk = desk
         self._lanes = lanes
         self._loop = loop
@@ -70,39 +71,45 @@ class Attempts:
         """Let threads end that run no handler."""
         self._threads.close()
 
-    def context(self, lane: Lane, item: Item) -> Context:
-        """Return what a handler is told about the attempt on a lane's first event."""
-        timeout, event = self._policy.timeout, item.event
-        assert event is not None
+    def context(self, lane: Lane, item: Item, events: Sequence[Any]) -> Context:
+        """Return what a handler is told about the attempt on events, the first one a lane's."""
         return Context(
             lane.attempt,
             self._app.name,
             lane.assignment.partition,
-            None if timeout is None else time.monotonic() + timeout,
+            None,
             item.letter is not None,
-            event,
+            events,
         )
 
     async def call(
-        self, spec: HandlerSpec, argument: Any, events: Sequence[Any], context: Context
+        self,
+        spec: HandlerSpec,
+        argument: Any,
+        events: Sequence[Any],
+        context: Context,
+        assignment: Assignment,
     ) -> Exception | None:
         """Call a handler with an event, or a list of them; return what it raised."""
-        interceptors, timeout, desk = self._app.interceptors, self._policy.timeout, self._desk
+        interceptors, desk = self._interceptors, self._desk
         failure: Exception | None = None
-        if interceptors:
+        number = len(events)
+        if interceptors.has_any:
             interceptors.before(events, context)
-        desk.in_flight += len(events)
+        desk.in_flight += number
         try:
-            if spec.is_async and timeout is None:
+            if not spec.is_async:
+                await self._call_in_thread(spec, argument, context, assignment)
+            elif self._policy.timeout is None:
                 await spec.function(argument, context)
             else:
-                async with _limit(timeout):
-                    if spec.is_async:
-                        await spec.function(argument, context)
-                    else:
-                        await self._threads.run(spec.function, argument, context)
+                context.deadline = time.monotonic() + self._policy.timeout
+                async with _limit(self._policy.timeout):
+                    await spec.function(argument, context)
         except Exception as error:  # noqa: BLE001 - what it means is the policy's to say
             failure = error
+        except SystemExit as error:
+            failure = RuntimeError(f"the handler raised {error!r}")
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -110,16 +117,44 @@ class Attempts:
             # The handler's own doing.
             failure = RuntimeError(f"the handler was cancelled: {error!r}")
         finally:
-            desk.in_flight -= len(events)
-        if interceptors:
+            desk.in_flight -= number
+        if interceptors.has_any:
             interceptors.after(events, context, failure)
         return failure
+
+    async def _call_in_thread(
+        self, spec: HandlerSpec, argument: Any, context: Context, assignment: Assignment
+    ) -> None:
+        begun, timeout = asyncio.Event(), self._policy.timeout
+
+        def handle() -> None:
+            if timeout is not None:
+                context.deadline = time.monotonic() + timeout
+            spec.function(argument, context)
+
+        run = self._threads.run(
+            handle, is_wanted=lambda: not assignment.is_closed, on_begin=begun.set
+        )
+        if timeout is None:
+            await run
+            return
+        running, waiting = self._loop.create_task(run), self._loop.create_task(begun.wait())
+        try:
+            # To wait for a thread is no part of the attempt.
+            await asyncio.wait((waiting, running), return_when=asyncio.FIRST_COMPLETED)
+            async with _limit(timeout):
+                await running
+        finally:
+            waiting.cancel()
+            running.cancel()
 
     def finish(self, lane: Lane, item: Item) -> None:
         """Note that a lane's first event was handled."""
         self._desk.counts["ok"] += 1
-        if self._app.interceptors and item.event is not None:
-            self._app.interceptors.outcome([item.event], "ok", None)
+        if self._interceptors.has_any and item.event is not None:
+            self._interceptors.outcome([item.event], "ok", None)
+        if item.offset in lane.assignment.lettered and item.letter is None:
+            self._desk.outdated.append(item)
         self._pass(lane, item)
 
     def fail(self, lane: Lane, item: Item, error: Exception) -> None:
@@ -170,8 +205,10 @@ class Attempts:
                 self._go_on(lane, len(items))
 
         failure = without_handling(Reason.PARKED, "an event of its key failed before it")
+        log_failure(self._app.name, items[0], 0, f"{len(items)} parked", failure.message)
         for item in items:
             if item.letter is None:
+                self._count("dead_lettered", item, None)
                 self._desk.letters.append((item, failure, count_down))
             else:
                 self._desk.let_go.append((item, item.letter, count_down))
@@ -205,6 +242,7 @@ class Attempts:
         if stops_key:
             # Of a redriven letter, the lane is another than that of new events.
             lane.assignment.stopped.update((lane.key, item.record.key()))
+            self._lanes.hold_no_more(lane.assignment, item.record.key())
         self._write(lane, item, describe_failure(lane, reason, error, stops_key=stops_key), error)
 
     def _write(self, lane: Lane, item: Item, failure: Failure, error: Exception | None) -> None:
@@ -230,5 +268,5 @@ class Attempts:
 
     def _count(self, outcome: Outcome, item: Item, error: Exception | None) -> None:
         self._desk.counts[outcome] += 1
-        if self._app.interceptors and item.event is not None:
-            self._app.interceptors.outcome([item.event], outcome, error)
+        if self._interceptors.has_any and item.event is not None:
+            self._interceptors.outcome([item.event], outcome, error)

@@ -9,7 +9,7 @@ from platform_events.bus.event import Event
 from platform_events.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import MutableMapping, Sequence
 
 _logger = logging.getLogger("platform_events.worker")
 
@@ -18,7 +18,7 @@ class Context:
     """One attempt to handle an event, or a list of events. Handlers are given it."""
 
     __slots__ = (
-        "_event", "accepted", "attempt", "deadline", "is_redrive", "partition", "subscription",
+        "_events", "accepted", "attempt", "deadline", "is_redrive", "partition", "subscription",
     )  # fmt: skip
 
     def __init__(
@@ -28,9 +28,9 @@ class Context:
         partition: int,
         deadline: float | None,
         is_redrive: bool,
-        event: Event[Any],
+        events: Sequence[Event[Any]],
     ) -> None:
-        """Begin an attempt on `event`, or on the list that begins with it."""
+        """Begin an attempt on events, of which there is at least one."""
         self.attempt = attempt
         """1 for the first attempt. Of a list, the highest of its events'."""
         self.subscription = subscription
@@ -43,7 +43,7 @@ class Context:
         """Whether the event was a dead letter, and somebody asked for it to be handled again."""
         self.accepted: Event[Any] | None = None
         """The event of the last checkpoint."""
-        self._event = event
+        self._events = events
 
     def checkpoint(self, event: Event[Any]) -> None:
         """Note that this event is done, and so are those before it in the list.
@@ -55,12 +55,12 @@ class Context:
             event: one of those that the handler was given.
 
         Raises:
-            UsageError: it is no event.
+            UsageError: it is none of them.
         """
-        if not isinstance(event, Event):
+        if not any(one is event for one in self._events):
+            what = "another event" if isinstance(event, Event) else f"a {type(event).__name__}"
             raise UsageError(
-                f"checkpoint() takes one of the events that the handler was given, not a "
-                f"{type(event).__name__}"
+                f"checkpoint() takes one of the events that the handler was given, not {what}"
             )
         self.accepted = event
 
@@ -71,7 +71,7 @@ class Context:
         Each record has the attributes `subscription`, `event_id`, `replay_id` and `attempt`; of a
         list, the IDs are those of its first event. Payloads are never logged by themselves.
         """
-        return _EventLogger(_logger, event_fields(self.subscription, self.attempt, self._event))
+        return _EventLogger(_logger, event_fields(self.subscription, self.attempt, self._events[0]))
 
 
 def event_fields(subscription: str, attempt: int, event: Event[Any] | None) -> dict[str, Any]:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from platform_events.workers.dead_letter import Letter
-    from platform_events.workers.lanes import Item
+    from platform_events.workers.lanes import Assignment, Item
     from platform_events.workers.outcomes import Failure
 
 Settled: TypeAlias = Callable[[], None]
@@ -25,6 +27,10 @@ class Desk:
         """Dead letters that were handled."""
         self.let_go: deque[tuple[Item, Letter, Settled]] = deque()
         """Dead letters that are not handled now, since their key is stopped again."""
+        self.outdated: deque[Item] = deque()
+        """Events that were handled, and may have dead letters of before."""
+        self.kept: deque[tuple[Assignment, Hashable]] = deque()
+        """Stopped keys that could not go on, since events of theirs were being parked."""
         self.stop: Exception | None = None
         """Why the worker is to end, if what became of an event says so."""
         self.counts: Counter[str] = Counter()

@@ -124,6 +124,7 @@ class Ground:
             self.client_id,
             self.stream.topic.name,
             protocol=self.protocol,
+            or_classic=self._app.group_protocol == "auto",
             instance_id=self._instance_id,
             on_assigned=on_assigned,
             on_revoked=on_revoked,
@@ -142,6 +143,10 @@ class Ground:
         if self._recovery.has_grown:
             self.stream = self._recovery.grow()
             self.subscription = self._subscribe()
+
+    def look(self) -> None:
+        """Ask the cluster what has become of the stream; raise as `check` does."""
+        self._recovery.look()
 
     def marks(self) -> list[tuple[int, int]]:
         """Return the first offset and the end of each partition of the stream."""
@@ -215,7 +220,7 @@ class Ground:
             post(partition, redrive_tombstone(letter.id), on_stored)
         return letter
 
-    def remove_letter(self, letter: Letter, on_stored: Callable[[], None]) -> None:
+    def remove_letter(self, letter: Letter, on_stored: Callable[[], None] = lambda: None) -> None:
         """Have a dead letter removed that was handled."""
         self.letterbox.post(letter.partition, letter_tombstone(letter.id))
         self.drop_request(letter.partition, letter.id, on_stored)

@@ -15,6 +15,7 @@ from platform_events.wording import listed, one_of, shown, suggest
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
+    from platform_events.bus.event import Event
     from platform_events.catalog.state import Entry
     from platform_events.workers.signatures import HandlerSpec
 
@@ -81,6 +82,11 @@ class Handlers:
     def find(self, type_: str) -> HandlerSpec | None:
         """Return the handler of an event's type; None if it has none."""
         return self._by_type.get(type_, self._other)
+
+    def choose(self, event: Event[Any]) -> HandlerSpec | None:
+        """Return the handler of an event; None if it has none."""
+        # Most workers have one for all, and then nobody need ask for the type.
+        return self.find(event.type) if self._by_type else self._other
 
     def models(self, events: Sequence[str]) -> Models | None:
         """Return what payloads become instances of; None: all are dicts.

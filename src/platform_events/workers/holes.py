@@ -1,11 +1,14 @@
 """What a commit says of a partition: its offset, and in its metadata what is done above that.
 
-The text is `1;generation;low-high;running;failing;`, then `R` and runs or `B` and a bitmap, in
-base85. Runs are pairs of varints from `low` on: how many are done, how many are not. The bitmap
+The text is `1;topic;generation;low-high;running;failing;`, then `R` and runs or `B` and a bitmap,
+in base85. Runs are pairs of varints from `low` on: how many are done, how many are not. The bitmap
 has a 1 for each offset that is not. After the last hole told all is done, up to `high`.
 
 `low` is the committed offset once more: tools that copy positions to another cluster translate
 the offset and keep its metadata, and there the same text would skip events that nobody handled.
+
+`topic` begins the UUID of the topic that the offset is one of. Kafka forgets a group's offsets with
+their topic, but what is committed a moment later counts for the next topic of that name.
 """
 
 from __future__ import annotations
@@ -26,7 +29,11 @@ _HEAD = 95
 numbers lets what fitted into one commit fit into the next. It leaves 25,600 bits."""
 _MOST_HOLES = 1_000_000
 """More are not told: it bounds what a text may claim to hold, and so the memory to read it."""
-_FORM = re.compile(r"1;(\d{1,19});(\d{1,19})-(\d{1,19});(\d{1,19});(\d{1,19});([RB])(.*)", re.ASCII)
+_TAG = 8
+"""Characters of a topic's UUID: 48 bits."""
+_FORM = re.compile(
+    r"1;([^;]{0,8});(\d{1,19});(\d{1,19})-(\d{1,19});(\d{1,19});(\d{1,19});([RB])(.*)", re.ASCII
+)
 _ONE = ord("1")
 
 
@@ -47,6 +54,21 @@ class Saved:
     is_known: bool = True
     """False if the text is of an unknown version or form, or was written for another offset. Then
     nothing from the committed offset on counts as done."""
+    topic: str = ""
+    """What `topic_tag` says of its topic; empty if that is not known."""
+
+    def is_of(self, topic_id: str) -> bool:
+        """Whether it may be about the topic with this UUID."""
+        return not self.topic or self.topic == topic_tag(topic_id)
+
+
+def topic_tag(topic_id: str) -> str:
+    """Return by what metadata knows a topic.
+
+    Args:
+        topic_id: its UUID, as Kafka writes it.
+    """
+    return topic_id[:_TAG]
 
 
 def encode(low: int, saved: Saved, room: int = LONGEST_METADATA) -> tuple[str, int]:
@@ -62,7 +84,7 @@ def encode(low: int, saved: Saved, room: int = LONGEST_METADATA) -> tuple[str, i
     holes = saved.holes[:_MOST_HOLES] if len(saved.holes) > _MOST_HOLES else saved.holes
     kind, data, told = _encode_holes(low, holes, room - _HEAD)
     high = saved.holes[told] if told < len(saved.holes) else saved.high
-    head = f"1;{saved.generation};{low}-{high};{saved.running};{saved.failing};"
+    head = f"1;{saved.topic};{saved.generation};{low}-{high};{saved.running};{saved.failing};"
     return f"{head}{kind}{b85encode(data).decode()}", high
 
 
@@ -78,15 +100,15 @@ def decode(low: int, text: str) -> Saved:
     form = _FORM.fullmatch(text)
     if form is None:
         return Saved(high=low, is_known=False)
-    generation, start, high, running, failing = map(int, form.groups()[:5])
-    read = _decode_runs if form[6] == "R" else _decode_bits
+    generation, start, high, running, failing = map(int, form.groups()[1:6])
+    read = _decode_runs if form[7] == "R" else _decode_bits
     try:
-        holes = read(low, high, b85decode(form[7])) if start == low <= high else None
+        holes = read(low, high, b85decode(form[8])) if start == low <= high else None
     except ValueError:
         holes = None
     if holes is None:
         return Saved(generation, low, is_known=False)
-    return Saved(generation, high, running, failing, holes)
+    return Saved(generation, high, running, failing, holes, topic=form[1])
 
 
 def _encode_holes(low: int, holes: Sequence[int], room: int) -> tuple[str, bytes, int]:

@@ -9,14 +9,14 @@ from itertools import groupby
 from operator import methodcaller
 from typing import TYPE_CHECKING
 
-from platform_events.errors import BrokerError, WorkerStoppedError
+from platform_events.errors import BrokerError
 from platform_events.kafka.reader import MAX_BATCH
 from platform_events.workers.commits import Commits
 from platform_events.workers.correspondence import Correspondence
+from platform_events.workers.lease import Lease
+from platform_events.workers.opening import Opening
 from platform_events.workers.partitions import OwnedPartition
-from platform_events.workers.redriving import stopped_keys
 from platform_events.workers.reporting import Reporter
-from platform_events.workers.settling import settle
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from platform_events.workers.app import WorkerApp
     from platform_events.workers.desk import Desk
     from platform_events.workers.ground import Ground
-    from platform_events.workers.lanes import Item, Lanes
-    from platform_events.workers.settling import Beginning
+    from platform_events.workers.lanes import Assignment, Item, Lanes
 
 COMMIT_SECONDS = 0.05
 """How often positions are committed while events are handled."""
@@ -36,9 +35,9 @@ _ACTIVE = 0.005
 _BUSY = 0.02
 """The same while handlers run."""
 _IDLE = 0.05
-_REVOKE_SECONDS = 9.0
+_REVOKE_SECONDS = 2.0
 """How long handlers may go on with a partition that goes to another. The group waits meanwhile, and
-a member that takes longer is still one (tried: with a session of 6 s)."""
+so does all that this process reads and commits."""
 _MANY = 2_000
 """Events that wait for a handler; with more, reading slows down."""
 _SLOWED = 0.002
@@ -60,6 +59,7 @@ class Intake:
         lanes: get the events, in the thread of the loop.
         loop: that event loop.
         commits: whether positions are committed; without, all is handled again by the next process.
+        beat: is called while a call takes long.
     """
 
     def __init__(
@@ -71,28 +71,39 @@ class Intake:
         loop: asyncio.AbstractEventLoop,
         *,
         commits: bool = True,
+        beat: Callable[[], object] = lambda: None,
     ) -> None:
         self._app = app
         self._ground = ground
         self._desk = desk
         self._lanes = lanes
         self._loop = loop
+        self._beat = beat
         self._owned: dict[int, OwnedPartition] = {}
+        self._gone: dict[int, list[Assignment]] = {}
+        """Of partitions that this process has no more, what its handlers still ran in then."""
         self._commits = Commits(app.name, self._owned)
         self._commits.is_stopped = not commits
         self._correspondence = Correspondence(ground, desk, self._owned, lanes, loop)
         self._is_draining = False
+        self._lease = Lease(time.monotonic())
         self._awaited: deque[tuple[Mapping[int, int], Callable[[], object]]] = deque()
         """Who wants to know when what is through."""
         self.reporter = Reporter(app, ground, desk, self._owned)
         self.member = ground.take_seat(self._gain, self._revoke, self._lose, self._commits.take)
+        opening = self._opening = Opening(app.name, ground, self.member, self._owned, lanes, loop)
+        self._steps: tuple[Callable[[], None], ...] = (
+            ground.check, opening.listen, opening.open, opening.obey, opening.begin,
+            self._read, self._collect, self._commit, self._regulate, self._save_daily,
+            self.reporter.tick, self._correspondence.redrive, self._tell_through,
+        )  # fmt: skip
 
     def partitions(self) -> list[OwnedPartition]:
         """Return what this process has; any thread may ask."""
         return list(self._owned.values())
 
     def go_round(self) -> None:
-        """Do once what there is to do.
+        """Do once what there is to do; what fails for one partition does not keep others from it.
 
         Raises:
             WorkerStoppedError: the subscription was deleted, or a policy says so.
@@ -101,17 +112,14 @@ class Intake:
         """
         if self._desk.stop is not None:
             raise self._desk.stop
-        self._ground.check()
-        for partition in self._ground.reader.read():
-            self._obey(partition)
-        self._open_partitions()
-        self._read()
-        self._collect()
-        self._commits.begin(self.member, COMMIT_SECONDS)
-        self._regulate()
-        self._save_daily()
-        self.reporter.tick()
-        self._tell_through()
+        failure: BrokerError | None = None
+        for step in self._steps:
+            try:
+                step()
+            except BrokerError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     def when_through(self, ends: Mapping[int, int], call: Callable[[], object]) -> None:
         """Have something called when all before these offsets is handled and committed.
@@ -132,7 +140,7 @@ class Intake:
             owned.assignment.is_closed = True
 
     def abandon(self) -> None:
-        """Begin nothing more, wait for nothing, and commit nothing more; any thread may say so."""
+        """Begin nothing more, and commit nothing more; any thread may say so."""
         self._commits.is_stopped = True
         self.close()
 
@@ -148,6 +156,9 @@ class Intake:
             return f"it is not in its group: {reason}" if reason else "it is not in its group yet"
         if not all(owned.is_open for owned in self._owned.values()):
             return "it looks where to begin"
+        refusal = self._commits.obstacle()
+        if refusal is not None:
+            return f"positions are not committed: {refusal}"
         return ""
 
     def drain(self, goes_on: Callable[[], bool]) -> bool:
@@ -157,7 +168,7 @@ class Intake:
             goes_on: is asked again and again whether to wait longer.
 
         Returns:
-            Whether everything that was handled is committed.
+            Whether everything that was handled is committed, or nothing is to be.
         """
         self.close()
         self.member.pause(list(self._owned))
@@ -169,27 +180,32 @@ class Intake:
             except BrokerError as error:
                 _logger.warning("%s: while it ends: %s", self._app.name, error)
                 time.sleep(_IDLE)
+        if self._commits.is_stopped:
+            return True
         self._save_positions()
         until = time.monotonic() + _SAVE_WITHIN
         while not self._ground.letterbox.is_empty and time.monotonic() < until:
-            if self._commits.is_stopped:
-                break
             self._ground.letterbox.serve()
             time.sleep(_ACTIVE)
         return not any(owned.is_dirty for owned in self._owned.values())
 
     def _is_busy(self) -> bool:
+        is_running = any(owned.is_running for owned in self._owned.values())
+        if self._commits.is_stopped:
+            return is_running
         return (
-            bool(self._commits.is_under_way or self._desk.letters or self._desk.redriven)
+            is_running
+            or bool(self._commits.is_under_way or self._desk.letters or self._desk.redriven)
             or not self._ground.letterbox.is_empty
-            or any(owned.is_running or owned.is_dirty for owned in self._owned.values())
+            or any(owned.is_dirty for owned in self._owned.values())
         )
 
     # What the group says. These are called from within reading.
 
     def _gain(self, partitions: list[int]) -> None:
         for number in partitions:
-            self._owned[number] = OwnedPartition(number, self._app.max_uncommitted)
+            former = self._gone.pop(number, [])
+            self._owned[number] = OwnedPartition(number, self._app.max_uncommitted, former)
         self._ground.reader.follow(self._owned)
 
     def _revoke(self, partitions: list[int]) -> None:
@@ -204,6 +220,7 @@ class Intake:
         ):
             time.sleep(_ACTIVE)
             self._collect()
+            self._beat()
         self._collect()
         self._commits.finish(self.member, ours)
         self._drop(partitions)
@@ -216,98 +233,12 @@ class Intake:
             owned = self._owned.pop(number, None)
             if owned is not None:
                 owned.close()
+                self._gone[number] = owned.all_running()
             self._commits.forget(number)
+            self._opening.forget(number)
         self._ground.reader.follow(self._owned)
 
     # What is done in each round.
-
-    def _obey(self, partition: int) -> None:
-        """Do what the journal newly says about a partition."""
-        owned = self._owned.get(partition)
-        if owned is None or not owned.is_open:
-            return
-        control = self._ground.reader.journal(partition).control
-        if control.generation > owned.generation:
-            self._check_deleted(partition)
-            seek = control.seek
-            if seek is not None and seek.generation > owned.generation:
-                self._settle([owned])
-            owned.generation = control.generation
-            owned.must_tell()
-            self._set_paused(owned, is_paused=control.paused)
-        self._correspondence.redrive(owned)
-
-    def _check_deleted(self, partition: int) -> None:
-        if self._ground.reader.journal(partition).control.deleted:
-            raise WorkerStoppedError(f"subscription {self._app.name} was deleted")
-
-    def _open_partitions(self) -> None:
-        reader = self._ground.reader
-        loaded = [
-            owned
-            for owned in self._owned.values()
-            if not owned.is_open and reader.is_loaded(owned.number)
-        ]
-        for owned in loaded:
-            self._check_deleted(owned.number)
-        self._settle(loaded)
-        for owned in loaded:
-            self._set_paused(owned, is_paused=reader.journal(owned.number).control.paused)
-            self._correspondence.redrive(owned)
-        now = time.monotonic()
-        for owned in self._owned.values():
-            if owned.begin_at is not None and not owned.assignment.is_paused:
-                former = owned.former
-                if former is None or not former.running or now >= owned.begin_by:
-                    self.member.begin(owned.number, owned.begin_at)
-                    owned.begin_at = owned.former = None
-
-    def _settle(self, partitions: Sequence[OwnedPartition]) -> None:
-        """Find out where partitions begin, or go on."""
-        if not partitions:
-            return
-        ground = self._ground
-        numbers = [owned.number for owned in partitions]
-        committed = self.member.committed(numbers, ground.timeout)
-        marks = ground.marks()
-        for owned in partitions:
-            journal = ground.reader.journal(owned.number)
-            beginning = settle(
-                journal,
-                ground.subscription,
-                ground.stream.topic.topic_id,
-                marks[owned.number],
-                committed.get(owned.number),
-            )
-            self._tell(owned.number, beginning)
-            owned.open(beginning, stopped_keys(journal.letters.values()))
-            owned.begin_by = time.monotonic() + _REVOKE_SECONDS
-
-    def _tell(self, partition: int, beginning: Beginning) -> None:
-        """Log what is amiss with where a partition begins."""
-        if beginning.lost:
-            _logger.error(
-                "%s: up to %d events of partition %d were removed by retention before they were "
-                "handled; it goes on with the earliest",
-                self._app.name, beginning.lost, partition,
-            )  # fmt: skip
-        if not beginning.is_readable:
-            _logger.warning(
-                "%s: what was committed for partition %d is of a newer version: some events are "
-                "handled again",
-                self._app.name, partition,
-            )  # fmt: skip
-
-    def _set_paused(self, owned: OwnedPartition, *, is_paused: bool) -> None:
-        if owned.assignment.is_paused == is_paused:
-            return
-        owned.assignment.is_paused = is_paused
-        if is_paused:
-            self.member.pause([owned.number])
-        else:
-            self._loop.call_soon_threadsafe(self._lanes.unblock, owned.assignment)
-            owned.begin_at = owned.progress.high
-            owned.reading_paused = False
 
     def _read(self) -> None:
         waiting = sum(
@@ -331,15 +262,15 @@ class Intake:
             except BrokerError as error:
                 # Those of other partitions come only once.
                 failure = error
+        self._opening.send_back(batch.out_of_range)
         for number, end in batch.ends.items():
             owned = self._owned.get(number)
-            if owned is not None and owned.is_open and owned.begin_at is None:
+            # Before the end may be what is not taken any more.
+            if self._is_draining or owned is None:
+                continue
+            if owned.is_open and owned.begin_at is None:
                 owned.progress.reach(end)
                 owned.end = end
-        if batch.out_of_range:
-            self._settle(
-                [owned for owned in self._owned.values() if owned.number in batch.out_of_range]
-            )
         if failure is not None:
             raise failure
 
@@ -370,11 +301,15 @@ class Intake:
         """Take what the event loop has left."""
         self._correspondence.take()
         self._ground.letterbox.serve()
+        good_until = self._lease.renew(time.monotonic())
         for owned in self._owned.values():
             if owned.is_open:
                 owned.collect()
-                if owned.allow():
+                if owned.allow(good_until):
                     self._loop.call_soon_threadsafe(self._lanes.unblock, owned.assignment)
+
+    def _commit(self) -> None:
+        self._commits.begin(self.member, COMMIT_SECONDS)
 
     def _save_daily(self) -> None:
         now = time.monotonic()

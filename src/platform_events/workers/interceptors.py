@@ -60,7 +60,7 @@ class Interceptor:
 
 
 class Interceptors:
-    """All interceptors of a worker; false if there is none.
+    """All interceptors of a worker.
 
     Each is told before a handler in the order in which they were added, and in the reverse order
     afterwards, so that they nest.
@@ -71,9 +71,8 @@ class Interceptors:
         self._after: tuple[Callable[..., Any], ...] = ()
         self._outcome: tuple[Callable[..., Any], ...] = ()
         self._complaints: dict[Any, str] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._before or self._after or self._outcome)
+        self.has_any = False
+        """Whether there is one to be told anything."""
 
     def add(self, interceptor: object) -> None:
         """Tell this one too.
@@ -105,6 +104,7 @@ class Interceptors:
         self._before += _given(hooks["before"])
         self._after = _given(hooks["after"]) + self._after
         self._outcome = _given(hooks["outcome"]) + self._outcome
+        self.has_any = bool(self._before or self._after or self._outcome)
 
     def before(self, events: Sequence[Event[Any]], context: Context) -> None:
         """Tell all that a handler is about to be called."""

@@ -116,9 +116,10 @@ class PartitionJournal:
 
     Args:
         partition: which.
+        has_messages: whether letters keep what they say in words; there may be many.
     """
 
-    def __init__(self, partition: int) -> None:
+    def __init__(self, partition: int, *, has_messages: bool = True) -> None:
         self.partition = partition
         self.subscription: SubscriptionRecord | None = None
         self.control = Control()
@@ -127,6 +128,9 @@ class PartitionJournal:
         """By ID, without tracebacks."""
         self.requests: dict[str, RedriveRequest] = {}
         """By the letters' IDs, in the order in which they were made."""
+        self._has_messages = has_messages
+        self.changed: set[str] = set()
+        """IDs of letters that changed, or requests for which did; whoever looks takes them out."""
         self._unreadable: dict[str, str] = {}
 
     @property
@@ -152,6 +156,9 @@ class PartitionJournal:
         """Take the next record. Keys that this version does not know are passed over."""
         key = (record.key() or b"").decode(errors="replace")
         self._unreadable.pop(key, None)
+        for kind in (LETTER_KEY, _REDRIVE):
+            if key.startswith(kind):
+                self.changed.add(key.removeprefix(kind))
         try:
             self._take(key, record)
         except UnreadableRecordError as error:
@@ -164,7 +171,8 @@ class PartitionJournal:
             self._forget(key)
         elif key.startswith(LETTER_KEY):
             letter = read_letter(record)
-            self.letters[letter.id] = replace(letter, traceback="")
+            message = letter.message if self._has_messages else ""
+            self.letters[letter.id] = replace(letter, traceback="", message=message)
         elif key.startswith(_REDRIVE):
             request = _read_redrive(key, record)
             self.requests.pop(request.id, None)

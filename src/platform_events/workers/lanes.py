@@ -6,10 +6,12 @@ other thread's.
 
 from __future__ import annotations
 
+import math
+import time
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
     from platform_events.errors import UndecodableRecordError
     from platform_events.kafka.reader import Record
     from platform_events.workers.dead_letter import Letter
-
-Order: TypeAlias = Literal["key", "none"]
+    from platform_events.workers.journal import Order
 
 
 class Item:
@@ -60,8 +61,9 @@ class Assignment:
     """
 
     __slots__ = (
-        "allowed", "blocked", "failing", "finished", "first", "gathering", "is_closed",
-        "is_paused", "lanes", "partition", "resting", "running", "started", "stopped",
+        "allowed", "blocked", "failing", "finished", "first", "gathering", "good_until",
+        "held_back", "is_closed", "is_paused", "lanes", "lettered", "partition", "resting",
+        "running", "started", "stopped",
     )  # fmt: skip
 
     def __init__(self, partition: int, allowed: int) -> None:
@@ -71,6 +73,8 @@ class Assignment:
         self.first = -1
         """The offset that is committed, as above. Its event may always be begun: nothing more is
         acknowledged before it is done, once what is done behind it fills what a commit can say."""
+        self.good_until = math.inf
+        """Until when this process may take it as its own, by `time.monotonic()`; as above."""
         self.is_closed = False
         """Whether nothing is begun any more; as above."""
         self.is_paused = False
@@ -92,6 +96,10 @@ class Assignment:
         """How many events wait behind keys that fail."""
         self.stopped: set[Hashable] = set()
         """Keys whose events are parked."""
+        self.held_back: set[Hashable] = set()
+        """Those of them whose events wait, since nothing else is left to do before them."""
+        self.lettered: set[int] = set()
+        """Offsets of events that come again and had dead letters when this began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +176,25 @@ class Lanes:
             self._append(assignment, key, item)
         self._on_ready()
 
-    def let_key_go(self, assignment: Assignment, key: Hashable) -> None:
-        """Park no more events of a key, unless some are being parked just now."""
+    def let_key_go(self, assignment: Assignment, key: Hashable) -> bool:
+        """Park no more events of a key; return whether it goes on.
+
+        While some are being parked, it does not. What comes after those waits until they are
+        through, or there would always be more of them.
+        """
         lane = assignment.lanes.get(key)
-        if lane is None or not lane.items:
-            assignment.stopped.discard(key)
+        if lane is not None and lane.is_resting:
+            assignment.held_back.add(key)
+            return False
+        assignment.stopped.discard(key)
+        self.hold_no_more(assignment, key)
+        return True
+
+    def hold_no_more(self, assignment: Assignment, key: Hashable) -> None:
+        """Have events of a key wait no more because of what is before them."""
+        if key in assignment.held_back:
+            assignment.held_back.discard(key)
+            self.unblock(assignment)
 
     def _append(self, assignment: Assignment, key: Hashable, item: Item) -> None:
         lane = assignment.lanes.get(key)
@@ -189,8 +211,8 @@ class Lanes:
     def release(self, lane: Lane) -> None:
         """Give back a lane that was served."""
         if lane.assignment.is_closed:
-            return
-        if lane.items:
+            lane.begun = 0
+        elif lane.items:
             self.ready.append(lane)
             self._on_ready()
         elif lane.failing_since is None:
@@ -199,7 +221,7 @@ class Lanes:
     def may_begin(self, lane: Lane, number: int = 1) -> bool:
         """Whether the first `number` events of a lane may be handled; all but the last may."""
         assignment = lane.assignment
-        if assignment.is_paused:
+        if not _is_free(lane):
             return False
         if lane.begun < number:
             item = lane.items[number - 1]
@@ -218,13 +240,29 @@ class Lanes:
 
     def block(self, lane: Lane) -> None:
         """Let a lane wait until more of its partition may be begun."""
-        lane.assignment.blocked.append(lane)
+        assignment = lane.assignment
+        assignment.blocked.append(lane)
+        # The other thread tells only of what it finds blocked when it allows more.
+        if _is_free(lane) and (
+            assignment.started < assignment.allowed or lane.items[0].offset <= assignment.first
+        ):
+            self.unblock(assignment)
 
     def unblock(self, assignment: Assignment) -> None:
         """Let all lanes of a partition that were blocked try again."""
         self.ready.extend(assignment.blocked)
         assignment.blocked.clear()
         self._on_ready()
+
+    def under_way(self, assignment: Assignment) -> list[Item]:
+        """Return the events that handlers have now."""
+        waiting = {id(lane) for lane in (*self.ready, *assignment.blocked)}
+        return [
+            item
+            for lane in assignment.lanes.values()
+            if not lane.is_resting and id(lane) not in waiting
+            for item in islice(lane.items, lane.begun)
+        ]
 
     def rest(self, lane: Lane) -> None:
         """Let a lane be until `wake`."""
@@ -268,3 +306,13 @@ class Lanes:
         lanes = lane.assignment.lanes
         if lanes.get(lane.key) is lane:
             del lanes[lane.key]
+
+
+def _is_free(lane: Lane) -> bool:
+    """Whether nothing but how many were begun can keep a lane's events from being handled."""
+    assignment = lane.assignment
+    return (
+        not assignment.is_paused
+        and lane.key not in assignment.held_back
+        and time.monotonic() <= assignment.good_until
+    )

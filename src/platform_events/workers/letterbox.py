@@ -70,7 +70,19 @@ class Letterbox:
             posting.delivery = self._writer.write(posting.partition, posting.record)
             self._under_way.append(posting)
         self._writer.settled()
-        failed = []
+        failed: list[_Posting] = []
+        try:
+            self._take_settled(now, failed)
+        finally:
+            # Whatever a callback raises, nothing that is not stored may be lost.
+            self._waiting.extendleft(reversed(failed))
+
+    def close(self, timeout: float) -> None:
+        """Write no more; wait up to `timeout` seconds for what is on its way."""
+        self._writer.close(timeout)
+
+    def _take_settled(self, now: float, failed: list[_Posting]) -> None:
+        """Take the outcomes that are known; what could not be written is added to `failed`."""
         while self._under_way and (delivery := self._under_way[0].delivery) and delivery.settled:
             posting = self._under_way.popleft()
             if delivery.in_log:
@@ -80,11 +92,6 @@ class Letterbox:
                 self._note(self._writer.explain(delivery))
                 self._again_at = now + _AGAIN_SECONDS
                 failed.append(posting)
-        self._waiting.extendleft(reversed(failed))
-
-    def close(self, timeout: float) -> None:
-        """Write no more; wait up to `timeout` seconds for what is on its way."""
-        self._writer.close(timeout)
 
     def _note(self, error: PlatformEventsError | None) -> None:
         if error is not None and self.failure is None:

@@ -38,7 +38,7 @@ class Lists:
     ) -> None:
         self._size = app.batch_size
         self._wait = app.batch_wait
-        self._find = app.handlers.find
+        self._handler_of = app.handlers.choose
         self._attempts = attempts
         self._lanes = lanes
         self._loop = loop
@@ -52,22 +52,20 @@ class Lists:
         held = [lane]
         await self._gather(held)
         batch: _Batch = []
-        for one in held:
-            self._choose(batch, one, spec)
-        if not batch:
-            # It was paused meanwhile, or taken away.
+        if not assignment.is_closed:
             for one in held:
-                self._lanes.release(one)
-            return
-        heads = {id(one): one for one, _ in batch}
-        for one in heads.values():
-            one.attempt += 1
-        assignment.running += 1
-        try:
-            await self._handle(batch, spec)
-        finally:
-            assignment.running -= 1
+                self._choose(batch, one, spec)
+        kept = {id(one): one for one, _ in batch}
         for one in held:
+            if id(one) not in kept:
+                # It has nothing for this list, and must not wait for it.
+                self._lanes.release(one)
+        if not batch:
+            return
+        for one in kept.values():
+            one.attempt += 1
+        await self._handle(batch, spec)
+        for one in kept.values():
             if not one.is_resting:
                 self._lanes.release(one)
 
@@ -97,7 +95,8 @@ class Lists:
             if self._is_full(held):
                 return
             lane = ready.popleft()
-            (held if lane.assignment is assignment else ready).append(lane)
+            is_fit = lane.assignment is assignment and not lane.is_alone
+            (held if is_fit else ready).append(lane)
 
     def _choose(self, batch: _Batch, lane: Lane, spec: HandlerSpec) -> None:
         """Add a lane's first events to a list, as far as they belong there."""
@@ -106,7 +105,7 @@ class Lists:
         room = self._size - len(batch)
         for number, item in enumerate(list(islice(lane.items, room)), 1):
             event = item.event
-            if event is None or self._find(event.type) is not spec:
+            if event is None or self._handler_of(event) is not spec:
                 return
             if not self._lanes.may_begin(lane, number):
                 return
@@ -116,8 +115,8 @@ class Lists:
         """Have a list handled, and what is left of it if that fails."""
         events = [item.event for _, item in batch]
         oldest = max((lane for lane, _ in batch), key=lambda lane: lane.attempt)
-        context = self._attempts.context(oldest, batch[0][1])
-        error = await self._attempts.call(spec, events, events, context)
+        context = self._attempts.context(oldest, batch[0][1], events)
+        error = await self._attempts.call(spec, events, events, context, oldest.assignment)
         accepted = context.accepted
         done = len(batch)
         if error is not None:

@@ -31,6 +31,10 @@ _LONGEST_READ = 0.05
 """Seconds of one `read` while there is much to fold."""
 
 
+def _index(partition: int) -> PartitionJournal:
+    return PartitionJournal(partition, has_messages=False)
+
+
 class JournalReader:
     """Folds the journal's partitions that a process owns. Use it from one thread.
 
@@ -49,6 +53,8 @@ class JournalReader:
         """Partitions that are not loaded, and the ends they had when they were first followed."""
         self._ends = LogEnds(settings, admin, topic)
         self._reader = TopicReader(settings, topic, {}, promptly=True)
+        self._changed: set[int] = set()
+        """Partitions with news that are not told yet."""
         self._is_missing = False
 
     @property
@@ -70,7 +76,7 @@ class JournalReader:
             self._loading.pop(partition, None)
         new = wanted - self._next.keys()
         self._next |= dict.fromkeys(new, 0)
-        self._journals |= {partition: PartitionJournal(partition) for partition in new}
+        self._journals |= {partition: _index(partition) for partition in new}
         self._loading |= dict.fromkeys(new)
         self._reader.seek(self._next)
         self._ends.want(one for one, end in self._loading.items() if end is None)
@@ -81,21 +87,21 @@ class JournalReader:
         One that has just been loaded has news, whether or not anything was in it.
 
         Raises:
-            BrokerError: the journal cannot be read.
+            BrokerError: the journal cannot be read; what has come is told later.
         """
-        changed: set[int] = set()
         deadline = time.monotonic() + _LONGEST_READ
         while True:
             batch = self._reader.read(MAX_BATCH, 0)
             if batch.out_of_range:
                 self._begin_again()
                 return []
-            changed |= self._fold(batch)
+            self._changed |= self._fold(batch)
             if len(batch.records) < MAX_BATCH or time.monotonic() > deadline:
                 break
         if self._loading:
-            changed |= self._load()
-        return sorted(changed)
+            self._changed |= self._load()
+        changed, self._changed = sorted(self._changed), set()
+        return changed
 
     def journal(self, partition: int) -> PartitionJournal:
         """Return the fold of a partition that is followed, as far as it was read."""
@@ -143,7 +149,8 @@ class JournalReader:
 
     def _begin_again(self) -> None:
         """Fold everything anew: the log is another one, or its beginning was cut off."""
-        self._journals = {partition: PartitionJournal(partition) for partition in self._next}
+        self._changed.clear()
+        self._journals = {partition: _index(partition) for partition in self._next}
         self._loading = dict.fromkeys(self._next)
         self._reader.seek(dict.fromkeys(self._next, BEGINNING))
         self._next = dict.fromkeys(self._next, 0)

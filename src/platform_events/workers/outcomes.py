@@ -6,18 +6,14 @@ import logging
 import time
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
+from platform_events.workers.dead_letter import LONGEST_MESSAGE, LONGEST_TRACEBACK
 from platform_events.workers.policy import Reason, Reject, Retry
 
 if TYPE_CHECKING:
     from platform_events.workers.lanes import Item, Lane
 
-OnFailure: TypeAlias = Literal["dead-letter", "stop-key", "stop-worker"]
-OnUnhandled: TypeAlias = Literal["fail", "skip", "dead-letter"]
-_LONGEST_MESSAGE = 1_000
-_LONGEST_TRACEBACK = 8_000
-"""Characters; of a longer traceback the end is kept, where the error is."""
 _logger = logging.getLogger("platform_events.worker")
 
 
@@ -44,8 +40,8 @@ def describe_failure(
     lines = "" if isinstance(error, Reject) else "".join(traceback.format_exception(error))
     return Failure(
         reason,
-        text[:_LONGEST_MESSAGE],
-        lines[-_LONGEST_TRACEBACK:],
+        text[:LONGEST_MESSAGE],
+        lines[-LONGEST_TRACEBACK:],
         lane.attempt,
         lane.first_failure_ms or now_ms,
         now_ms,
@@ -55,15 +51,17 @@ def describe_failure(
 
 def in_words(error: BaseException) -> str:
     """Return what a handler raised, as one says it."""
-    if isinstance(error, (Reject, Retry)):
-        return str(error)
-    return f"{type(error).__name__}: {error}"
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the error of an error tells nothing
+        text = "(its text cannot be had)"
+    return text if isinstance(error, (Reject, Retry)) else f"{type(error).__name__}: {text}"
 
 
 def without_handling(reason: Reason, message: str) -> Failure:
     """Return why an event becomes a dead letter that no handler was tried on."""
     now_ms = time.time_ns() // 1_000_000
-    return Failure(reason, message[:_LONGEST_MESSAGE], "", 0, now_ms, now_ms)
+    return Failure(reason, message[:LONGEST_MESSAGE], "", 0, now_ms, now_ms)
 
 
 def log_failure(subscription: str, item: Item, attempt: int, what: str, error: object) -> None:

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from platform_events.workers.lanes import Assignment, Item
 from platform_events.workers.progress import Progress
-from platform_events.workers.redriving import Redriving
+from platform_events.workers.redriving import Redriving, stopped_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
+    from platform_events.workers.dead_letter import Letter
     from platform_events.workers.progress import Checkpoint
     from platform_events.workers.settling import Beginning
 
 _TELL_SECONDS = 1.0
 """How often it is said anew how many handlers run and keys fail, if nothing else is."""
+_APART_MS = 1_000
+"""Between two events whose times are kept."""
 
 
 class OwnedPartition:
@@ -26,9 +29,12 @@ class OwnedPartition:
     Args:
         number: of the partition.
         max_uncommitted: how many events may be handled and not known to the cluster as such.
+        former: assignments of when this process had it before, of which handlers may still run.
     """
 
-    def __init__(self, number: int, max_uncommitted: int) -> None:
+    def __init__(
+        self, number: int, max_uncommitted: int, former: Sequence[Assignment] = ()
+    ) -> None:
         self.number = number
         self._max_uncommitted = max_uncommitted
         self.assignment = Assignment(number, 0)
@@ -42,9 +48,9 @@ class OwnedPartition:
         self.begin_at: int | None = None
         """Where reading has to begin, as soon as nothing of before runs any more."""
         self.begin_by = 0.0
-        """Until when that is waited for, by `time.monotonic()`."""
-        self.former: Assignment | None = None
-        """The one before a seek, of which handlers may still run."""
+        """Until when that is waited for at most, by `time.monotonic()`."""
+        self._former = list(former)
+        """Those before a seek, or before this process lost it, of which handlers may still run."""
         self.redriving = Redriving()
         self.end: int | None = None
         """Where the partition ended when it was last read to its end."""
@@ -52,34 +58,39 @@ class OwnedPartition:
         """Bytes of events that were taken and are not finished."""
         self.reading_paused = False
         self._times: deque[tuple[int, int]] = deque()
-        """Of events that were taken together: the first one's offset, and when it was stored."""
+        """Offsets of some of the events that were taken, and when those were stored."""
+        self._allowed = (-1, -1)
+        """What the loop was allowed last."""
         self.saved_at = time.monotonic()
         self._is_told = False
         """Whether the position has been committed since it was settled."""
         self._told = (0, 0)
         self._told_at = 0.0
 
-    def open(self, beginning: Beginning, stopped: Iterable[Hashable]) -> None:
+    def open(self, beginning: Beginning, letters: Collection[Letter]) -> None:
         """Begin, or begin anew, at a position.
 
         Args:
             beginning: the position.
-            stopped: keys whose events are parked.
+            letters: the dead letters that there are.
         """
-        former, self.former = self.assignment, None
+        former = self.assignment
         former.is_closed = True
-        if former.running:
-            self.former = former
+        self._former = self.all_running()
         self.progress = Progress(beginning.offset, beginning.saved)
         self.generation = beginning.saved.generation
         self.assignment = Assignment(self.number, self._max_uncommitted)
         self.assignment.is_paused = former.is_paused
-        self.assignment.stopped = former.stopped.copy() | set(stopped)
-        self.redriving = Redriving()
+        self.assignment.stopped = former.stopped.copy() | stopped_keys(letters)
+        self.assignment.lettered = {
+            letter.offset for letter in letters if letter.offset >= beginning.offset
+        }
+        self.redriving.begin_anew()
         self.reading_paused = False
         self.is_open = True
         self.begin_at = self.progress.low
         self._times.clear()
+        self._allowed = (-1, -1)
         self.memory = 0
         self._is_told = False
 
@@ -90,23 +101,35 @@ class OwnedPartition:
 
     @property
     def is_running(self) -> bool:
-        """Whether handlers run, of now or of before a seek."""
-        return bool(self.assignment.running or (self.former and self.former.running))
+        """Whether handlers run, of now or of before."""
+        return bool(self.all_running())
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether handlers of before still run, which nothing is begun beside for a while."""
+        return any(one.running for one in self._former) and time.monotonic() < self.begin_by
+
+    def all_running(self) -> list[Assignment]:
+        """Return the assignments, of now and of before, of which handlers run."""
+        return [one for one in (*self._former, self.assignment) if one.running]
 
     def take(self, items: Sequence[Item]) -> None:
         """Note that these events are to be handled."""
         if items:
             self.progress.take([item.offset for item in items])
             self.memory += sum(item.size for item in items)
-            self._times.append((items[0].offset, items[0].record.timestamp()[1]))
+            stored_ms = items[0].record.timestamp()[1]
+            # Beside a handler that hangs, they stay.
+            if not self._times or abs(stored_ms - self._times[-1][1]) >= _APART_MS:
+                self._times.append((items[0].offset, stored_ms))
 
     def backlog(self) -> tuple[int, int | None]:
         """Return how many events are not handled, and when the oldest was stored.
 
         The number is an upper bound; the time is in ms since the epoch, a little early, and None if
-        it is not known. Any thread may ask.
+        it is not known.
         """
-        progress, times = self.progress, list(self._times)
+        progress, times = self.progress, self._times
         behind = max((self.end or 0) - progress.high, 0)
         oldest = next((ms for offset, ms in reversed(times) if offset <= progress.low), None)
         return progress.unfinished + behind, oldest if progress.unfinished else None
@@ -176,11 +199,22 @@ class OwnedPartition:
         """Note that the cluster has not taken it."""
         self._told_at = 0.0
 
-    def allow(self) -> bool:
-        """Allow as many events to be begun as may be; return whether some wait for that."""
+    def allow(self, good_until: float) -> bool:
+        """Allow as many events to be begun as may be; return whether that is news for some.
+
+        Args:
+            good_until: until when the partition may be taken as this process's own, by
+                `time.monotonic()`; 0: that is in doubt.
+        """
         assignment = self.assignment
-        assignment.allowed = self.progress.acknowledged + self._max_uncommitted
-        assignment.first = self.progress.committed
+        was_good = time.monotonic() <= assignment.good_until
+        assignment.good_until = good_until
+        allowed = self.progress.acknowledged + self._max_uncommitted, self.progress.committed
+        assignment.allowed, assignment.first = allowed
+        if (allowed == self._allowed and was_good) or not good_until:
+            return False
+        # Lanes that are blocked from now on know this.
+        self._allowed = allowed
         return bool(assignment.blocked) and not assignment.is_paused
 
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST_RETRYING = 60.0
-"""Seconds from an event's first failure to its last attempt, whatever the policy. Positions cannot
-say more than so much about what is done above an event that is not."""
+"""Seconds that a key may fail before each of its events has one attempt only, whatever the policy.
+Positions cannot say more than so much about what is done above an event that is not."""
 _MOST_DOUBLINGS = 100
 """Of the back-off: the result of many more is no number of seconds."""
 _SECONDS = "a number of seconds, 0 or more"
@@ -74,8 +74,8 @@ class Reason(enum.StrEnum):
 class RetryPolicy:
     """How often and when an event is tried again that a handler failed on.
 
-    An event whose attempts take longer than 60 s from its first failure has its last one then,
-    whatever this says.
+    A key that has failed for 60 s without going well in between gets one attempt for each of its
+    events from then on, whatever this says.
 
     Raises:
         UsageError: a value is not what it may be.
@@ -137,7 +137,7 @@ def next_step(
         policy: of the worker.
         error: what the handler raised.
         attempt: which attempt that was; the first is 1.
-        elapsed: seconds since the event's first failure.
+        elapsed: seconds since its key failed first after it last went well.
         random: returns a number from 0 to 1.
     """
     if isinstance(error, Reject):

@@ -55,7 +55,7 @@ def position_in(
     """Return how far a subscription is in one partition.
 
     What its group has committed counts; then what its journal has saved, since Kafka forgets the
-    positions of groups without members; then where the subscription began. What the journal says
+    positions of groups without members; then where the subscription began. What is said
     of a topic that was made again counts for nothing: there it begins with the first event, as it
     does in partitions that were added.
 
@@ -68,7 +68,9 @@ def position_in(
     """
     saved = journals[partition].saved if partition < len(journals) else None
     if committed is not None:
-        return PartitionPosition(committed.offset, decode(committed.offset, committed.metadata))
+        found = decode(committed.offset, committed.metadata)
+        if found.is_of(topic_id):
+            return PartitionPosition(committed.offset, found)
     if saved is not None and saved.topic_id == topic_id:
         return PartitionPosition(saved.offset, decode(saved.offset, saved.metadata))
     record = journals[0].subscription

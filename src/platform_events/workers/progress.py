@@ -49,7 +49,8 @@ class Progress:
         self, offset: int, saved: Saved | None = None, room: int = LONGEST_METADATA
     ) -> None:
         saved = saved or Saved()
-        self._room = room
+        self.room = room
+        self._topic = saved.topic
         self._end = max(saved.high, offset)
         """The offset after the last one that is done."""
         self._resumed = self._end
@@ -175,9 +176,13 @@ class Progress:
             failing: how many keys fail.
         """
         low = self.low
-        del self._gaps[: bisect_left(self._gaps, (low,))]
-        saved = Saved(generation, max(self._end, low), running, failing, self._find_holes())
-        metadata, told = encode(low, saved, self._room)
+        # No checkpoint tells less than the last one.
+        known = max(low, self._acknowledged.high)
+        del self._gaps[: bisect_left(self._gaps, (known,))]
+        saved = Saved(
+            generation, max(self._end, low), running, failing, self._find_holes(), topic=self._topic
+        )
+        metadata, told = encode(low, saved, self.room)
         if told == saved.high:
             return Checkpoint(low, metadata, self.finished, saved.holes, told, self._changes)
         former = self._acknowledged
@@ -186,7 +191,7 @@ class Progress:
             # what has been done since below `low`.
             holes = former.holes[bisect_left(former.holes, low) :]
             saved = replace(saved, high=former.high, holes=holes)
-            metadata, told = encode(low, saved, self._room)
+            metadata, told = encode(low, saved, self.room)
         holes = saved.holes[: bisect_left(saved.holes, told)]
         finished = self._count_finished(holes, told)
         return Checkpoint(low, metadata, finished, holes, told, self._changes)
@@ -198,7 +203,9 @@ class Progress:
 
     def _skip_to(self, offset: int) -> None:
         if offset > self.high:
-            self._gaps.append((self.high, self._skipped))
+            gaps = self._gaps
+            if not gaps or gaps[-1][0] + self._skipped - gaps[-1][1] != self.high:
+                gaps.append((self.high, self._skipped))
             self._skipped += offset - self.high
             self.high = offset
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from platform_events.kafka.ends import LogEnds
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from platform_events.workers.ground import Ground
     from platform_events.workers.partitions import OwnedPartition
 
+_REPORT_SECONDS = 1.0
+"""Seconds between two reports."""
 _ASK_SECONDS = 5.0
 """Seconds between two looks at how long the stream is."""
 
 
 class Reporter:
-    """Counts what a worker does, and knows how far behind it is.
+    """Counts what a worker does, and knows how far behind it is. For one thread, but `report`.
 
     Args:
         app: the worker.
@@ -40,6 +43,8 @@ class Reporter:
         self._ends = LogEnds(ground.settings, ground.admin, ground.stream.topic.name)
         self._ask_at = 0.0
         self._counted: Counter[str] = desk.counts.copy()
+        self._report = WorkerReport(app.name, 0, 0, 0.0, None, 0, 0)
+        self._report_at = 0.0
         METERS.workers.add(self)
 
     def tick(self) -> None:
@@ -56,9 +61,16 @@ class Reporter:
             owned = self._owned.get(partition)
             if owned is not None:
                 owned.end = end
+        if now >= self._report_at:
+            self._report_at = now + _REPORT_SECONDS
+            self._report = self._look()
 
     def report(self) -> WorkerReport:
-        """Return how it goes; any thread may ask."""
+        """Return how it went at the last tick, or up to a second before; any thread may ask."""
+        return replace(self._report, in_flight=self._desk.in_flight)
+
+    def _look(self) -> WorkerReport:
+        """Return how it goes."""
         owned = [one for one in list(self._owned.values()) if one.is_open]
         backlogs = [one.backlog() for one in owned]
         oldest_ms = min((ms for events, ms in backlogs if events and ms), default=None)

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from platform_events.workers.signatures import HandlerSpec
 
 _SHARE = 64
-"""Events of one lane that are handled in a row; then others, and the rest of the loop, have their
-turn."""
+"""Events that a runner handles in a row; then others, and the rest of the loop, have their turn."""
 
 
 class Runners:
@@ -34,7 +33,7 @@ class Runners:
     def __init__(self, app: WorkerApp, desk: Desk, loop: asyncio.AbstractEventLoop) -> None:
         self._app = app
         self._desk = desk
-        self._find = app.handlers.find
+        self._handler_of = app.handlers.choose
         self._loop = loop
         self._idle: deque[asyncio.Future[None]] = deque()
         self._tasks: list[asyncio.Task[None]] = []
@@ -67,34 +66,49 @@ class Runners:
         ready = self.lanes.ready
         try:
             while True:
+                served = 0
                 while ready:
-                    await self._serve(ready.popleft())
-                    # A handler that waits for nothing would keep everybody else from running.
-                    await asyncio.sleep(0)
+                    served += await self._serve(ready.popleft(), _SHARE - served)
+                    if served >= _SHARE:
+                        # A handler that waits for nothing would keep everybody else from running.
+                        await asyncio.sleep(0)
+                        served = 0
                 waiting = self._loop.create_future()
                 self._idle.append(waiting)
                 await waiting
         except Exception as error:  # noqa: BLE001 - one runner less would go unnoticed
             self._desk.stop = self._desk.stop or error
 
-    async def _serve(self, lane: Lane) -> None:
-        """Handle events of a lane, in their order, and give it back."""
+    async def _serve(self, lane: Lane, share: int) -> int:
+        """Handle events of a lane, in their order, and give it back.
+
+        Returns:
+            How many they were, of the `share` that they may be.
+        """
         assignment, items, lanes = lane.assignment, lane.items, self.lanes
-        for _ in range(_SHARE):
-            if not items or assignment.is_closed:
-                break
-            if not lanes.may_begin(lane):
-                lanes.block(lane)
-                return
-            spec = self._choose(lane, items[0])
-            if spec is not None:
-                if spec.takes_list and not lane.is_alone:
-                    await self._lists.serve(lane, spec)
-                    return
-                await self._serve_one(lane, items[0], spec)
-            if lane.is_resting:
-                return
+        served = 0
+        while served < share:
+            # First this, then the look: whoever closes waits until nothing runs.
+            assignment.running += 1
+            try:
+                if not items or assignment.is_closed:
+                    break
+                if not lanes.may_begin(lane):
+                    lanes.block(lane)
+                    return served
+                spec = self._choose(lane, items[0])
+                if spec is not None:
+                    if spec.takes_list and not lane.is_alone:
+                        await self._lists.serve(lane, spec)
+                        return share
+                    await self._serve_one(lane, items[0], spec)
+                served += 1
+                if lane.is_resting:
+                    return served
+            finally:
+                assignment.running -= 1
         lanes.release(lane)
+        return served
 
     def _choose(self, lane: Lane, item: Item) -> HandlerSpec | None:
         """Return the handler of a lane's first event; without one, settle what becomes of it."""
@@ -103,7 +117,7 @@ class Runners:
             self._attempts.park(lane)
         elif event is None:
             self._attempts.settle_undecodable(lane, item)
-        elif (spec := self._find(event.type)) is not None:
+        elif (spec := self._handler_of(event)) is not None:
             return spec
         else:
             self._attempts.settle_unhandled(lane, item, event.type)
@@ -111,16 +125,12 @@ class Runners:
 
     async def _serve_one(self, lane: Lane, item: Item, spec: HandlerSpec) -> None:
         """Have a lane's first event handled once."""
-        event, attempts, assignment = item.event, self._attempts, lane.assignment
+        event, attempts = item.event, self._attempts
+        events = (event,)
         lane.attempt += 1
-        context = attempts.context(lane, item)
-        assignment.running += 1
-        try:
-            error = await attempts.call(
-                spec, [event] if spec.takes_list else event, (event,), context
-            )
-        finally:
-            assignment.running -= 1
+        context = attempts.context(lane, item, events)
+        argument = [event] if spec.takes_list else event
+        error = await attempts.call(spec, argument, events, context, lane.assignment)
         if error is None:
             attempts.finish(lane, item)
         elif context.accepted is event:

@@ -45,13 +45,7 @@ def opened_runtime(
     from platform_events.workers.runtime import Runtime
 
     with shared_bus(settings) as bus:
-        yield Runtime(
-            app,
-            bus,
-            stop=stop,
-            instance_id=app.instance_id if instance_id is None else instance_id,
-            grace=app.grace if grace is None else grace,
-        )
+        yield Runtime(app, bus, stop=stop, instance_id=instance_id, grace=grace)
 
 
 class _Threads(ThreadPoolExecutor):

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 import time
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
 
 from platform_events.errors import (
@@ -19,7 +20,7 @@ from platform_events.errors import (
 )
 from platform_events.kafka.connection import refuse_green_threads
 from platform_events.metrics.meters import METERS
-from platform_events.process_health import ProcessHealth
+from platform_events.process_health import ProcessHealth, Pulse
 from platform_events.workers.desk import Desk
 from platform_events.workers.ground import Ground
 from platform_events.workers.intake import Intake
@@ -33,6 +34,10 @@ _PAUSE = 1.0
 """Seconds between two tries of what the cluster or a person has to make possible."""
 _LEAVE_WITHIN = 2.0
 """Seconds for leaving the group, when handlers have used up the time for ending."""
+_CANCEL_WITHIN = 1.0
+"""Seconds in which handlers have to end that are cancelled."""
+_MOST_NAMED = 20
+"""Events that were cut off are named one by one, up to so many."""
 _logger = logging.getLogger("platform_events.worker")
 
 
@@ -85,6 +90,7 @@ class Runtime:
             BrokerTimeoutError: the last positions could not be committed in time.
         """
         loop = asyncio.get_running_loop()
+        self._pulse = Pulse(self.health, loop)
         runners = Runners(self._app, self.desk, loop)
         runners.start()
         over: asyncio.Future[None] = loop.create_future()
@@ -142,13 +148,21 @@ class Runtime:
             return
         try:
             intake = self.intake = Intake(
-                self._app, ground, self.desk, runners.lanes, loop, commits=self._commits
+                self._app,
+                ground,
+                self.desk,
+                runners.lanes,
+                loop,
+                commits=self._commits,
+                beat=self._pulse.beat,
             )
-            self._go_on_and_leave(intake)
+            self._go_on_and_leave(intake, runners, loop)
         finally:
             ground.close()
 
-    def _go_on_and_leave(self, intake: Intake) -> None:
+    def _go_on_and_leave(
+        self, intake: Intake, runners: Runners, loop: asyncio.AbstractEventLoop
+    ) -> None:
         error: BaseException | None = None
         try:
             self._go_on(intake)
@@ -156,7 +170,15 @@ class Runtime:
             error = raised
         self.health.obstacle = "it is stopping"
         deadline = time.monotonic() + self._grace
-        late = self._drain(intake, deadline) if self._commits else None
+        late: BrokerTimeoutError | None = None
+        try:
+            if self._commits:
+                late = self._drain(intake, deadline)
+        except BaseException as raised:  # noqa: BLE001 - as above
+            if error is not None:
+                _logger.error("%s: while it ended: %s", self._app.name, raised)  # noqa: TRY400
+            error = error or raised
+        self._cut_off(intake, runners, loop)
         intake.member.close(max(_LEAVE_WITHIN, deadline - time.monotonic()))
         if error is not None:
             if late is not None:
@@ -169,7 +191,7 @@ class Runtime:
         """Let handlers end and commit; return what there is to say if there was no time for it."""
 
         def goes_on() -> bool:
-            self.health.beat()
+            self._pulse.beat()
             return not self._is_abandoned and time.monotonic() < deadline
 
         if intake.drain(goes_on) or self._is_abandoned:
@@ -179,10 +201,39 @@ class Runtime:
             f"{self._grace:g} s: those events are handled again"
         )
 
+    def _cut_off(self, intake: Intake, runners: Runners, loop: asyncio.AbstractEventLoop) -> None:
+        """Cancel what handlers still do, before another process gets their events."""
+        events: list[str] = []
+
+        async def cut_off() -> None:
+            events.extend(
+                item.event.event_id
+                for owned in intake.partitions()
+                for assignment in owned.all_running()
+                for item in runners.lanes.under_way(assignment)
+                if item.event is not None
+            )
+            await runners.close()
+
+        cutting = cut_off()
+        try:
+            asyncio.run_coroutine_threadsafe(cutting, loop).result(_CANCEL_WITHIN)
+        except RuntimeError:
+            # The loop is closed, and nothing runs any more.
+            cutting.close()
+        except (TimeoutError, CancelledError):
+            _logger.warning("%s: handlers go on though they were cancelled", self._app.name)
+        if events and not self._is_abandoned:
+            more = "" if len(events) <= _MOST_NAMED else ", ..."
+            _logger.warning(
+                "%s: %d events were cut off in their handlers, and are handled again: %s%s",
+                self._app.name, len(events), ", ".join(events[:_MOST_NAMED]), more,
+            )  # fmt: skip
+
     def _find_ground(self) -> Ground | None:
         """Return what the worker stands on, as soon as it is there; None if stopped before."""
         while not self._stop.is_set():
-            self.health.beat()
+            self._pulse.beat()
             try:
                 return Ground(self._app, self._bus, self._instance_id)
             except (BrokerError, UnknownStreamError) as error:
@@ -191,10 +242,12 @@ class Runtime:
 
     def _go_on(self, intake: Intake) -> None:
         while not self._stop.is_set():
-            self.health.beat()
+            self._pulse.beat()
             try:
                 intake.go_round()
             except (StreamDeletedError, StreamRecreatedError) as error:
+                # What would be committed now would count for the next stream of that name.
+                intake.abandon()
                 raise WorkerStoppedError(f"{self._app.name} stops: {error}") from error
             except BrokerError as error:
                 self._wait(error)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from platform_events.errors import SubscriptionConflictError
 from platform_events.names import stream_path
-from platform_events.workers.holes import Saved, decode
+from platform_events.workers.holes import Saved, decode, topic_tag
 
 if TYPE_CHECKING:
     from platform_events.kafka.offsets import Committed
@@ -46,7 +46,8 @@ def settle(
         subscription: whose.
         topic_id: UUID of the stream's topic.
         marks: the partition's first offset and its end.
-        committed: by the group; None: nothing, or no more.
+        committed: by the group; None: nothing, or no more. What is about another topic of that
+            name is nothing.
 
     Raises:
         SubscriptionConflictError: the stream is another than the position's.
@@ -55,6 +56,9 @@ def settle(
     control, seek, saved = journal.control, journal.control.seek, journal.saved
     if seek is not None and seek.topic_id != topic_id:
         seek = None
+    if committed is not None and not decode(committed.offset, committed.metadata).is_of(topic_id):
+        # It was committed when the topic that it is about was gone.
+        committed = None
     if committed is not None:
         found = decode(committed.offset, committed.metadata)
         offset = committed.offset
@@ -75,7 +79,7 @@ def settle(
     if tells_generation and seek is not None and seek.generation > found.generation:
         offset, found = seek.offset, Saved(high=seek.offset)
     is_readable = found.is_known
-    found = replace(found, generation=control.generation, is_known=True)
+    found = replace(found, generation=control.generation, is_known=True, topic=topic_tag(topic_id))
     first, end = marks
     if offset > end:
         raise SubscriptionConflictError(

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import contextvars
 import threading
+from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-_Task: TypeAlias = "tuple[asyncio.Future[Any], Callable[[], Any]]"
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    future: asyncio.Future[Any]
+    call: Callable[[], Any]
+    is_wanted: Callable[[], bool]
+    on_begin: Callable[[], None]
 
 
 class HandlerThreads:
@@ -33,8 +41,20 @@ class HandlerThreads:
         self._free = 0
         """Threads that wait, less the tasks that wait for one. The loop alone counts."""
 
-    async def run(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Run a function in a thread, with the caller's context; return or raise what it does."""
+    async def run(
+        self,
+        function: Callable[[], Any],
+        *,
+        is_wanted: Callable[[], bool],
+        on_begin: Callable[[], None],
+    ) -> Any:
+        """Run a function in a thread, with the caller's context; return or raise what it does.
+
+        Args:
+            function: what to run.
+            is_wanted: is asked before it begins, in the thread; if it is not, this is cancelled.
+            on_begin: is called in the loop when it begins: it may have waited for a thread.
+        """
         context = contextvars.copy_context()
         future = self._loop.create_future()
         if self._free <= 0 and self._threads < self._most:
@@ -43,7 +63,8 @@ class HandlerThreads:
             threading.Thread(target=self._serve, name=name, daemon=True).start()
         else:
             self._free -= 1
-        self._tasks.put((future, lambda: context.run(function, *args)))
+        call = partial(context.run, function)
+        self._tasks.put(_Task(future, call, is_wanted, on_begin))
         return await future
 
     def close(self) -> None:
@@ -53,27 +74,35 @@ class HandlerThreads:
 
     def _serve(self) -> None:
         while (task := self._tasks.get()) is not None:
-            future, call = task
             result, error = None, None
+            is_run = not task.future.done() and task.is_wanted()
             try:
-                result = call()
-            except BaseException as raised:  # noqa: BLE001 - it is raised where it is waited for
-                error = raised
-            try:
-                self._loop.call_soon_threadsafe(self._settle, future, result, error)
+                if is_run:
+                    self._loop.call_soon_threadsafe(task.on_begin)
+                    try:
+                        result = task.call()
+                    except BaseException as raised:  # noqa: BLE001 - raised where it is waited for
+                        error = raised
+                self._loop.call_soon_threadsafe(self._settle, task.future, is_run, result, error)
             except RuntimeError:
                 # The loop is closed: nobody waits any more.
                 return
 
     def _settle(
-        self, future: asyncio.Future[Any], result: Any, error: BaseException | None
+        self,
+        future: asyncio.Future[Any],
+        is_run: bool,
+        result: Any,
+        error: BaseException | None,
     ) -> None:
         self._free += 1
         if future.done():
             return
-        if error is None:
+        if not is_run:
+            future.cancel()
+        elif error is None:
             future.set_result(result)
-        elif isinstance(error, Exception):
+        elif isinstance(error, Exception) and not isinstance(error, StopIteration):
             future.set_exception(error)
         else:
             # What would end a thread, such as SystemExit, is a failure of the handler here.

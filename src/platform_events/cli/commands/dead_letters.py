@@ -207,7 +207,7 @@ def redrive(
             note(f"interrupted; {_counted(asked)} asked for, which workers handle")
             raise
         is_worked_for = not asked or bool(bus.admin.members(bus.settings.namespace.worker(name)))
-    _tell(name, "redriven", asked, as_json=as_json)
+    _tell(name, "redriving", asked, as_json=as_json)
     if not is_worked_for:
         note(f"nobody works for {name}: its workers handle them when they start")
 
