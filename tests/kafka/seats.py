@@ -135,6 +135,12 @@ def committed(settings: Settings, topic: str, partitions: int = 4) -> dict[int, 
     return {one.partition: (one.offset, one.metadata) for one in found.values()}
 
 
+def members_of(settings: Settings) -> set[str]:
+    """Return who is in the group, by all that its coordinator knows."""
+    with Admin(settings) as admin:
+        return {member.client_id for member in admin.members(group_of(settings))}
+
+
 def make_topic(settings: Settings, partitions: int = 4) -> str:
     name = settings.namespace.topic("A__e")
     with Admin(settings) as admin:

@@ -9,15 +9,14 @@ from collections.abc import Callable
 import pytest
 
 from platform_events.kafka import members
-from platform_events.kafka.admin import Admin
 from platform_events.kafka.groups import Protocol
 from platform_events.kafka.offsets import Committed
 from platform_events.settings import Settings
 from tests.kafka.seats import (
     Seat,
     committed,
-    group_of,
     make_topic,
+    members_of,
     produce,
     seated,
     until,
@@ -265,7 +264,7 @@ def test_a_topic_may_come_and_go(settings: Settings, protocol: Protocol) -> None
         assert seat.errors == []
 
 
-def test_a_member_without_partitions_is_one(
+def test_one_without_partitions_is_a_member_and_leaves_like_others(
     settings: Settings, topic: str, protocol: Protocol
 ) -> None:
     seats = [Seat(settings, topic, protocol, client_id=str(number)) for number in range(5)]
@@ -273,10 +272,15 @@ def test_a_member_without_partitions_is_one(
         until(lambda: sum(len(seat.owned) == 1 for seat in seats) == 4, *seats)
         until(lambda: all(seat.member.is_member for seat in seats), *seats)
         assert not any(seat.member.failure for seat in seats)
+        spare = next(seat for seat in seats if not seat.owned)
+        spare.member.close(10)
+        assert not spare.member.is_member
+        left = {str(number) for number in range(5) if seats[number] is not spare}
+        assert members_of(settings) == left
     finally:
         for seat in seats:
             seat.member.close(10)
-    assert not any(seat.member.is_member for seat in seats)
+    assert members_of(settings) == set()
 
 
 def test_who_closes_is_out_of_the_group_though_another_joins(
@@ -290,8 +294,7 @@ def test_who_closes_is_out_of_the_group_though_another_joins(
                 two.read()
             assert not two.owned
             one.member.close(10)
-            with Admin(settings) as admin:
-                assert [member.client_id for member in admin.members(group_of(settings))] == ["two"]
+            assert members_of(settings) == {"two"}
             until(lambda: two.owned == ALL, two)
             one.read()
             assert not one.member.commit({0: (1, "")})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -78,6 +79,17 @@ def member_properties(group: str, protocol: Protocol) -> dict[str, Any]:
             "partition.assignment.strategy": "cooperative-sticky",
         }
     return properties
+
+
+def leave(consumer: Consumer) -> None:
+    """End a client that takes part in a group, so that the group does not wait for it.
+
+    Closed at once, one without partitions says nothing to a group of the older protocol, and every
+    rebalance would wait for the end of its session (tried: 5 s).
+    """
+    with suppress(KafkaException):
+        consumer.unsubscribe()
+    consumer.close()
 
 
 class Leadership:
@@ -204,7 +216,7 @@ class Leadership:
 
     def close(self) -> None:
         """Leave, so that others take over at once; what this process has is lost first."""
-        self._consumer.close()
+        leave(self._consumer)
 
     def _assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         # From the beginning, where nothing is looked for, and paused before anything is fetched.

@@ -17,7 +17,7 @@ from platform_events.kafka.commits import Commits
 from platform_events.kafka.connection import make_client
 from platform_events.kafka.faults import kafka_error
 from platform_events.kafka.forks import protect
-from platform_events.kafka.groups import METADATA_INTERVAL_MS, member_properties
+from platform_events.kafka.groups import METADATA_INTERVAL_MS, leave, member_properties
 from platform_events.kafka.health import Health, translate
 from platform_events.kafka.offsets import ask_committed
 from platform_events.kafka.reader import (
@@ -273,7 +273,7 @@ class Member:
         self._drop(list(self._assigned.numbers))
         if consumer is not None:
             closing = threading.Thread(
-                target=consumer.close, name="platform-events-leaving", daemon=True
+                target=leave, args=(consumer,), name="platform-events-leaving", daemon=True
             )
             closing.start()
             closing.join(timeout)
