@@ -19,6 +19,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -54,12 +55,12 @@ _ALONE_SECONDS = 20.0
 """How long routers run without Kafka: a process that fails at its start would be restarted."""
 _NEW_FIELD = "  - {name: currency, type: string, optional: true}\n"
 _IMAGE_FIELD = "  - {name: coupon, type: string, optional: true}\n"
-_STOP = """
-import os, signal
+_SIGNAL = """
+import os, sys
 for pid in filter(str.isdigit, os.listdir("/proc")):
     words = open(f"/proc/{pid}/cmdline").read().split("\\0")
-    if "route" in words:
-        os.kill(int(pid), signal.SIGSTOP)
+    if sys.argv[1] in words and int(pid) != os.getpid():
+        os.kill(int(pid), int(sys.argv[2]))
 """
 """Without effect on a process 1, so pods share one process namespace when it runs."""
 
@@ -185,18 +186,15 @@ def evict_both(cluster: Cluster) -> None:
 
 def stop_one(cluster: Cluster) -> None:
     """Stop the process of the router that fills the channel, without ending it."""
-    patch = {"spec": {"template": {"spec": {"shareProcessNamespace": True}}}}
-    cluster.inside("patch", "deployment", "router", "--patch", json.dumps(patch))
-    cluster.await_rollout("deployment/router")
+    _share_processes(cluster, "router")
     cluster.start_workload(40)
     time.sleep(4)
     name = cluster.leader()
 
     def pod() -> Object:
-        (found,) = (p for p in cluster.routers() if p["metadata"]["name"] == name)
-        return found
+        return _named(cluster.routers(), name)
 
-    cluster.execute(name, "python", "-c", _STOP)
+    _send(cluster, name, "route", signal.SIGSTOP)
     unready = await_that("the router is unready", lambda: not _is_ready(pod()), 30)
     took = await_that("it is replaced", lambda: _restarts(pod()) == 1 and _is_ready(pod()), 60)
     say(f"a stopped router was unready after {unready:.1f} s, replaced {took:.1f} s later")
@@ -208,7 +206,7 @@ def scale_workers(cluster: Cluster, overlay: Path) -> None:
     put_into_overlay(overlay)
     cluster.deploy(overlay)
     cluster.await_applied()
-    cluster.await_rollout("deployment/billing")
+    _share_processes(cluster, "billing")
     _await_shared(cluster, 1)
     require_newer_protocol(cluster.show(SUBSCRIPTION))
     cluster.start_workload(100, "--handled")
@@ -222,22 +220,28 @@ def scale_workers(cluster: Cluster, overlay: Path) -> None:
     cluster.await_rollout("deployment/billing")
     took = _await_shared(cluster, 3)
     say(f"scaled to 3 pods, ready; they shared all partitions {took:.1f} s later")
-    at(30)
+    at(25)
+    name = cluster.workers()[0]["metadata"]["name"]
+    _send(cluster, name, "work", signal.SIGKILL)
+    await_that("it runs again", lambda: _restarts(_named(cluster.workers(), name)) == 1, 30)
+    took = _await_shared(cluster, 3)
+    say(f"killed a worker, and it runs again; all partitions were shared {took:.1f} s later")
+    at(45)
     pod = cluster.workers()[0]["metadata"]["name"]
     cluster.inside("delete", "pod", pod, "--force", "--grace-period=0")
     cluster.await_rollout("deployment/billing")
     say("forced a worker's pod out, and another one is ready")
-    at(50)
+    at(60)
     cluster.inside("rollout", "restart", "deployment/billing")
     cluster.await_rollout("deployment/billing")
-    say(f"rolled three workers in {time.monotonic() - begin - 50:.1f} s")
-    at(80)
+    say(f"rolled three workers in {time.monotonic() - begin - 60:.1f} s")
+    at(85)
     cluster.inside("scale", "deployment/billing", "--replicas=1")
     took = _await_shared(cluster, 1)
     say(f"scaled to 1, which had all partitions {took:.1f} s later")
     found = cluster.finish_workload()
     say(summary_of_handling(found))
-    require_few_repeats(found, kills=1)
+    require_few_repeats(found, kills=2)
 
 
 def _await_shared(cluster: Cluster, number: int) -> float:
@@ -272,6 +276,23 @@ def _claim(cluster: Cluster, kafka: Object) -> None:
 def _running(cluster: Cluster) -> int:
     pods = (*cluster.routers(), *cluster.workers())
     return sum(pod["status"]["phase"] == "Running" for pod in pods)
+
+
+def _share_processes(cluster: Cluster, deployment: str) -> None:
+    """Have a container's process be another one than 1, which takes no signal from its own."""
+    patch = {"spec": {"template": {"spec": {"shareProcessNamespace": True}}}}
+    cluster.inside("patch", "deployment", deployment, "--patch", json.dumps(patch))
+    cluster.await_rollout(f"deployment/{deployment}")
+
+
+def _send(cluster: Cluster, pod: str, command: str, number: signal.Signals) -> None:
+    """Send a signal to the process of a command in a pod that shares processes."""
+    cluster.execute(pod, "python", "-c", _SIGNAL, command, str(number.value))
+
+
+def _named(pods: list[Object], name: str) -> Object:
+    (found,) = (pod for pod in pods if pod["metadata"]["name"] == name)
+    return found
 
 
 def _is_ready(pod: Object) -> bool:
