@@ -383,12 +383,15 @@ class TestWorkers:
 
     def test_what_a_commit_says(self) -> None:
         text = self.WIRE.sections["Workers"]
-        (form,) = (span for span in names_in(text) if span.startswith("1;generation"))
-        written, _ = encode(7, Saved(1, 9, 2, 3))
-        assert re.fullmatch(r"1;1;7-9;2;3;R", written)
-        assert (
-            form.replace("generation", "1").replace("low-high", "7-9") == "1;1;7-9;running;failing;"
-        )
+        (form,) = (span for span in names_in(text) if span.startswith("1;topic"))
+        written, _ = encode(7, Saved(1, 9, 2, 3, topic="abcdefgh"))
+        names = {
+            "topic": "abcdefgh", "generation": "1", "low-high": "7-9", "running": "2",
+            "failing": "3",
+        }  # fmt: skip
+        for name, value in names.items():
+            form = form.replace(name, value)
+        assert written == f"{form}R"
         assert f"At most {LONGEST_METADATA:,} characters" in text
 
     def test_records_of_a_journal(self) -> None:
