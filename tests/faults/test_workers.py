@@ -228,9 +228,11 @@ def test_a_worker_that_slept_moves_nothing_that_is_anothers(
 ) -> None:
     define(job_stream(partitions=2))
     publish_jobs(bus, range(400), keys=50)
-    crew = hire(seconds=0.1, options={"group_protocol": protocol})
+    crew = hire(seconds=0.5, options={"group_protocol": protocol})
     sleeper = crew.start()
     crew.await_more(100)
+    # What is about to be begun would be begun when it wakes up.
+    time.sleep(0.25)
     sleeper.pause()
     crew.killed.add(sleeper.name)
     worker = crew.start()

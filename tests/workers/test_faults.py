@@ -134,9 +134,11 @@ def test_a_worker_that_slept_moves_nothing_that_is_anothers(
 ) -> None:
     define(job_stream(partitions=2))
     publish_jobs(bus, range(100), keys=20)
-    crew = hire(seconds=0.2, options={"group_protocol": "classic"})
+    crew = hire(seconds=0.5, options={"group_protocol": "classic"})
     sleeper = crew.start()
     crew.await_more(40)
+    # What is about to be begun would be begun when it wakes up.
+    time.sleep(0.25)
     sleeper.pause()
     crew.killed.add(sleeper.name)
     worker = crew.begin(bus)
