@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -197,15 +198,32 @@ def test_lanes_that_are_blocked_are_told_once_what_is_news() -> None:
     lanes = Lanes("key", lambda: woken.append(1))
     owned = OwnedPartition(0, 1)
     owned.open(Beginning(0, Saved()), ())
-    owned.allow()
+    owned.allow(math.inf)
     lane = Lane(owned.assignment, b"k")
     owned.assignment.started, owned.assignment.first = 1, -1
     lane.items.append(Item(None, 3, None, owned.assignment, 0))  # type: ignore[arg-type]
     lanes.block(lane)
     assert not lanes.ready
-    assert not owned.allow()
+    assert not owned.allow(math.inf)
     # One that is blocked just after more was allowed is not told of that.
     owned.assignment.blocked.clear()
     owned.assignment.allowed = 2
     lanes.block(lane)
     assert list(lanes.ready) == [lane]
+
+
+def test_lanes_wait_while_it_is_in_doubt_whose_the_partition_is() -> None:
+    lanes = Lanes("key", lambda: None)
+    owned = OwnedPartition(0, 1)
+    owned.open(Beginning(0, Saved()), ())
+    owned.allow(0)
+    lane = Lane(owned.assignment, b"k")
+    lane.items.append(Item(None, 3, None, owned.assignment, 0))  # type: ignore[arg-type]
+    assert not lanes.may_begin(lane)
+    lanes.block(lane)
+    assert not lanes.ready
+    assert not owned.allow(0)
+    assert owned.allow(math.inf)
+    assert not owned.allow(math.inf)
+    lanes.unblock(owned.assignment)
+    assert lanes.may_begin(lane)
