@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -30,6 +32,7 @@ from platform_events.testing import (
     run_worker,
     run_worker_async,
 )
+from platform_events.testing.proxy import Cut
 
 ORDERS = "Order_Placed__e"
 
@@ -204,6 +207,25 @@ def test_the_time_out_says_what_the_worker_does(event_bus: EventBus) -> None:
         run_worker(app, event_bus, timeout=5)
     assert f"a handler runs with {ORDERS} {result.event_id} (attempt 1)" in str(caught.value)
     assert "in partition 0, offset 0 is not handled" in str(caught.value)
+
+
+def test_a_worker_that_was_stopped_before_does_nothing(event_bus: EventBus) -> None:
+    publish(event_bus, "1")
+    app = worker()
+    app.stop()
+    assert run_worker(app, event_bus).attempts == []
+    assert orders(run_worker(app, event_bus)) == ["1"]
+
+
+def test_the_time_out_says_that_the_broker_is_away(
+    event_bus: EventBus, break_broker: Callable[[Cut], AbstractContextManager[None]]
+) -> None:
+    with (
+        EventBus(request_timeout=2.0) as bus,
+        break_broker("hang"),
+        pytest.raises(TimeoutError, match="Kafka has not answered"),
+    ):
+        run_worker(worker(), bus, timeout=1)
 
 
 def test_what_ends_a_worker_is_raised(event_bus: EventBus) -> None:

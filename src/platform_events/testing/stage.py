@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from platform_events.bus.starts import find_stream
-from platform_events.errors import UsageError
+from platform_events.errors import UnknownSubscriptionError, UsageError
 from platform_events.names import is_channel_name
 from platform_events.testing.happenings import DeadLetter, Recorder, WorkerRun
 from platform_events.testing.tenancy import Tenancy
@@ -109,7 +109,7 @@ class Stage:
         self._processes: list[Process] = []
         self.run = WorkerRun()
         """What has happened so far."""
-        self.waits_for = ""
+        self.waits_for = "its beginning"
         """What is waited for, in words."""
 
     @property
@@ -207,10 +207,14 @@ class Stage:
 
     async def read_letters(self) -> None:
         """Add the subscription's dead letters to what has happened."""
-        self.run.dead_letters = await asyncio.to_thread(self._load_letters)
+        # A worker that is stopped at once makes none.
+        with suppress(UnknownSubscriptionError):
+            self.run.dead_letters = await asyncio.to_thread(self._load_letters)
 
     def describe(self) -> str:
         """Return what the worker does, in words."""
+        if not self._processes:
+            return "Kafka has not answered"
         run, process = self.run, self.current
         words = [f"it has handled {len(run.handled)} events in {len(run.attempts)} attempts"]
         if process.runtime.health.obstacle:
