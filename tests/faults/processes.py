@@ -102,11 +102,12 @@ class Publisher:
         self, bus: EventBus, names: Sequence[str], source: random.Random, total: int, pause: float
     ) -> None:
         self.count = 0
+        self.pause = pause
+        """Seconds between two batches."""
         self._bus = bus
         self._names = names
         self._source = random.Random(source.random())
         self._total = total
-        self._pause = pause
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="publisher")
@@ -139,7 +140,7 @@ class Publisher:
                     ],
                 )
                 self.count += size
-                self._stopping.wait(self._pause)
+                self._stopping.wait(self.pause)
         except BaseException as error:
             self._failure = error
             raise

@@ -22,6 +22,7 @@ from platform_events.workers import commits, control, intake
 from platform_events.workers.holes import LONGEST_METADATA
 from platform_events.workers.letter_view import LetterFilter
 from platform_events.workers.letters import SubscriptionLetters
+from platform_events.workers.status import show_subscription
 from tests.support import delete_by_hand, load, topic_of, wait_until
 from tests.workers.crew import Crew, job_id, job_stream, publish_jobs
 from tests.workers.noting import NAME, STREAM, Behaviour
@@ -166,10 +167,10 @@ def test_a_commit_that_is_refused_comes_again_though_nothing_else_happens(
     bus: EventBus, define: Define, hire: Hire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused: list[dict[int, BrokerError | None]] = []
-    take = commits.Commits.take
+    take = commits.Committer.take
 
     def take_first_as_refused(
-        self: commits.Commits, outcomes: dict[int, BrokerError | None]
+        self: commits.Committer, outcomes: dict[int, BrokerError | None]
     ) -> None:
         if len(refused) < 3:
             refused.append(outcomes)
@@ -179,7 +180,7 @@ def test_a_commit_that_is_refused_comes_again_though_nothing_else_happens(
     define(job_stream())
     publish_jobs(bus, range(10), keys=2)
     crew = hire()
-    monkeypatch.setattr(commits.Commits, "take", take_first_as_refused)
+    monkeypatch.setattr(commits.Committer, "take", take_first_as_refused)
     worker = crew.begin(bus)
     wait_until(lambda: len(refused) == 3)
     crew.await_through()
@@ -238,9 +239,11 @@ def test_a_journal_that_takes_nothing_stops_what_needs_it_and_loses_nothing(
     wait_until(lambda: "journal cannot be written" in worker.runtime.health.obstacle)
     wait_until(lambda: len({one.event for one in crew.handlings() if one.is_complete}) == 90)
     assert not letters(bus)
+    wait_until(lambda: any(journal in one for one in show_subscription(bus, NAME).troubles))
     bus.admin.configure(journal, {"max.message.bytes": "2000000"})
     crew.await_through()
     wait_until(lambda: not worker.runtime.health.obstacle)
+    wait_until(lambda: not show_subscription(bus, NAME).troubles)
     worker.end()
     crew.check(bus, poison={job_id(number) for number in range(0, 100, 10)})
 

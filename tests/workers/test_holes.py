@@ -31,7 +31,13 @@ def patterns(draw: st.DrawFn, longest: int = 300) -> tuple[int, Saved]:
         offset += count
     high = offset + draw(lengths)
     return low, Saved(
-        draw(counts), high, draw(counts), draw(counts), tuple(holes), topic=draw(topics)
+        draw(counts),
+        high,
+        draw(counts),
+        draw(counts),
+        tuple(holes),
+        topic=draw(topics),
+        is_stuck=draw(st.booleans()),
     )
 
 
@@ -134,6 +140,7 @@ def test_the_text_is_never_longer_than_a_broker_takes(room: int) -> None:
         (7, Saved(3, 7, 2, 1), "1;;3;7-7;2;1;R"),
         (7, Saved(3, 9, 2, 1, topic="Az-_09az"), "1;Az-_09az;3;7-9;2;1;R"),
         (7, Saved(3, 9, 2, 1), "1;;3;7-9;2;1;R"),
+        (7, Saved(3, 9, 2, 1, is_stuck=True), "1;;3;7-9;2;1;!R"),
         (7, Saved(3, 500, 2, 1, (7, 8, 300)), "1;;3;7-500;2;1;R00N@|0R"),
         (100, Saved(0, 132, 0, 0, tuple(range(100, 132, 2))), "1;;0;100-132;0;0;Bs;a80"),
     ],

@@ -152,17 +152,17 @@ def test_a_loop_that_is_blocked_is_seen(bus: EventBus) -> None:
 def test_commits_that_are_refused_for_long_are_an_obstacle(
     bus: EventBus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    log, take, is_refused, refusals = Log(), commits.Commits.take, threading.Event(), list[int]()
+    log, take, is_refused, refusals = Log(), commits.Committer.take, threading.Event(), list[int]()
     monkeypatch.setattr(commits, "_PATIENCE", 1.5)
 
-    def refuse(self: commits.Commits, outcomes: dict[int, BrokerError | None]) -> None:
+    def refuse(self: commits.Committer, outcomes: dict[int, BrokerError | None]) -> None:
         if is_refused.is_set():
             refusals.append(len(outcomes))
             failure = KafkaFaultError("too much", "OFFSET_METADATA_TOO_LARGE")
             outcomes = dict.fromkeys(outcomes, failure)
         take(self, outcomes)
 
-    monkeypatch.setattr(commits.Commits, "take", refuse)
+    monkeypatch.setattr(commits.Committer, "take", refuse)
     with (
         caplog.at_level(logging.WARNING, "platform_events.worker"),
         running(worker(log), bus) as refused,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from platform_events.errors import ClosedError, ConfigurationError, KafkaFaultError
+from platform_events.errors import ClosedError, KafkaFaultError
 from platform_events.kafka.assigned import Assigned
 from platform_events.kafka.commits import Commits
 from platform_events.kafka.connection import make_client
@@ -19,6 +19,7 @@ from platform_events.kafka.faults import kafka_error
 from platform_events.kafka.forks import protect
 from platform_events.kafka.groups import METADATA_INTERVAL_MS, leave, member_properties
 from platform_events.kafka.health import Health, translate
+from platform_events.kafka.member_failures import judge
 from platform_events.kafka.offsets import ask_committed
 from platform_events.kafka.reader import (
     LEAST_WAIT,
@@ -46,22 +47,9 @@ _FETCH_WAIT_MS = 20
 next fetch only, so that is what its first record waits where the others are quiet."""
 _SLICE = 0.05
 """Seconds of waiting after which what callbacks asked for is looked at."""
-_RENEW_AFTER = 1.0
-"""Seconds after which a client that failed for good is replaced."""
 _LOOK_AFTER = 1.0
 """Seconds of silence after which a member without partitions looks whether it is one."""
 _PATIENCE = 0.2
-_FATAL = (
-    KafkaError.UNRELEASED_INSTANCE_ID,
-    KafkaError.FENCED_INSTANCE_ID,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_MAX_SIZE_REACHED,
-    KafkaError.UNSUPPORTED_VERSION,
-    KafkaError._UNSUPPORTED_FEATURE,
-)
-"""Why a client may fail for good. It tells only the text."""
-_NO_PROTOCOL = (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)
 _REFUSING = (KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED)
 _logger = logging.getLogger("platform_events")
 
@@ -323,31 +311,11 @@ class Member:
 
     def _fail(self, error: KafkaError) -> None:
         """Give up a client that takes no part in its group any more."""
-        code = next((one for one in _FATAL if KafkaError(one).str() in error.str()), error.code())
-        self.failure = self._translate(KafkaError(code))
-        self._renew_at = time.monotonic() + _RENEW_AFTER
-        if code in _NO_PROTOCOL and self._or_classic:
-            self._protocol, self._renew_at = "classic", 0.0
-        elif code in _NO_PROTOCOL:
-            self._refusal = ConfigurationError(
-                f"{self._doing}: its brokers do not have the group protocol consumer (KIP-848): "
-                "use classic, or Kafka 4.0 or later where it is not switched off"
-            )
-        elif code == KafkaError.FENCED_INSTANCE_ID:
-            # Who has the place now would lose it again.
-            self._renew_at = math.inf
-            self._refusal = ConfigurationError(
-                f"{self._doing}: another process has the instance ID {self._instance_id} too; "
-                "give each its own"
-            )
-        elif code == KafkaError.UNRELEASED_INSTANCE_ID:
-            self.failure = KafkaFaultError(
-                f"{self._doing}: a process with the instance ID {self._instance_id} is, or was "
-                "until a moment ago, a member; give each process its own",
-                KafkaError(code).name(),
-            )
-        else:
-            self._refusal = self.failure
+        failure = judge(error, self._doing, self._instance_id, self._translate)
+        self.failure, self._refusal = failure.cause, failure.refusal
+        self._renew_at = time.monotonic() + failure.renew_after
+        if failure.lacks_protocol and self._or_classic:
+            self._protocol, self._renew_at, self._refusal = "classic", 0.0, None
         lost = list(self._assigned.numbers)
         self._leave(0)
         if lost:

@@ -23,8 +23,8 @@ _LEAST_ROOM = 95
 _logger = logging.getLogger("platform_events.worker")
 
 
-class Commits:
-    """The commits of a worker. For the thread that has its seat in the group.
+class Committer:
+    """Commits what a worker has done. For the thread that has its seat in the group.
 
     Args:
         name: of the subscription.

@@ -1,7 +1,7 @@
 """What a commit says of a partition: its offset, and in its metadata what is done above that.
 
-The text is `1;topic;generation;low-high;running;failing;`, then `R` and runs or `B` and a bitmap,
-in base85. Runs are pairs of varints from `low` on: how many are done, how many are not. The bitmap
+The text is `1;topic;generation;low-high;running;failing;`, `!` while dead letters cannot be
+written, then `R` and runs or `B` and a bitmap, in base85. Runs are pairs of varints from `low` on: how many are done, how many are not. The bitmap
 has a 1 for each offset that is not. After the last hole told all is done, up to `high`.
 
 `low` is the committed offset once more: tools that copy positions to another cluster translate
@@ -32,7 +32,7 @@ _MOST_HOLES = 1_000_000
 _TAG = 8
 """Characters of a topic's UUID: 48 bits."""
 _FORM = re.compile(
-    r"1;([^;]{0,8});(\d{1,19});(\d{1,19})-(\d{1,19});(\d{1,19});(\d{1,19});([RB])(.*)", re.ASCII
+    r"1;([^;]{0,8});(\d{1,19});(\d{1,19})-(\d{1,19});(\d{1,19});(\d{1,19});(!?)([RB])(.*)", re.ASCII
 )
 _ONE = ord("1")
 
@@ -56,6 +56,8 @@ class Saved:
     nothing from the committed offset on counts as done."""
     topic: str = ""
     """What `topic_tag` says of its topic; empty if that is not known."""
+    is_stuck: bool = False
+    """Whether dead letters could not be written then."""
 
     def is_of(self, topic_id: str) -> bool:
         """Whether it may be about the topic with this UUID."""
@@ -85,7 +87,7 @@ def encode(low: int, saved: Saved, room: int = LONGEST_METADATA) -> tuple[str, i
     kind, data, told = _encode_holes(low, holes, room - _HEAD)
     high = saved.holes[told] if told < len(saved.holes) else saved.high
     head = f"1;{saved.topic};{saved.generation};{low}-{high};{saved.running};{saved.failing};"
-    return f"{head}{kind}{b85encode(data).decode()}", high
+    return f"{head}{'!' * saved.is_stuck}{kind}{b85encode(data).decode()}", high
 
 
 def decode(low: int, text: str) -> Saved:
@@ -101,14 +103,16 @@ def decode(low: int, text: str) -> Saved:
     if form is None:
         return Saved(high=low, is_known=False)
     generation, start, high, running, failing = map(int, form.groups()[1:6])
-    read = _decode_runs if form[7] == "R" else _decode_bits
+    read = _decode_runs if form[8] == "R" else _decode_bits
     try:
-        holes = read(low, high, b85decode(form[8])) if start == low <= high else None
+        holes = read(low, high, b85decode(form[9])) if start == low <= high else None
     except ValueError:
         holes = None
     if holes is None:
         return Saved(generation, low, is_known=False)
-    return Saved(generation, high, running, failing, holes, topic=form[1])
+    return Saved(
+        generation, high, running, failing, holes, topic=form[1], is_stuck=bool(form[7])
+    )
 
 
 def _encode_holes(low: int, holes: Sequence[int], room: int) -> tuple[str, bytes, int]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from platform_events.errors import BrokerError
 from platform_events.kafka.reader import MAX_BATCH
-from platform_events.workers.commits import Commits
+from platform_events.workers.commits import Committer
 from platform_events.workers.correspondence import Correspondence
 from platform_events.workers.lease import Lease
 from platform_events.workers.opening import Opening
@@ -82,7 +82,7 @@ class Intake:
         self._owned: dict[int, OwnedPartition] = {}
         self._gone: dict[int, list[Assignment]] = {}
         """Of partitions that this process has no more, what its handlers still ran in then."""
-        self._commits = Commits(app.name, self._owned)
+        self._commits = Committer(app.name, self._owned)
         self._commits.is_stopped = not commits
         self._correspondence = Correspondence(ground, desk, self._owned, lanes, loop)
         self._is_draining = False
@@ -314,7 +314,9 @@ class Intake:
         self._correspondence.take()
         self._ground.letterbox.serve()
         good_until = self._lease.renew(time.monotonic())
+        is_stuck = self._ground.letterbox.failure is not None
         for owned in self._owned.values():
+            owned.is_stuck = is_stuck
             if owned.is_open:
                 owned.collect()
                 if owned.allow(good_until):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from platform_events.workers.settling import Beginning
 
 _TELL_SECONDS = 1.0
-"""How often it is said anew how many handlers run and keys fail, if nothing else is."""
+"""How often it is said anew how the handlers do, if nothing else is."""
 _APART_MS = 1_000
 """Between two events whose times are kept."""
 
@@ -62,9 +62,11 @@ class OwnedPartition:
         self._allowed = (-1, -1)
         """What the loop was allowed last."""
         self.saved_at = time.monotonic()
+        self.is_stuck = False
+        """Whether dead letters cannot be written."""
         self._is_told = False
         """Whether the position has been committed since it was settled."""
-        self._told = (0, 0)
+        self._told = (0, 0, False)
         self._told_at = 0.0
 
     def open(self, beginning: Beginning, letters: Collection[Letter]) -> None:
@@ -172,8 +174,7 @@ class OwnedPartition:
             unknown = progress.finished - progress.acknowledged
             is_awaited = bool(self.assignment.blocked) or unknown * 2 >= self._max_uncommitted
             return is_awaited or now - self._told_at >= interval
-        state = (self.assignment.running, self.assignment.failing)
-        return state != self._told and now - self._told_at >= _TELL_SECONDS
+        return self._state() != self._told and now - self._told_at >= _TELL_SECONDS
 
     @property
     def is_dirty(self) -> bool:
@@ -187,9 +188,13 @@ class OwnedPartition:
 
     def checkpoint(self, now: float) -> Checkpoint:
         """Return what is to be committed."""
-        assignment = self.assignment
-        self._told, self._told_at = (assignment.running, assignment.failing), now
-        return self.progress.checkpoint(self.generation, *self._told)
+        running, failing, is_stuck = self._told = self._state()
+        self._told_at = now
+        return self.progress.checkpoint(self.generation, running, failing, is_stuck=is_stuck)
+
+    def _state(self) -> tuple[int, int, bool]:
+        """Return what is told beside the position."""
+        return self.assignment.running, self.assignment.failing, self.is_stuck
 
     def acknowledge(self, checkpoint: Checkpoint) -> None:
         """Note that the cluster has what was to be committed."""

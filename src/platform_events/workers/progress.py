@@ -167,20 +167,29 @@ class Progress:
             self._skip_to(offset)
             self._skip_done()
 
-    def checkpoint(self, generation: int, running: int, failing: int) -> Checkpoint:
+    def checkpoint(
+        self, generation: int, running: int, failing: int, *, is_stuck: bool = False
+    ) -> Checkpoint:
         """Return what to commit now.
 
         Args:
             generation: of the last control that was applied.
             running: how many handlers run.
             failing: how many keys fail.
+            is_stuck: whether dead letters cannot be written.
         """
         low = self.low
         # No checkpoint tells less than the last one.
         known = max(low, self._acknowledged.high)
         del self._gaps[: bisect_left(self._gaps, (known,))]
         saved = Saved(
-            generation, max(self._end, low), running, failing, self._find_holes(), topic=self._topic
+            generation,
+            max(self._end, low),
+            running,
+            failing,
+            self._find_holes(),
+            topic=self._topic,
+            is_stuck=is_stuck,
         )
         metadata, told = encode(low, saved, self.room)
         if told == saved.high:

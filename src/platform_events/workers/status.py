@@ -263,6 +263,11 @@ def _describe(
     ]
     numbers = {one for member in members for one in member.partitions}
     owned = [one for number, one in enumerate(positions) if number in numbers]
+    if any(one.saved.is_stuck for one in owned):
+        troubles.append(
+            f"dead letters cannot be written into {settings.namespace.journal(name)}: what failed "
+            "waits, and its key with it; a worker's log says why"
+        )
     return SubscriptionStatus(
         name=name,
         kind="worker",
