@@ -145,6 +145,14 @@ class Catalog:
         """Return what was last read of an event or channel, without asking."""
         return self._state.entries.get(name)
 
+    def cached_schema(self, schema_id: str) -> Schema | None:
+        """Return a schema if it was read, without asking.
+
+        Raises:
+            CatalogCorruptError: its record cannot be read.
+        """
+        return self._state.schemas.get(schema_id)
+
     def current(self, entry: Entry) -> Entry | None:
         """Return what was last read of the event or channel of an entry read before.
 
