@@ -118,6 +118,7 @@ def _parts(results: dict[str, Any]) -> dict[str, str]:
         "year": year_rows(results["channels"]["year"]).to_markdown(),
         "many_channels": many_channels_rows(results["channels"]["many_channels"]).to_markdown(),
         "takeover": takeover_rows(results["channels"]["takeover"]).to_markdown(),
+        "workers_started": results["workers"]["started"],
         "handling_noop": handling_rows(results["workers"]["handling"], "noop").to_markdown(),
         "handling_wait": handling_rows(results["workers"]["handling"], "wait").to_markdown(),
         "handling_delay": delay_rows(results["workers"]["delay"]).to_markdown(),

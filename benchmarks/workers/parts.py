@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.runner import MeasurementError
@@ -44,7 +45,7 @@ def measure_workers(
         "idle": lambda: measure_idle(bootstrap_servers, scale.idle, progress),
         "takeover": lambda: measure_takeovers(bootstrap_servers, scale.kills, progress),
     }
-    results: dict[str, Any] = {}
+    results: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
     for part, measure in measurements.items():
         try:
             results[part] = measure()

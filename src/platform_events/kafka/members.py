@@ -25,6 +25,7 @@ from platform_events.kafka.reader import (
     LEAST_WAIT,
     MAX_BATCH,
     PREFETCH,
+    PROMPT_FETCH_MS,
     TOPIC_MISSING,
     Batch,
     is_transient,
@@ -42,9 +43,6 @@ if TYPE_CHECKING:
 _Callback: TypeAlias = "Callable[[list[int]], None]"
 _POLL_INTERVAL_MS = 300_000
 """A member that does not read for that long loses what it has."""
-_FETCH_WAIT_MS = 20
-"""How long a fetch waits at the broker when nothing is new. A partition that is begun is in the
-next fetch only, so that is what its first record waits where the others are quiet."""
 _SLICE = 0.05
 """Seconds of waiting after which what callbacks asked for is looked at."""
 _LOOK_AFTER = 1.0
@@ -113,7 +111,7 @@ class Member:
         self._defaults = {
             **PREFETCH,
             "client.id": client_id,
-            "fetch.wait.max.ms": _FETCH_WAIT_MS,
+            "fetch.wait.max.ms": PROMPT_FETCH_MS,
             "topic.metadata.refresh.interval.ms": METADATA_INTERVAL_MS,
         }
         self._on_assigned = on_assigned
