@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -14,7 +15,8 @@ from platform_events.bus.bus import EventBus
 from platform_events.bus.encoded import Batch
 from platform_events.bus.publisher import Publisher
 from platform_events.service import publish_stream
-from platform_events.service.messages import PublishRequest, PublishResponse
+from platform_events.service.errors import UNAVAILABLE, CallError
+from platform_events.service.messages import ProducerEvent, PublishRequest, PublishResponse
 from platform_events.settings import Settings
 from tests.channels.samples import event
 from tests.service.publishing import Writer, is_failure
@@ -233,3 +235,56 @@ def test_a_request_above_the_limit_ends_the_stream(client: Client, writer: Write
     stream = Stream(client)
     stream.send(writer.request(*(writer.event(n, text="x" * 1_000_000) for n in range(5))))
     assert stream.refusal()[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def drain_between(requests: list[Any], before: int) -> tuple[list[bytes], CallError | None]:
+    """Return what a stream answers that is stopped once some requests were read, and its end."""
+    answers: list[bytes] = []
+    read = asyncio.Event()
+
+    class FakeCall:
+        async def read(self) -> bytes | None:
+            if len(begun) == before:
+                read.set()
+                await asyncio.Event().wait()
+            return bytes(requests[len(begun)].SerializeToString())
+
+        async def write(self, message: bytes) -> None:
+            answers.append(message)
+
+    begun: list[Any] = []
+
+    async def answer(request: Any) -> bytes:
+        await read.wait()
+        return bytes(request.events[0].payload)
+
+    def begin(topic: str, request: Any, sent: asyncio.Event) -> asyncio.Task[bytes]:
+        begun.append(request)
+        sent.set()
+        return asyncio.create_task(answer(request))
+
+    stream = publish_stream.PublishStream(FakeCall(), begin)  # type: ignore[arg-type]
+    if before:
+        running = asyncio.create_task(stream.run())
+        await read.wait()
+        stream.stop()
+    else:
+        stream.stop()
+        running = asyncio.create_task(stream.run())
+    try:
+        await running
+    except CallError as error:
+        return answers, error
+    return answers, None
+
+
+@pytest.mark.parametrize("before", [0, 1, 5])
+def test_a_stream_that_is_stopped_answers_what_is_under_way(before: int) -> None:
+    requests = [
+        PublishRequest(topic_name="/event/A__e", events=[ProducerEvent(payload=b"%d" % number)])
+        for number in range(8)
+    ]
+    answers, error = asyncio.run(drain_between(requests, before))
+    assert answers == [b"%d" % number for number in range(before)]
+    assert error is not None
+    assert error.code is UNAVAILABLE

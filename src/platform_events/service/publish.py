@@ -64,6 +64,8 @@ class Publishing:
             lambda: asyncio.Semaphore(_THREADS)
         )
         self._answers: set[asyncio.Task[bytes]] = set()
+        self._streams: set[PublishStream] = set()
+        self._is_draining = False
 
     async def publish(self, call: Call, request: bytes) -> bytes:
         """Return the `PublishResponse` to one request."""
@@ -74,7 +76,20 @@ class Publishing:
 
     async def publish_stream(self, call: Call) -> None:
         """Answer request after request."""
-        await PublishStream(call, partial(self._begin, call)).run()
+        stream = PublishStream(call, partial(self._begin, call))
+        self._streams.add(stream)
+        if self._is_draining:
+            stream.stop()
+        try:
+            await stream.run()
+        finally:
+            self._streams.discard(stream)
+
+    async def drain(self) -> None:
+        """Have streams end once what is under way is answered, also those that come later."""
+        self._is_draining = True
+        for stream in self._streams:
+            stream.stop()
 
     def _begin(
         self, call: Call, topic: str, request: Any, sent: asyncio.Event

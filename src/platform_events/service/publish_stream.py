@@ -11,6 +11,7 @@ from platform_events.service.errors import (
     PUBLISH_SWEPT,
     PUBLISH_TOPIC_EMPTY,
     PUBLISH_TOPIC_MISMATCH,
+    UNAVAILABLE,
     CallError,
 )
 from platform_events.service.messages import PublishRequest
@@ -30,7 +31,7 @@ _EVENTS_A_SLOT = 250
 
 
 class PublishStream:
-    """One call. Its first request says where all its events go.
+    """One call, read from the moment that this is made. Its first request says where all events go.
 
     Args:
         call: whose.
@@ -45,24 +46,32 @@ class PublishStream:
         self._slots = asyncio.Semaphore(_SLOTS)
         self._answers: asyncio.Queue[tuple[asyncio.Task[bytes], int] | None] = asyncio.Queue()
         """What is under way, and how many slots each takes; None: nothing more comes."""
+        self._taking = asyncio.create_task(self._take())
+        self._taking.add_done_callback(lambda _: self._answers.put_nowait(None))
+
+    def stop(self) -> None:
+        """Read no further request; `run` ends when what is under way is answered."""
+        self._taking.cancel()
 
     async def run(self) -> None:
         """Answer until the client has sent its last request.
 
         Raises:
-            CallError: a request is wrong, after the answers to those before it; or none came.
+            CallError: a request is wrong, after the answers to those before it; or none came; or
+                this was stopped.
         """
-        taking = asyncio.create_task(self._take())
         try:
             while (next_ := await self._next()) is not None:
                 answer, slots = next_
                 await self._call.write(await asyncio.shield(answer))
                 for _ in range(slots):
                     self._slots.release()
-            await taking
+            if self._taking.cancelled():
+                raise CallError(UNAVAILABLE, "The service ends. Open a new stream.")
+            await self._taking
         finally:
-            taking.cancel()
-            await asyncio.gather(taking, return_exceptions=True)
+            self._taking.cancel()
+            await asyncio.gather(self._taking, return_exceptions=True)
 
     async def _next(self) -> tuple[asyncio.Task[bytes], int] | None:
         try:
@@ -76,15 +85,12 @@ class PublishStream:
 
     async def _take(self) -> None:
         """Read requests and have them published, one after the other."""
-        try:
-            while True:
-                await self._slots.acquire()
-                data = await self._call.read()
-                if data is None:
-                    return
-                await self._publish(data)
-        finally:
-            self._answers.put_nowait(None)
+        while True:
+            await self._slots.acquire()
+            data = await self._call.read()
+            if data is None:
+                return
+            await self._publish(data)
 
     async def _publish(self, data: bytes) -> None:
         request = parse(PublishRequest, data, PUBLISH_COUNT_INVALID)
