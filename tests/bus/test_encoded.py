@@ -150,7 +150,7 @@ def test_the_key_in_the_body_decides_the_partition(bus: EventBus) -> None:
     assert {result.status for result in results} == {PERSISTED}
     partitions: dict[str, set[int]] = {}
     for event in bus.subscribe(READING, follow=False):
-        partitions.setdefault(event.payload["sensor"], set()).add(event.partition)
+        partitions.setdefault(event.payload["sensor"], set()).add(event._run.partition)
     assert {len(found) for found in partitions.values()} == {1}
     assert len(set.union(*partitions.values())) > 1
 

@@ -34,8 +34,9 @@ class Writer:
         schema = client.ask("GetSchema", request, answer=SchemaInfo)
         self._encoder = PayloadEncoder(json.loads(schema.schema_json))
 
-    def event(self, n: int, *, id: str = "", headers: Any = (), **payload: Any) -> ProducerEvent:
-        return self.made({"n": n, **payload}, id=id, headers=headers)
+    def event(self, n: int, *, text: str | None = None, **more: Any) -> ProducerEvent:
+        """Return an event; `more` is what it says beside its payload."""
+        return self.made({"n": n, "text": text}, **more)
 
     def made(self, payload: dict[str, Any], **more: Any) -> ProducerEvent:
         """Return an event with what is not of the system given."""

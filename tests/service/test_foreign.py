@@ -31,9 +31,7 @@ NEWER, OLDER = (Schema.from_normal(record(*types)) for types in (("long", "strin
 OTHER = Schema.from_normal(record("long", "double"))
 
 
-def payloads_of(
-    *schemas: Schema, doubt: PlatformEventsError | None = None
-) -> ForeignPayloads:
+def payloads_of(*schemas: Schema, doubt: PlatformEventsError | None = None) -> ForeignPayloads:
     """Return how payloads of an event are judged that had these schemas, besides another one."""
     entry = Entry("A__e", "", None, None, schema_ids=tuple(schema.id for schema in schemas))
     known = {schema.id: schema for schema in (*schemas, OTHER)}

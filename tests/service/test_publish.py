@@ -15,6 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from platform_events.bus.bus import EventBus
+from platform_events.bus.encoded import EncodedSender
 from platform_events.bus.publisher import Publisher
 from platform_events.catalog.live import Catalog
 from platform_events.errors import BrokerTimeoutError, UnknownStreamError
@@ -30,7 +31,7 @@ from platform_events.settings import Settings
 from platform_events.testing.proxy import Cut
 from tests.channels.samples import channel, event
 from tests.payloads.wrong_bodies import HOSTILE
-from tests.service.publishing import NOWHERE, TOPIC, Writer, is_failure, publish
+from tests.service.publishing import NOWHERE, Writer, is_failure, publish
 from tests.service.pubsub import METADATA, PATIENCE, Client, failure, serving
 from tests.support import wait_until
 
@@ -145,7 +146,7 @@ def test_events_of_several_partitions_have_positions_too(client: Client, bus: Ev
     bus.publish_many("Keyed__e", [{"n": n} for n in range(20)])
     homes: dict[int, set[int]] = {}
     for one in bus.subscribe("Keyed__e", follow=False):
-        homes.setdefault(one.payload["n"], set()).add(one.partition)
+        homes.setdefault(one.payload["n"], set()).add(one._run.partition)
     assert {len(partitions) for partitions in homes.values()} == {1}
 
 
@@ -286,7 +287,7 @@ def test_a_defect_fails_the_call_and_no_more(
     def fail(*_: object) -> Any:
         raise LookupError("secret")
 
-    monkeypatch.setattr(Publisher, "find", fail)
+    monkeypatch.setattr(EncodedSender, "submit", fail)
     status, code, text = refusal(client, writer.request(writer.event(1)))
     assert (status, code) == (grpc.StatusCode.INTERNAL, "service.internal.error")
     assert "secret" not in text
@@ -304,8 +305,8 @@ class Away:
         self.client = client
         self.writer = Writer(client, "/event/Order_Placed__e")
 
-    def order(self, name: str, id: str = "") -> ProducerEvent:
-        return self.writer.made({"order_id": name}, id=id)
+    def order(self, name: str, event_id: str = "") -> ProducerEvent:
+        return self.writer.made({"order_id": name}, id=event_id)
 
     def publish(self) -> list[Any]:
         """Return the results of a good event, of a wrong one, and of a good one with an ID."""

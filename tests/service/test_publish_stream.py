@@ -17,6 +17,7 @@ from platform_events.bus.publisher import Publisher
 from platform_events.service import publish_stream
 from platform_events.service.errors import UNAVAILABLE, CallError
 from platform_events.service.messages import ProducerEvent, PublishRequest, PublishResponse
+from platform_events.service.publish import Publishing
 from platform_events.settings import Settings
 from tests.channels.samples import event
 from tests.service.publishing import Writer, is_failure
@@ -71,7 +72,9 @@ def numbers(bus: EventBus) -> list[int]:
 def test_each_request_has_one_answer_in_order_and_the_end_is_ok(
     client: Client, writer: Writer, bus: EventBus
 ) -> None:
-    batches = [[writer.event(200 * batch + n, id=str(batch)) for n in range(200)] for batch in range(30)]
+    batches = [
+        [writer.event(200 * batch + n, id=str(batch)) for n in range(200)] for batch in range(30)
+    ]
     answers = list(client.stream("PublishStream", [writer.request(*batch) for batch in batches]))
     assert len(answers) == 30
     responses = [PublishResponse.FromString(answer) for answer in answers]
@@ -189,7 +192,7 @@ def test_no_more_requests_are_read_than_may_be_under_way(
     client: Client, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held: list[Batch] = []
-    monkeypatch.setattr(Batch, "seal", held.append)
+    monkeypatch.setattr(Batch, "seal", lambda batch: held.append(batch))
     stream = Stream(client)
     for number in range(40):
         stream.send(writer.request(writer.event(number)))
@@ -288,3 +291,26 @@ def test_a_stream_that_is_stopped_answers_what_is_under_way(before: int) -> None
     assert answers == [b"%d" % number for number in range(before)]
     assert error is not None
     assert error.code is UNAVAILABLE
+
+
+def test_the_drain_ends_streams_that_wait_and_those_that_come_after() -> None:
+    class SilentCall:
+        def __init__(self) -> None:
+            self.is_read = asyncio.Event()
+
+        async def read(self) -> bytes | None:
+            self.is_read.set()
+            return await asyncio.Future()
+
+    async def drain() -> list[Any]:
+        publishing = Publishing(None)  # type: ignore[arg-type]
+        call = SilentCall()
+        waiting = asyncio.create_task(publishing.publish_stream(call))  # type: ignore[arg-type]
+        await call.is_read.wait()
+        await publishing.drain()
+        late = publishing.publish_stream(SilentCall())  # type: ignore[arg-type]
+        return await asyncio.gather(waiting, late, return_exceptions=True)
+
+    for error in asyncio.run(drain()):
+        assert isinstance(error, CallError)
+        assert error.code is UNAVAILABLE

@@ -92,9 +92,7 @@ class EncodedSender:
         event_ids: gives IDs to events without one.
     """
 
-    def __init__(
-        self, outbox: Outbox, find: Callable[[str], Target], event_ids: EventIds
-    ) -> None:
+    def __init__(self, outbox: Outbox, find: Callable[[str], Target], event_ids: EventIds) -> None:
         self._outbox = outbox
         self._find = find
         self._event_ids = event_ids

@@ -68,7 +68,6 @@ class Target:
         watched = self.watched
         return watched.topic is not self.stream.topic or watched.deleted or self.voucher.is_wrong
 
-
     def foreign(self, schema: Schema) -> tuple[Envelope, Callable[[bytes], bytes] | None]:
         """Return what goes beside bodies that others encoded with a schema of the event.
 
