@@ -192,7 +192,11 @@ def test_no_more_requests_are_read_than_may_be_under_way(
     client: Client, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held: list[Batch] = []
-    monkeypatch.setattr(Batch, "seal", lambda batch: held.append(batch))
+
+    def hold(batch: Batch) -> None:
+        held.append(batch)
+
+    monkeypatch.setattr(Batch, "seal", hold)
     stream = Stream(client)
     for number in range(40):
         stream.send(writer.request(writer.event(number)))

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from platform_events.bus.values import EncodedMessage, EventIds, PublishResult
     from platform_events.kafka.outbox import Outbox
 
+_FEW = 64 * 1024
+"""Bytes under way above which what comes lingers with it: many small batches cost more of a
+processor than all else (tried)."""
+
 
 class BatchedEvent(PendingEvent):
     """One event of a batch on its way."""
@@ -119,19 +123,21 @@ class EncodedSender:
         target, began = self._find(event), time.monotonic()
 
         def end() -> None:
-            self._batches.discard(batch)
+            self._forget(batch)
             when_settled()
 
         batch = Batch(end)
         self._batches.add(batch)
+        if self._outbox.under_way < _FEW:
+            self._outbox.producer.pressing.add(batch)
         try:
             for message in messages:
                 self._send(target, message, batch, began)
         except BaseException:
-            self._batches.discard(batch)
+            self._forget(batch)
             raise
         batch.seal()
-        self._outbox.producer.request_background(urgent=True)
+        self._outbox.producer.request_background(urgent=False)
         return batch
 
     @property
@@ -142,6 +148,10 @@ class EncodedSender:
     def under_way(self) -> list[BatchedEvent]:
         """Return the events of all batches whose outcomes are not all known."""
         return [event for batch in self._batches.copy() for event in batch.events.copy()]
+
+    def _forget(self, batch: Batch) -> None:
+        self._batches.discard(batch)
+        self._outbox.producer.pressing.discard(batch)
 
     def _send(
         self,

@@ -43,8 +43,8 @@ Answer = TypeVar("Answer")
 _NOWHERE = bytes(10)
 """Replay ID of what has none: clients read 8 bytes of it, whatever the error says (tried)."""
 _THREADS = 4
-"""Threads that one tenant's publishing takes at a time: they wait when the bus's buffer is full, and
-others have to be left for other calls."""
+"""Threads that one tenant's publishing takes at a time: they wait when the bus's buffer is full,
+and others have to be left for other calls."""
 _OF_CLIENTS = (EventTooLargeError, PayloadError, UnknownSchemaError, UsageError)
 """Errors that are the client's own, which it is told; others may name what it must not know."""
 _LONGEST_TEXT = 500
