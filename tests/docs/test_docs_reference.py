@@ -17,8 +17,8 @@ from confluent_kafka import KafkaException, Producer
 import platform_events
 from platform_events import Context, RetryPolicy, Worker
 from platform_events.bus.pending import SubmittedEvent
-from platform_events.bus.publisher import MAX_EVENT_ID
 from platform_events.bus.starts import OnExpired
+from platform_events.bus.values import MAX_EVENT_ID
 from platform_events.catalog.apply import plan_options
 from platform_events.catalog.plan import Action, topic_config
 from platform_events.catalog.positions import Checkpoint

@@ -7,13 +7,17 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from platform_events.bus.values import PublishResult, PublishStatus
+from platform_events.envelope import ID, header_bytes
+from platform_events.errors import EventTooLargeError
 from platform_events.kafka.outbox import Delivery, Outbox
+from platform_events.kafka.producer import MAX_RECORD_BYTES
 from platform_events.replay import LowWaterMark, ReplayId, encode_offset
 
 if TYPE_CHECKING:
     from collections import deque
 
-    from platform_events.bus.target import Target
+    from platform_events.bus.target import Envelope, Target
+    from platform_events.envelope import Headers
     from platform_events.errors import PlatformEventsError
 
 
@@ -28,6 +32,27 @@ class PendingEvent(Delivery):
         self.event_id = event_id
         self.began = began
         """When it was published, by `time.monotonic()`."""
+
+    def send(self, body: bytes, key: bytes | None, envelope: Envelope, headers: Headers) -> None:
+        """Queue the event's record, waiting while there is no room; refuse what is too large.
+
+        Args:
+            body: Avro's bytes.
+            key: decides the partition; None leaves it open.
+            envelope: of the schema that the body was encoded with.
+            headers: of the publisher's own.
+        """
+        event_id = self.event_id
+        size = envelope.size + len(event_id)
+        if headers:
+            size += header_bytes(headers)
+        total = len(body) + size + (len(key) if key else 0)
+        if total > MAX_RECORD_BYTES:
+            self.refuse(EventTooLargeError(total, MAX_RECORD_BYTES))
+            return
+        self.outbox.send(
+            self.target.topic, body, key, [(ID, event_id), *envelope.headers, *headers], size, self
+        )
 
     @property
     def is_in_doubt(self) -> bool:
@@ -94,3 +119,9 @@ class SubmittedEvent(PendingEvent):
         """Settle an event without a report of its own."""
         super().give_up(error)
         self.settled_events.append(self)
+
+
+def count(first: PendingEvent, results: list[PublishResult]) -> None:
+    """Count the results of events of one name, settled together, with the time of the first."""
+    failed = [one.status.value for one in results if one.status is not PublishStatus.PERSISTED]
+    first.target.meter.add(len(results) - len(failed), failed, first.told_at - first.began)

@@ -10,16 +10,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from platform_events.bus.doubts import Doubts
+from platform_events.bus.encoded import EncodedSender
 from platform_events.bus.models import as_mapping
-from platform_events.bus.pending import PendingEvent, SubmittedEvent
+from platform_events.bus.pending import PendingEvent, SubmittedEvent, count
 from platform_events.bus.starts import find_stream, identify
-from platform_events.bus.target import Target
-from platform_events.bus.values import EventIds, EventMessage, PublishResult, PublishStatus
+from platform_events.bus.target import Target, key_bytes
+from platform_events.bus.values import EventIds, EventMessage, PublishResult
 from platform_events.bus.vouching import Voucher, own_entry
-from platform_events.envelope import ID, header_bytes, user_headers
-from platform_events.errors import EventTooLargeError, PlatformEventsError, UsageError
+from platform_events.envelope import user_headers
+from platform_events.errors import PlatformEventsError, UsageError
 from platform_events.kafka.outbox import Outbox
-from platform_events.kafka.producer import MAX_RECORD_BYTES
 from platform_events.names import stream_name
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from platform_events.kafka.clients import Clients
     from platform_events.settings import Settings
 
-MAX_EVENT_ID = 36
-"""Characters of an event ID, as Pub/Sub API clients expect."""
 _SERVE_EVERY = 256
 """Events queued between two looks at what was delivered."""
 _SERVE_WITHIN = 0.05
@@ -58,6 +56,8 @@ class Publisher:
         self._doubts = Doubts(self._resolve)
         self._producer = clients.producer
         self._outbox = Outbox(self._producer)
+        self.encoded = EncodedSender(self._outbox, self.find, self._new_id)
+        """Publishes what others have encoded."""
         self._producer.after_serving(self._resolve_futures)
 
     def find(self, event: str) -> Target:
@@ -113,12 +113,12 @@ class Publisher:
     ) -> PublishResult:
         """Publish one event and wait for its outcome."""
         target = self.find(event)
-        event_id = self._event_id(message)
+        event_id = self._new_id.given(message.event_id)
         pending = PendingEvent(self._outbox, target, event_id, time.monotonic())
         self._send(pending, message.payload, user_headers(headers) + user_headers(message.headers))
         self._outbox.wait_for(pending)
         result = pending.result()
-        _count(pending, [result])
+        count(pending, [result])
         return result
 
     def publish_many(
@@ -204,7 +204,8 @@ class Publisher:
         """Queue one event, waiting while the buffer is full; the outcome comes later."""
         target = self.find(event)
         all_headers = user_headers(headers) + user_headers(message.headers)
-        pending = SubmittedEvent(self._outbox, target, self._event_id(message), self._settled)
+        event_id = self._new_id.given(message.event_id)
+        pending = SubmittedEvent(self._outbox, target, event_id, self._settled)
         self._submitted.add(pending)
         try:
             self._send(pending, message.payload, all_headers)
@@ -238,7 +239,7 @@ class Publisher:
 
         What is on its way is waited for, at most `timeout` seconds; the rest becomes UNKNOWN.
         """
-        self._outbox.close(timeout, self._submitted.copy)
+        self._outbox.close(timeout, lambda: [*self._submitted, *self.encoded.under_way()])
         self._producer.forget(self._resolve_futures)
         self._resolve_futures()
         self._doubts.wait()
@@ -248,9 +249,9 @@ class Publisher:
         """Leave the producer to others if nobody can use this any more, without waiting.
 
         Returns:
-            Whether that is done: not before all futures have their results.
+            Whether that is done: not before all futures have their results, and batches theirs.
         """
-        if self._submitted:
+        if self._submitted or self.encoded.is_sending:
             return False
         self._outbox.leave()
         self._producer.forget(self._resolve_futures)
@@ -272,7 +273,7 @@ class Publisher:
         try:
             if gone is not None:
                 raise gone
-            event_id = self._event_id(message)
+            event_id = self._new_id.given(message.event_id)
             headers = user_headers(message.headers)
         except PlatformEventsError as error:
             given = str(message.event_id or "").encode(errors="replace")
@@ -282,16 +283,6 @@ class Publisher:
         pending = PendingEvent(self._outbox, target, event_id, began)
         self._send(pending, message.payload, common + headers if headers else common)
         return pending
-
-    def _event_id(self, message: EventMessage) -> bytes:
-        if message.event_id is None:
-            return self._new_id()
-        event_id = str(message.event_id)
-        if not 0 < len(event_id) <= MAX_EVENT_ID or not event_id.isprintable():
-            raise UsageError(
-                f"event ID {event_id!r} must have 1 to {MAX_EVENT_ID} printable characters"
-            )
-        return event_id.encode()
 
     def _send(self, pending: PendingEvent, payload: Any, headers: Headers) -> None:
         target = pending.target
@@ -309,18 +300,8 @@ class Publisher:
             return
         key = None
         if target.key is not None:
-            key = _key_bytes(fields.get(target.key, target.key_default))
-        event_id = pending.event_id
-        size = target.header_bytes + len(event_id)
-        if headers:
-            size += header_bytes(headers)
-        total = len(body) + size + (len(key) if key else 0)
-        if total > MAX_RECORD_BYTES:
-            pending.refuse(EventTooLargeError(total, MAX_RECORD_BYTES))
-            return
-        self._outbox.send(
-            target.topic, body, key, [(ID, event_id), *target.headers, *headers], size, pending
-        )
+            key = key_bytes(fields.get(target.key, target.key_default))
+        pending.send(body, key, target.envelope, headers)
 
     def _resolve_futures(self) -> None:
         """Resolve what is settled. This does not ask: the thread that calls it serves all buses."""
@@ -340,7 +321,7 @@ class Publisher:
     def _resolve(self, event: SubmittedEvent) -> None:
         try:
             result = event.result()
-            _count(event, [result])
+            count(event, [result])
         finally:
             self._submitted.discard(event)
         event.future.set_result(result)
@@ -365,14 +346,8 @@ def _take_settled(pending: deque[PendingEvent]) -> list[PublishResult]:
     results: list[PublishResult] = []
     while pending and pending[0].settled:
         results.append(pending.popleft().result())
-    _count(first, results)
+    count(first, results)
     return results
-
-
-def _count(first: PendingEvent, results: list[PublishResult]) -> None:
-    """Count the results of events of one name, settled together, with the time of the first."""
-    failed = [one.status.value for one in results if one.status is not PublishStatus.PERSISTED]
-    first.target.meter.add(len(results) - len(failed), failed, first.told_at - first.began)
 
 
 def _hand_over(error: Exception, results: list[PublishResult]) -> None:
@@ -383,12 +358,3 @@ def _hand_over(error: Exception, results: list[PublishResult]) -> None:
     )
     with suppress(AttributeError):
         error.publish_results = results  # type: ignore[attr-defined]
-
-
-def _key_bytes(value: Any) -> bytes:
-    """Return the UTF-8 of a key's text; members of enums that are text or numbers count as such."""
-    if isinstance(value, str):
-        return value.encode()
-    if isinstance(value, int):
-        return b"%d" % value
-    return str(value).encode()

@@ -8,11 +8,16 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from platform_events.errors import UsageError
+
 if TYPE_CHECKING:
+    from platform_events.definitions.schema import Schema
     from platform_events.envelope import UserHeaders
     from platform_events.errors import PlatformEventsError
     from platform_events.replay import ReplayId
 
+MAX_EVENT_ID = 36
+"""Characters of an event ID, as Pub/Sub API clients expect."""
 _IDS_AT_ONCE = 256
 
 
@@ -75,6 +80,20 @@ class EventMessage:
     """Of the publisher's own: names to text, bytes or None."""
 
 
+@dataclass(slots=True)
+class EncodedMessage:
+    """A payload that somebody else encoded. Not frozen, for speed; treat it as a value."""
+
+    body: bytes
+    """Its bare Avro body, found to be one of the schema."""
+    schema: Schema
+    """What it was encoded with, of whatever version of the event."""
+    event_id: str | None = None
+    """At most 36 characters; None: a new UUID."""
+    headers: UserHeaders | None = None
+    """Of the publisher's own: names to text, bytes or None."""
+
+
 class EventIds:
     """New event IDs: random UUIDs (RFC 9562, version 4) as text in bytes, made many at a time.
 
@@ -98,6 +117,21 @@ class EventIds:
             last = fresh.pop()
             self._ready.extend(fresh)
             return last
+
+    def given(self, event_id: str | None) -> bytes:
+        """Return the ID that a publisher gave, None makes a new one.
+
+        Raises:
+            UsageError: it cannot be one.
+        """
+        if event_id is None:
+            return self()
+        text = str(event_id)
+        if not 0 < len(text) <= MAX_EVENT_ID or not text.isprintable():
+            raise UsageError(
+                f"event ID {text!r} must have 1 to {MAX_EVENT_ID} printable characters"
+            )
+        return text.encode()
 
     def _make(self, count: int) -> list[bytes]:
         random = bytearray(os.urandom(16 * count))

@@ -69,6 +69,8 @@ class RecordProducer:
         self._closed = threading.Event()
         self._busy = threading.Event()
         self._urgent = False
+        self.pressing: set[object] = set()
+        """While something is in it, nothing lingers that the background thread serves."""
         self._hooks: tuple[Callable[[], None], ...] = ()
         protect(self)
         self.client: Producer | None = self._connect()
@@ -222,7 +224,7 @@ class RecordProducer:
                     # Whoever waits could not lead meanwhile.
                     slice_ = _PROMPT_SLICE if self._waiting else _BATCH_SLICE
                     try:
-                        self._serve(slice_, linger=not (self._urgent or self._waiting))
+                        self._serve(slice_, linger=not self._is_urgent)
                     except PlatformEventsError as error:
                         _logger.warning("%s", error)
                     finally:
@@ -234,6 +236,10 @@ class RecordProducer:
                 self._call_hooks()
                 if idle:
                     break
+
+    @property
+    def _is_urgent(self) -> bool:
+        return bool(self._urgent or self._waiting or self.pressing)
 
     def _call_hooks(self) -> None:
         for hook in self._hooks:

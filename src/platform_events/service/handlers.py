@@ -8,6 +8,7 @@ import grpc
 
 from platform_events.service.calls import Calls
 from platform_events.service.messages import SERVICE
+from platform_events.service.publish import Publishing
 from platform_events.service.topics import Topics
 
 if TYPE_CHECKING:
@@ -24,10 +25,13 @@ def pubsub_handlers(access: Access, tenants: Tenants) -> grpc.GenericRpcHandler:
     """
     calls = Calls(access)
     topics = Topics(tenants)
+    publishing = Publishing(tenants)
     return grpc.method_handlers_generic_handler(
         SERVICE,
         {
             "GetTopic": calls.unary(topics.get_topic),
             "GetSchema": calls.unary(topics.get_schema),
+            "Publish": calls.unary(publishing.publish),
+            "PublishStream": calls.streaming(publishing.publish_stream),
         },
     )

@@ -66,7 +66,7 @@ class Tenant:
         entry = self._find(name)
         if entry is None:
             try:
-                await self._refresh()
+                await self.refresh()
             except PlatformEventsError as error:
                 raise call_error(error, TOPIC_UNAVAILABLE, topic_name) from error
             entry = self._find(name)
@@ -84,7 +84,7 @@ class Tenant:
         """
         found = self.catalog.cached_schema(schema_id)
         if found is None:
-            await self._refresh()
+            await self.refresh()
             found = self.catalog.cached_schema(schema_id)
         if found is None:
             raise UnknownSchemaError(schema_id, f"schema {schema_id} was never applied")
@@ -94,10 +94,13 @@ class Tenant:
         entry = self.catalog.cached(name)
         return entry if entry is not None and entry.active is not None else None
 
-    async def _refresh(self) -> None:
+    async def refresh(self) -> None:
         """Know everything that was applied before this call.
 
         Whoever asks before the next refresh begins shares it: unknown names cost one a second.
+
+        Raises:
+            BrokerError: the catalog cannot be read.
         """
         if self._coming is None:
             self._coming = asyncio.create_task(self._refresh_next())
