@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import grpc
 
@@ -12,26 +12,36 @@ from platform_events.service.publish import Publishing
 from platform_events.service.topics import Topics
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from platform_events.service.access import Access
     from platform_events.service.tenants import Tenants
 
+Step: TypeAlias = "Callable[[], Awaitable[None]]"
 
-def pubsub_handlers(access: Access, tenants: Tenants) -> grpc.GenericRpcHandler:
-    """Return what a gRPC server needs to speak the API.
+
+class PubSub:
+    """The API, for a gRPC server. For the event loop.
 
     Args:
         access: knows callers.
         tenants: whose events and channels.
     """
-    calls = Calls(access)
-    topics = Topics(tenants)
-    publishing = Publishing(tenants)
-    return grpc.method_handlers_generic_handler(
-        SERVICE,
-        {
-            "GetTopic": calls.unary(topics.get_topic),
-            "GetSchema": calls.unary(topics.get_schema),
-            "Publish": calls.unary(publishing.publish),
-            "PublishStream": calls.streaming(publishing.publish_stream),
-        },
-    )
+
+    def __init__(self, access: Access, tenants: Tenants) -> None:
+        calls = Calls(access)
+        topics = Topics(tenants)
+        publishing = Publishing(tenants)
+        self.handlers: grpc.GenericRpcHandler[bytes, bytes] = grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "GetTopic": calls.unary(topics.get_topic),
+                "GetSchema": calls.unary(topics.get_schema),
+                "Publish": calls.unary(publishing.publish),
+                "PublishStream": calls.streaming(publishing.publish_stream),
+            },
+        )
+        self.drains: tuple[Step, ...] = (publishing.drain,)
+        """Each has its streams say how far they are, and end."""
+        self.closes: tuple[Step, ...] = ()
+        """Each lets go what it has in other threads, once no call is left."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from platform_events.service.certificates import Certificate
+
 
 class HttpThread:
     """Serves an application in a thread of its own, for the length of a `with`.
@@ -19,9 +21,20 @@ class HttpThread:
     Its end cuts off what is not answered within a tenth of a second.
     """
 
-    def __init__(self, application: ASGIApp, listener: socket.socket) -> None:
-        """Serve at a socket that listens; it is closed at the end."""
+    def __init__(
+        self,
+        application: ASGIApp,
+        listener: socket.socket,
+        certificate: Certificate | None = None,
+    ) -> None:
+        """Serve at a socket that listens, with TLS if there is a certificate.
+
+        The socket is closed at the end.
+        """
         self._listener = listener
+        tls: dict[str, Any] = {}
+        if certificate is not None:
+            tls = {"ssl_certfile": certificate.file, "ssl_keyfile": certificate.key_file}
         self._server = uvicorn.Server(
             uvicorn.Config(
                 application,
@@ -35,6 +48,7 @@ class HttpThread:
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=0,
+                **tls,
             )
         )
         self._failure: Exception | None = None
