@@ -1,8 +1,9 @@
 """What a commit says of a partition: its offset, and in its metadata what is done above that.
 
 The text is `1;topic;generation;low-high;running;failing;`, `!` while dead letters cannot be
-written, then `R` and runs or `B` and a bitmap, in base85. Runs are pairs of varints from `low` on: how many are done, how many are not. The bitmap
-has a 1 for each offset that is not. After the last hole told all is done, up to `high`.
+written, then `R` and runs or `B` and a bitmap, in base85. Runs are pairs of varints from `low` on:
+how many are done, how many are not. The bitmap has a 1 for each offset that is not. After the last
+hole told all is done, up to `high`.
 
 `low` is the committed offset once more: tools that copy positions to another cluster translate
 the offset and keep its metadata, and there the same text would skip events that nobody handled.
@@ -110,9 +111,7 @@ def decode(low: int, text: str) -> Saved:
         holes = None
     if holes is None:
         return Saved(generation, low, is_known=False)
-    return Saved(
-        generation, high, running, failing, holes, topic=form[1], is_stuck=bool(form[7])
-    )
+    return Saved(generation, high, running, failing, holes, topic=form[1], is_stuck=bool(form[7]))
 
 
 def _encode_holes(low: int, holes: Sequence[int], room: int) -> tuple[str, bytes, int]:
