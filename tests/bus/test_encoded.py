@@ -181,6 +181,19 @@ def test_many_batches_of_many_threads_have_their_own_results_in_order(
     assert len(events) == 4_000
     assert all(event.event_id == event.payload["order_id"] for event in events)
     assert not bus.publishing().encoded.is_sending
+    assert not bus.clients.producer.pressing
+
+
+def test_a_batch_that_comes_alone_does_not_linger(
+    bus: EventBus, settings: Settings, schema: Schema
+) -> None:
+    lingering = {"linger": 300_000.0, "delivery_timeout": 600.0, "close_timeout": 0.0}
+    message = EncodedMessage(encoded(schema, order_id="A"), schema)
+    with EventBus(settings.model_copy(update=lingering)) as slow:
+        for _ in range(5):
+            (result,) = Sending(slow, [message]).results()
+            assert result.status is PERSISTED
+        assert not slow.clients.producer.pressing
 
 
 def test_an_unknown_event_is_refused_as_a_whole(bus: EventBus) -> None:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from platform_events.kafka.outbox import Outbox
 
 _FEW = 64 * 1024
-"""Bytes under way above which what comes lingers with it: many small batches cost more of a
-processor than all else (tried)."""
+"""Bytes under way above which what comes lingers with it: many small batches take the Kafka client
+twice the time of a few large ones (tried)."""
 
 
 class BatchedEvent(PendingEvent):
