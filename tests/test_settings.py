@@ -183,6 +183,7 @@ def test_variables_that_are_known_are_not_named() -> None:
     }
     ours = {
         "DEBUG": "1", "MAVEN_URL": "http://x", "TEST_BROKER": "local", "KAFKA__CLIENT_ID": "x",
-        "UP_KAFKA_PORT": "9092", "UP_HTTP_PLAIN_PORT": "7080",
+        "UP_KAFKA_PORT": "9092", "UP_HTTP_PLAIN_PORT": "7080", "UP_GRPC_PORT": "7443",
+        "SERVE_HOST": "::1", "SERVE_PLAINTEXT_PORT": "7011", "SERVE_INSECURE": "true",
     }  # fmt: skip
     assert warnings("Settings()", **service, **ours, TENANT="shop") == []

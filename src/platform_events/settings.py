@@ -17,8 +17,16 @@ from platform_events.variables import PREFIX, LogFormat, LogLevel
 from platform_events.wording import closest, is_unicode, shown, suggest
 
 DEFAULT_BOOTSTRAP_SERVERS = "127.0.0.1:9092"
+_SERVED_AT = ("GRPC_PORT", "HTTP_PLAIN_PORT", "HTTP_PORT", "PLAINTEXT_PORT")
+_OF_SERVE = ("DRAIN_TIMEOUT", "HOST", "INSECURE", "PUBLIC_URL", "TLS_CERT", "TLS_KEY", *_SERVED_AT)
 OTHER_VARIABLES = frozenset(
-    {"DEBUG", "MAVEN_URL", "TEST_BROKER", "UP_HTTP_PLAIN_PORT", "UP_KAFKA_PORT"}
+    {
+        "DEBUG",
+        "MAVEN_URL",
+        "TEST_BROKER",
+        *(f"SERVE_{option}" for option in _OF_SERVE),
+        *(f"UP_{option}" for option in ("KAFKA_PORT", *_SERVED_AT)),
+    }
 )
 """What follows the prefix in variables that are no settings and yet read."""
 _NESTED = "KAFKA__"

@@ -27,8 +27,8 @@ from tests.workers.journals import subscribe
 
 COMMANDS = [
     "init", "up", "demo", "import", "check", "plan", "apply", "publish", "subscribe", "streams",
-    "describe", "subscriptions", "dead-letters", "route", "work", "schema", "filter", "replay-id",
-    "completion",
+    "describe", "subscriptions", "dead-letters", "serve", "route", "work", "schema", "filter",
+    "replay-id", "completion",
 ]  # fmt: skip
 HEAVY = (
     "confluent_kafka",
@@ -42,6 +42,9 @@ HEAVY = (
     "urllib.request",
     "starlette",
     "uvicorn",
+    "grpc",
+    "google.protobuf",
+    "cryptography",
 )
 
 

@@ -5,23 +5,28 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
+import ssl
 import urllib.request
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
 
 from platform_events.bus.bus import EventBus
 from platform_events.bus.values import Start
 from platform_events.kafka.local.artifacts import cache_directory
+from platform_events.service.messages import SERVICE, TopicInfo, TopicRequest
+from tests.service.pubsub import METADATA, PATIENCE
+from tests.service.test_soap import PYTHON
 from tests.support import ORDER, free_port, wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.demo.conftest import StartProgram
 
 IsAlive = Callable[[int], bool]
@@ -38,6 +43,7 @@ def test_events_outlive_ctrl_c_and_sigterm_and_a_refused_change_stops_kafka(
     define(directory)
     http_port = str(free_port())
     published = []
+    authorities = set()
     for number, end in enumerate((signal.SIGINT, signal.SIGTERM)):
         # A cluster that these settings are for must not be asked, nor its properties used.
         run = start(
@@ -47,11 +53,10 @@ def test_events_outlive_ctrl_c_and_sigterm_and_a_refused_change_stops_kafka(
             PLATFORM_EVENTS_REPLICATION_FACTOR="3",
         )  # fmt: skip
         ready = run.await_ready()
-        assert list(ready.items()) == [
-            ("kafka", f"127.0.0.1:{port}"),
-            ("http", f"http://127.0.0.1:{http_port}"),
-            ("data", str(directory / ".platform-events")),
-        ]
+        assert list(ready) == ["kafka", "http", "https", "grpc", "plaintext", "ca", "data"]
+        assert ready["kafka"] == f"127.0.0.1:{port}"
+        assert ready["http"] == f"http://127.0.0.1:{http_port}"
+        assert ready["data"] == str(directory / ".platform-events")
         assert f"PLATFORM_EVENTS_BOOTSTRAP_SERVERS=127.0.0.1:{port}" in run.stderr
         assert ("created Order_Placed__e" if number == 0 else "nothing to apply") in run.stderr
         with EventBus(bootstrap_servers=ready["kafka"]) as bus:
@@ -62,12 +67,15 @@ def test_events_outlive_ctrl_c_and_sigterm_and_a_refused_change_stops_kafka(
             guid = uuid.UUID(bytes=schema.guid)
             with urllib.request.urlopen(f"{ready['http']}/schemas/guids/{guid}") as answer:
                 assert json.load(answer)["schema"] == schema.text
+            assert schema_id_over_grpc(ready) == schema.id
+            authorities.add(Path(ready["ca"]).read_bytes())
         running = run.descendants()
         assert len(running) == 2, "the guard and Java"
         run.send(end)
         assert run.end() == (0, ""), run.stderr
         assert not any(is_alive(pid) for pid in running)
         assert ".platform-events keeps the events" in run.stderr
+    assert len(authorities) == 1, "who trusts it goes on trusting it"
     define(directory, ORDER.replace("type: double", "type: string").replace("0.0", "''"))
     refused = start("up", "--kafka-port", port)
     assert refused.end() == (1, ""), refused.stderr
@@ -87,17 +95,24 @@ def test_any_paths_in_any_locale_and_ports_from_variables(
     jars = directory / "Käthe/.cache/platform-events"
     jars.parent.mkdir(parents=True)
     jars.symlink_to(cache_directory().parent)
-    http_port = str(free_port())
+    ports = {name: free_port() for name in ("http_plain", "http", "grpc", "plaintext")}
     run = start(
         "up", "--data-dir", "Bestellüngen", "--schemas", "Schemata für Aufträge",
         HOME=str(directory / "Käthe"), LC_ALL="C", XDG_CACHE_HOME="cache",
-        PLATFORM_EVENTS_UP_KAFKA_PORT=port, PLATFORM_EVENTS_UP_HTTP_PLAIN_PORT=http_port,
+        PLATFORM_EVENTS_UP_KAFKA_PORT=port,
+        **{f"PLATFORM_EVENTS_UP_{name.upper()}_PORT": str(p) for name, p in ports.items()},
     )  # fmt: skip
-    assert run.await_ready() == {
+    ready = run.await_ready()
+    assert ready == {
         "kafka": f"127.0.0.1:{port}",
-        "http": f"http://127.0.0.1:{http_port}",
+        "http": f"http://127.0.0.1:{ports['http_plain']}",
+        "https": f"https://127.0.0.1:{ports['http']}",
+        "grpc": f"127.0.0.1:{ports['grpc']}",
+        "plaintext": f"127.0.0.1:{ports['plaintext']}",
+        "ca": str(directory / "Bestellüngen/tls/ca.pem"),
         "data": str(directory / "Bestellüngen"),
     }
+    assert logged_in(ready) == f"https://localhost:{ports['http']}"
     assert "created Order_Placed__e" in run.stderr
     assert "no setting is read" not in run.stderr
     run.send(signal.SIGTERM)
@@ -162,6 +177,8 @@ def test_every_problem_of_the_definitions_is_named_before_anything_starts(
         ("LOCAL_BROKER", "--kafka-port", ""),
         ("SERVICE", "--http-plain-port", ""),
         ("SERVICE", "--http-plain-port", "PLATFORM_EVENTS_UP_HTTP_PLAIN_PORT"),
+        ("SERVICE", "--grpc-port", ""),
+        ("SERVICE", "--plaintext-port", "PLATFORM_EVENTS_UP_PLAINTEXT_PORT"),
     ],
 )
 def test_a_busy_port_is_one_line(
@@ -193,6 +210,26 @@ def test_naming_another_cluster_is_wrong_usage(start: StartProgram) -> None:
     run = start("--bootstrap-servers", "kafka:9092", "up")
     assert run.end() == (2, ""), run.stderr
     assert run.stderr.startswith("error: USAGE: up starts a Kafka of its own")
+
+
+def schema_id_over_grpc(ready: dict[str, str]) -> str:
+    """Ask with TLS for a topic; return its schema's ID."""
+    credentials = grpc.ssl_channel_credentials(Path(ready["ca"]).read_bytes())
+    with grpc.secure_channel(ready["grpc"], credentials) as channel:
+        ask = channel.unary_unary(f"/{SERVICE}/GetTopic")
+        request = TopicRequest(topic_name="/event/Order_Placed__e").SerializeToString()
+        answer = TopicInfo.FromString(ask(request, metadata=METADATA, timeout=PATIENCE))
+    return str(answer.schema_id)
+
+
+def logged_in(ready: dict[str, str]) -> str:
+    """Log in over HTTPS; return the URL at which to go on."""
+    context = ssl.create_default_context(cafile=ready["ca"])
+    body = PYTHON.format(name="me", password="any").encode()
+    url = f"{ready['https']}/services/Soap/u/57.0/"
+    with urllib.request.urlopen(url, body, timeout=PATIENCE, context=context) as answer:
+        (found,) = re.findall("<serverUrl>(.*)/services/", answer.read().decode())
+    return str(found)
 
 
 def accepts(port: str) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,10 +10,11 @@ import grpc
 
 from platform_events.bus.cluster import Cluster
 from platform_events.service.access import OpenAccess
-from platform_events.service.handlers import pubsub_handlers
+from platform_events.service.listener import address_of, listen
 from platform_events.service.messages import SERVICE
-from platform_events.service.tenants import Tenants
+from platform_events.service.server import GrpcPort, ServiceThread
 from platform_events.settings import Settings
+from tests.support import free_port
 
 METADATA = (("accesstoken", "token"), ("instanceurl", "https://localhost"), ("tenantid", "00D1"))
 PATIENCE = 60.0
@@ -55,31 +54,12 @@ def failure(error: grpc.RpcError) -> tuple[grpc.StatusCode, str, dict[str, Any]]
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
     """Serve one tenant at the address that this gives."""
-    started, loop = threading.Event(), asyncio.new_event_loop()
-    address: list[str] = []
-    stop = asyncio.Event()
-
-    async def serve() -> None:
-        with Cluster(settings) as cluster:
-            tenants = Tenants(cluster)
-            server = grpc.aio.server()
-            server.add_generic_rpc_handlers([pubsub_handlers(OpenAccess(settings.tenant), tenants)])
-            address.append(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
-            await server.start()
-            started.set()
-            await stop.wait()
-            await server.stop(0)
-            tenants.close()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    try:
-        assert started.wait(PATIENCE)
-        yield address[0]
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(PATIENCE)
-        loop.close()
+    with listen(free_port(), exactly=True) as listener, Cluster(settings) as cluster:
+        port = GrpcPort(listener, None)
+        access = OpenAccess(settings.tenant)
+        address = address_of(listener)
+        with ServiceThread(cluster, access, [port], tenant=settings.tenant, drain_timeout=0):
+            yield address
 
 
 def _bytes(message: Any) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from starlette.types import ASGIApp
 
-from platform_events.service.http.listener import listen
+from platform_events.service.listener import listen
 from platform_events.service.http.thread import HttpThread
 from tests.support import free_port
 

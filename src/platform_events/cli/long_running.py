@@ -79,7 +79,7 @@ def _listen(
     host: str, port: int, health: ProcessHealth, stop: threading.Event
 ) -> socket.socket | None:
     """Return the socket, as soon as nobody else has the port; None if stopped meanwhile."""
-    from platform_events.service.http.listener import listen
+    from platform_events.service.listener import listen
 
     has_told = False
     while not stop.is_set():

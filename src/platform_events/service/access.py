@@ -31,8 +31,20 @@ class Session:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What somebody gets who has logged in."""
+
+    session: Session
+    token: str
+    """What calls have to carry."""
+
+
 class Access(Protocol):
     """Who knows callers."""
+
+    def log_in(self, name: str, password: str) -> Login | None:
+        """Return what one with this password gets; None if that is nobody."""
 
     def authenticate(self, metadata: Mapping[str, str]) -> Session:
         """Return who calls; raises `CallError` if that is nobody who may."""
@@ -48,6 +60,10 @@ class OpenAccess:
     def __init__(self, tenant: str) -> None:
         self._tenant = tenant
 
+    def log_in(self, name: str, password: str) -> Login | None:  # noqa: ARG002 - any will do
+        """Return what anybody gets: a token that nobody checks."""
+        return Login(Session(name, self._tenant), f"{tenant_id(self._tenant)}!unchecked")
+
     def authenticate(self, metadata: Mapping[str, str]) -> Session:
         """Return who calls; raises `CallError` if the metadata that clients send is missing."""
         missing = [name for name in _METADATA if not metadata.get(name)]
@@ -62,9 +78,18 @@ class OpenAccess:
 
 def tenant_id(tenant: str) -> str:
     """Return the 18 characters by which clients know a tenant."""
-    number = int.from_bytes(hashlib.sha256(tenant.encode()).digest()[:9], "big")
+    return _identifier("00D", tenant)
+
+
+def principal_id(principal: str) -> str:
+    """Return the 18 characters by which clients know who they are."""
+    return _identifier("005", principal)
+
+
+def _identifier(kind: str, name: str) -> str:
+    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:9], "big")
     digits = ""
     for _ in range(12):
         number, digit = divmod(number, len(_DIGITS))
         digits += _DIGITS[digit]
-    return f"00D{digits}AAA"
+    return f"{kind}{digits}AAA"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import grpc
 
@@ -11,23 +11,31 @@ from platform_events.service.messages import SERVICE
 from platform_events.service.topics import Topics
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from platform_events.service.access import Access
     from platform_events.service.tenants import Tenants
 
+Drain: TypeAlias = "Callable[[], Awaitable[None]]"
 
-def pubsub_handlers(access: Access, tenants: Tenants) -> grpc.GenericRpcHandler:
-    """Return what a gRPC server needs to speak the API.
+
+class PubSub:
+    """The API, for a gRPC server. For the event loop.
 
     Args:
         access: knows callers.
         tenants: whose events and channels.
     """
-    calls = Calls(access)
-    topics = Topics(tenants)
-    return grpc.method_handlers_generic_handler(
-        SERVICE,
-        {
-            "GetTopic": calls.unary(topics.get_topic),
-            "GetSchema": calls.unary(topics.get_schema),
-        },
-    )
+
+    def __init__(self, access: Access, tenants: Tenants) -> None:
+        calls = Calls(access)
+        topics = Topics(tenants)
+        self.handlers: grpc.GenericRpcHandler = grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "GetTopic": calls.unary(topics.get_topic),
+                "GetSchema": calls.unary(topics.get_schema),
+            },
+        )
+        self.drains: tuple[Drain, ...] = ()
+        """Each returns once its streams have said how far they are, and ends them."""

@@ -124,10 +124,17 @@ class Tenants:
 
     async def of(self, session: Session) -> Tenant:
         """Return the caller's tenant."""
-        task = self._tenants.get(session.tenant)
+        return await self.named(session.tenant)
+
+    async def named(self, name: str) -> Tenant:
+        """Return the tenant of a name.
+
+        Raises:
+            ConfigurationError: a property of the user's is not accepted.
+        """
+        task = self._tenants.get(name)
         if task is None:
-            task = asyncio.create_task(self._make(session.tenant))
-            self._tenants[session.tenant] = task
+            task = self._tenants[name] = asyncio.create_task(self._make(name))
         return await asyncio.shield(task)
 
     def close(self) -> None:

