@@ -3,12 +3,13 @@
 
 PYTHON ?= python3
 VENV := .venv
+CLIENTS := .venv-clients
 FAULTS ?= tests/faults
 BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test faults check race compose-test k8s-test clean
+.PHONY: demo test clients faults check race compose-test k8s-test clean
 
 demo: $(VENV)/.local
 	$(BIN)/platform-events demo
@@ -19,6 +20,9 @@ test faults: export JDK_JAVA_OPTIONS := -XX:AOTCache="$(CURDIR)/$(VENV)/java.cac
 test: $(VENV)/.dev
 	@$(MAKE) --no-print-directory -j 2 $(VENV)/java.cache $(VENV)/.compiled
 	$(BIN)/pytest -n 8 --dist worksteal
+
+# Clients of the Pub/Sub API that others wrote. Without them tests/clients is skipped.
+clients: $(CLIENTS)/.installed
 
 faults: $(VENV)/java.cache
 	$(BIN)/pytest $(FAULTS)
@@ -41,12 +45,18 @@ race: $(VENV)/.race
 	$(BIN)/python -m benchmarks.race
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(CLIENTS)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "error: Python 3.11 or later is needed; name it with: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+
+# Not in $(VENV): their messages have the names of ours.
+$(CLIENTS)/.installed: tests/clients/requirements.txt constraints.txt | $(BIN)/python
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/pip install --quiet --requirement tests/clients/requirements.txt
+	@touch $@
 
 $(VENV)/.local: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --editable '.[local]'

@@ -106,6 +106,14 @@ def free_port() -> int:
     raise AssertionError("no port is free")
 
 
+def free_ports(count: int) -> list[int]:
+    """Return ports that stay free, each another one."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(free_port())
+    return list(ports)
+
+
 def topic_of(settings: Settings, name: str) -> str:
     return settings.namespace.topic(name)
 

@@ -400,6 +400,6 @@ class LocalBrokerError(PlatformEventsError):
 
 
 class ServiceError(PlatformEventsError):
-    """A server of this process cannot start: its port is taken or a package is missing."""
+    """A server of this process cannot start: for its port, its certificate or a missing package."""
 
     code = "SERVICE"

@@ -113,15 +113,15 @@ class Settings(BaseSettings):
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "lz4"
     """Compression of published batches."""
     health_port: int | None = Field(default=None, ge=1, le=_LAST_PORT)
-    """TCP port at which `route` and `work` serve `/livez`, `/readyz` and `/metrics`. None, in the
-    environment an empty value: they do not."""
+    """TCP port at which `serve`, `route` and `work` answer `/livez`, `/readyz` and `/metrics`. None,
+    in the environment an empty value: they do not."""
     health_host: _Text = "0.0.0.0"  # noqa: S104 - probes come from outside
     """Address of this machine at which they do."""
     metrics: bool = False
     """Whether this process keeps metrics for Prometheus, in the registry of `prometheus_client`."""
     log_format: LogFormat | None = None
-    """`text` or `json`: each message of a command is a line of a log. None: only those of `route`
-    and `work` are, as text."""
+    """`text` or `json`: each message of a command is a line of a log. None: only those of
+    `serve`, `route` and `work` are, as text."""
     log_level: LogLevel = "info"
     """The least level that is logged: `debug`, `info`, `warning` or `error`."""
     kafka: dict[str, Any] = Field(default_factory=dict)

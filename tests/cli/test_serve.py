@@ -20,7 +20,7 @@ from tests.cli.conftest import Cli, Spawn
 from tests.cli.test_route import status_of
 from tests.service.pubsub import METADATA, PATIENCE, Client
 from tests.service.test_soap import PYTHON
-from tests.support import ORDER, apply_texts, free_port, wait_until
+from tests.support import ORDER, apply_texts, free_port, free_ports, wait_until
 
 EVENT = "/event/Order_Placed__e"
 FREE = tuple(
@@ -120,7 +120,7 @@ def test_it_answers_probes_and_is_not_ready_without_kafka(
 def test_options_come_from_the_environment(
     applied: Settings, spawn: Spawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plaintext, http = free_port(), free_port()
+    plaintext, http = free_ports(2)
     for name, value in {
         "HOST": "localhost", "PLAINTEXT_PORT": plaintext, "HTTP_PLAIN_PORT": http,
         "GRPC_PORT": 0, "HTTP_PORT": 0, "DRAIN_TIMEOUT": 1, "INSECURE": "false", "TLS_CERT": "",

@@ -24,7 +24,7 @@ from platform_events.kafka.local.artifacts import cache_directory
 from platform_events.service.messages import SERVICE, TopicInfo, TopicRequest
 from tests.service.pubsub import METADATA, PATIENCE
 from tests.service.test_soap import PYTHON
-from tests.support import ORDER, free_port, wait_until
+from tests.support import ORDER, free_port, free_ports, wait_until
 
 if TYPE_CHECKING:
     from tests.demo.conftest import StartProgram
@@ -88,23 +88,23 @@ def test_events_outlive_ctrl_c_and_sigterm_and_a_refused_change_stops_kafka(
 
 
 def test_any_paths_in_any_locale_and_ports_from_variables(
-    start: StartProgram, directory: Path, port: str
+    start: StartProgram, directory: Path
 ) -> None:
     define(directory)
     (directory / "schemas").rename(directory / "Schemata für Aufträge")
     jars = directory / "Käthe/.cache/platform-events"
     jars.parent.mkdir(parents=True)
     jars.symlink_to(cache_directory().parent)
-    ports = {name: free_port() for name in ("http_plain", "http", "grpc", "plaintext")}
+    names = ("kafka", "http_plain", "http", "grpc", "plaintext")
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
     run = start(
         "up", "--data-dir", "Bestellüngen", "--schemas", "Schemata für Aufträge",
         HOME=str(directory / "Käthe"), LC_ALL="C", XDG_CACHE_HOME="cache",
-        PLATFORM_EVENTS_UP_KAFKA_PORT=port,
         **{f"PLATFORM_EVENTS_UP_{name.upper()}_PORT": str(p) for name, p in ports.items()},
     )  # fmt: skip
     ready = run.await_ready()
     assert ready == {
-        "kafka": f"127.0.0.1:{port}",
+        "kafka": f"127.0.0.1:{ports['kafka']}",
         "http": f"http://127.0.0.1:{ports['http_plain']}",
         "https": f"https://127.0.0.1:{ports['http']}",
         "grpc": f"127.0.0.1:{ports['grpc']}",

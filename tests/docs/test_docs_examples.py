@@ -34,7 +34,8 @@ _EXEMPT = (
     r"(echo '[^'|]*' \| )?kubectl .+",
     r"k8s/deploy\.sh \S+",
     r"(kind|minikube) .+",
-    r"platform-events (init|up|demo|route|work|subscriptions|dead-letters)\b.*",
+    r"python \w+\.py( \S+)?",
+    r"platform-events (init|up|demo|serve|route|work|subscriptions|dead-letters)\b.*",
 )
 """What may be in a block that a test does not run."""
 

@@ -1,0 +1,111 @@
+"""Python's clients of the Pub/Sub API, unmodified: pysfpubsub 0.1.2 and aiosfpubsub 0.0.6."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from platform_events.bus.bus import EventBus
+from platform_events.bus.values import Start
+from platform_events.service.access import tenant_id
+from platform_events.settings import Settings
+from tests.clients.conftest import TOPIC, Site
+from tests.clients.relay import Relay
+from tests.support import delete_before
+
+CLIENTS = ("pysfpubsub", "aiosfpubsub")
+CORRUPTED = "sfdc.platform.eventbus.grpc.subscription.fetch.replayid.corrupted"
+Publish = Callable[[int, int], list[str]]
+
+pytestmark = pytest.mark.parametrize("client", CLIENTS)
+
+
+def orders(events: list[dict[str, Any]]) -> list[str]:
+    return [event["order_id"] for event in events]
+
+
+def numbered(first: int, end: int) -> list[str]:
+    return [f"A-{number}" for number in range(first, end)]
+
+
+def test_it_logs_in_and_learns_what_a_topic_is(
+    site: Site, client: str, settings: Settings, bus: EventBus
+) -> None:
+    (told,) = site.start(client, "describe").finish()
+    schema = bus.catalog.event("Order_Placed__e").schema
+    assert told.pop("schema")["name"] == "Order_Placed__e"
+    assert told == {
+        "tenant": tenant_id(settings.tenant),
+        "instance": site.addresses["https"],
+        "schema_id": schema.id,
+        "can_publish": True,
+        "can_subscribe": True,
+    }
+
+
+def test_it_follows_from_the_earliest_event(site: Site, client: str, publish: Publish) -> None:
+    replay_ids = publish(0, 1_000)
+    follower = site.start(client, "follow", "EARLIEST")
+    events = follower.take(1_000)
+    assert orders(events) == numbered(0, 1_000)
+    assert [event["replay_id"] for event in events] == replay_ids
+    publish(1_000, 1_050)
+    assert orders(follower.take(50)) == numbered(1_000, 1_050)
+
+
+def test_it_follows_from_now_on(site: Site, client: str, publish: Publish) -> None:
+    *_, last = publish(0, 10)
+    follower = site.start(client, "follow", "LATEST")
+    assert follower.next() == {"latest": last}
+    publish(10, 260)
+    assert orders(follower.take(250)) == numbered(10, 260)
+
+
+def test_it_goes_on_after_a_replay_id(site: Site, client: str, publish: Publish) -> None:
+    replay_ids = publish(0, 200)
+    follower = site.start(client, "follow", "CUSTOM", replay_ids[49])
+    assert orders(follower.take(150)) == numbered(50, 200)
+
+
+def test_it_loses_and_repeats_nothing_when_its_connection_is_reset(
+    site: Site, client: str, publish: Publish
+) -> None:
+    with Relay(site.addresses["grpc"]) as relay:
+        follower = site.start(client, "follow", "EARLIEST", port=str(relay.port))
+        publish(0, 300)
+        assert orders(follower.take(300)) == numbered(0, 300)
+        for first in (300, 400):
+            assert relay.reset() >= 1
+            assert follower.next_with("status")["status"] == "UNAVAILABLE"
+            publish(first, first + 100)
+            assert orders(follower.take(100)) == numbered(first, first + 100)
+
+
+def test_an_expired_replay_id_shows_its_error(
+    site: Site, client: str, publish: Publish, settings: Settings
+) -> None:
+    first, *_ = publish(0, 20)
+    delete_before(settings, "Order_Placed__e", [10])
+    (told,) = site.start(client, "follow", "CUSTOM", first).finish()
+    assert told["status"] == "INVALID_ARGUMENT"
+    assert told["code"] == CORRUPTED
+    assert told["verdict"] == "EXPIRED"
+    assert "rpcId: " in told["text"]
+
+
+def test_it_publishes(site: Site, client: str, bus: EventBus) -> None:
+    if client == "aiosfpubsub":
+        pytest.skip("it cannot")
+    *results, refused = site.start(client, "publish", "1000").finish()
+    with bus.subscribe(TOPIC, Start.EARLIEST, follow=False) as stream:
+        events = list(stream)
+    assert [event.payload["order_id"] for event in events] == numbered(0, 1_000)
+    assert [event.payload["amount"] for event in events] == [n / 4 for n in range(1_000)]
+    assert results == [
+        {"error": "", "replay_id": bytes(event.replay_id).hex(), "event_id": event.event_id}
+        for event in events
+    ]
+    assert refused["error"]
+    assert refused["replay_id"] == "00" * 10
