@@ -113,8 +113,8 @@ class Settings(BaseSettings):
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "lz4"
     """Compression of published batches."""
     health_port: int | None = Field(default=None, ge=1, le=_LAST_PORT)
-    """TCP port at which `serve`, `route` and `work` answer `/livez`, `/readyz` and `/metrics`. None,
-    in the environment an empty value: they do not."""
+    """TCP port at which `serve`, `route` and `work` answer `/livez`, `/readyz` and `/metrics`.
+    None, in the environment an empty value: they do not."""
     health_host: _Text = "0.0.0.0"  # noqa: S104 - probes come from outside
     """Address of this machine at which they do."""
     metrics: bool = False

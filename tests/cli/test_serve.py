@@ -24,9 +24,7 @@ from tests.support import ORDER, apply_texts, free_port, free_ports, wait_until
 
 EVENT = "/event/Order_Placed__e"
 FREE = tuple(
-    word
-    for name in ("grpc", "plaintext", "http", "http-plain")
-    for word in (f"--{name}-port", "0")
+    word for name in ("grpc", "plaintext", "http", "http-plain") for word in (f"--{name}-port", "0")
 )
 """Any free ports."""
 

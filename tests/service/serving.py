@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from starlette.types import ASGIApp
 
-from platform_events.service.listener import listen
 from platform_events.service.http.thread import HttpThread
+from platform_events.service.listener import listen
 from tests.support import free_port
 
 

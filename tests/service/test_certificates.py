@@ -127,9 +127,7 @@ class TestGivenFiles:
             ("server.pem", "ca.key", "ca.key is not the key of the certificate in"),
         ],
     )
-    def test_others_are_refused(
-        self, tmp_path: Path, file: str, key_file: str, says: str
-    ) -> None:
+    def test_others_are_refused(self, tmp_path: Path, file: str, key_file: str, says: str) -> None:
         own_certificate(tmp_path)
         with pytest.raises(ServiceError, match=says):
             load_certificate(tmp_path / file, tmp_path / key_file)

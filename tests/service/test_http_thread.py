@@ -13,8 +13,8 @@ import pytest
 from platform_events.bus.bus import EventBus
 from platform_events.errors import ServiceError
 from platform_events.service.http.application import make_application
-from platform_events.service.listener import listen
 from platform_events.service.http.thread import HttpThread
+from platform_events.service.listener import listen
 from tests.service.serving import ask
 from tests.support import free_port, wait_until
 

@@ -67,7 +67,9 @@ def test_any_name_and_password_are_taken(server: str, form: str, path: str) -> N
     # By name, as aiosfpubsub does.
     result = ElementTree.fromstring(text).find(".//{*}result")
     assert result is not None
-    assert (result.findtext("{*}serverUrl") or "").startswith(f"{URL}/services/Soap/u/{version}/00D")
+    assert (result.findtext("{*}serverUrl") or "").startswith(
+        f"{URL}/services/Soap/u/{version}/00D"
+    )
     assert result.findtext("{*}userInfo/{*}userName") == "me@example.com"
     # By place, as pysfpubsub does.
     by_place = ElementTree.fromstring(text)[0][0][0]
@@ -127,7 +129,9 @@ def test_one_who_is_refused_is_told_so() -> None:
     assert "INVALID_LOGIN" in text
 
 
-@pytest.mark.parametrize("path", ["/services/Soap/u/", "/services/Soap/u/x/", "/services/Soap/c/57.0"])
+@pytest.mark.parametrize(
+    "path", ["/services/Soap/u/", "/services/Soap/u/x/", "/services/Soap/c/57.0"]
+)
 def test_other_paths_are_not_found(server: str, path: str) -> None:
     assert post(server, PYTHON.format(name="me", password="any"), path)[0] == 404
 

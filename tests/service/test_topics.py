@@ -60,7 +60,8 @@ def test_what_was_just_applied_is_known(client: Client, define: Callable[..., No
 
 
 @pytest.mark.parametrize(
-    "name", ["/event/Nothing__e", "A__e", "/data/A__e", "/event/", "/event/A__e/", "é\n", "x" * 9000]
+    "name",
+    ["/event/Nothing__e", "A__e", "/data/A__e", "/event/", "/event/A__e/", "é\n", "x" * 9000],
 )
 def test_what_is_no_topic_is_not_found(client: Client, name: str) -> None:
     status, code, trailers = refusal(client, "GetTopic", TopicRequest(topic_name=name))
@@ -71,7 +72,10 @@ def test_what_is_no_topic_is_not_found(client: Client, name: str) -> None:
 def test_what_is_left_blank_is_said(client: Client) -> None:
     invalid = grpc.StatusCode.INVALID_ARGUMENT
     assert refusal(client, "GetTopic", TopicRequest())[:2] == (invalid, "topic.validation.empty")
-    assert refusal(client, "GetSchema", SchemaRequest())[:2] == (invalid, "schema.validation.failed")
+    assert refusal(client, "GetSchema", SchemaRequest())[:2] == (
+        invalid,
+        "schema.validation.failed",
+    )
 
 
 def test_an_unknown_schema_is_refused(client: Client) -> None:

@@ -42,7 +42,7 @@ class Call:
             asyncio.CancelledError: the caller is gone.
         """
         message = await self._context.read()
-        return None if message is grpc.aio.EOF else message
+        return None if message is grpc.aio.EOF else message  # type: ignore[attr-defined]
 
     async def write(self, message: bytes) -> None:
         """Send a message of a stream; wait while the caller does not take what was sent."""
@@ -67,10 +67,10 @@ class Calls:
     def __init__(self, access: Access) -> None:
         self._access = access
 
-    def unary(self, handle: Unary) -> grpc.RpcMethodHandler:
+    def unary(self, handle: Unary) -> grpc.RpcMethodHandler[bytes, bytes]:
         """Return the handler of one request and one answer."""
 
-        async def run(request: bytes, context: Any) -> bytes:
+        async def run(request: bytes, context: Any) -> Any:
             async def answer(call: Call) -> bytes:
                 return await handle(call, request)
 
@@ -78,7 +78,7 @@ class Calls:
 
         return grpc.unary_unary_rpc_method_handler(run)
 
-    def streaming(self, handle: Streaming) -> grpc.RpcMethodHandler:
+    def streaming(self, handle: Streaming) -> grpc.RpcMethodHandler[bytes, bytes]:
         """Return the handler of a stream in both directions."""
 
         async def run(_: object, context: Any) -> None:

@@ -213,6 +213,6 @@ def _replace(path: Path, data: bytes, mode: int) -> None:
     """Write a file of which others see the old content or the new."""
     partial = path.with_name(f"{path.name}.partial")
     partial.unlink(missing_ok=True)
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         file.write(data)
     partial.replace(path)

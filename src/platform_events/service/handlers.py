@@ -30,7 +30,7 @@ class PubSub:
     def __init__(self, access: Access, tenants: Tenants) -> None:
         calls = Calls(access)
         topics = Topics(tenants)
-        self.handlers: grpc.GenericRpcHandler = grpc.method_handlers_generic_handler(
+        self.handlers: grpc.GenericRpcHandler[bytes, bytes] = grpc.method_handlers_generic_handler(
             SERVICE,
             {
                 "GetTopic": calls.unary(topics.get_topic),

@@ -111,7 +111,7 @@ class ServiceThread:
         api = PubSub(self._access, tenants)
         server = grpc.aio.server(options=_OPTIONS)
         server.add_generic_rpc_handlers([api.handlers])
-        servicer = health.aio.HealthServicer()
+        servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
         _add_reflection(server)
         for port in self._ports:

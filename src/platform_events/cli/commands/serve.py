@@ -150,9 +150,7 @@ def serve(
         ports |= {GRPC: grpc_port, HTTPS: http_port}
     with (
         listening(ports, host, exactly=True) as listeners,
-        serving(
-            settings, listeners, certificate, url=url, drain_timeout=drain_timeout
-        ) as servers,
+        serving(settings, listeners, certificate, url=url, drain_timeout=drain_timeout) as servers,
         answering_probes(settings, servers.health, stop),
     ):
         _run(servers, stop)
@@ -204,7 +202,12 @@ def _check_url(url: str | None) -> str | None:
 
 
 def _load(file: Path | None, key_file: Path | None) -> Certificate | None:
-    """Return the certificate; raises `UsageError` for half of it, `ServiceError` as loading does."""
+    """Return the certificate, None if there is none.
+
+    Raises:
+        UsageError: only one of the two files is given.
+        ServiceError: they cannot be used.
+    """
     from platform_events.service.certificates import load_certificate
 
     if file is None and key_file is None:

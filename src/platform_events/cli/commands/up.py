@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 _LOOK_EVERY = 0.5
 """Seconds between two looks at whether everything still runs."""
 _PORT = click.IntRange(1, 65_535)
+_DRAIN_SECONDS = 2.0
+"""How long calls may take to end after Ctrl-C."""
 _TLS = "tls"
 """Where the data directory keeps certificates."""
 
@@ -175,7 +177,10 @@ def _serving(
 
     certificate = own_certificate(directory)
     _, port, *_ = listeners[HTTPS].getsockname()
-    with serving(settings, listeners, certificate, url=f"https://localhost:{port}") as servers:
+    url = f"https://localhost:{port}"
+    with serving(
+        settings, listeners, certificate, url=url, drain_timeout=_DRAIN_SECONDS
+    ) as servers:
         yield servers
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
@@ -32,6 +32,9 @@ class HttpThread:
         The socket is closed at the end.
         """
         self._listener = listener
+        tls: dict[str, Any] = {}
+        if certificate is not None:
+            tls = {"ssl_certfile": certificate.file, "ssl_keyfile": certificate.key_file}
         self._server = uvicorn.Server(
             uvicorn.Config(
                 application,
@@ -45,8 +48,7 @@ class HttpThread:
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=0,
-                ssl_certfile=certificate and certificate.file,
-                ssl_keyfile=certificate and certificate.key_file,
+                **tls,
             )
         )
         self._failure: Exception | None = None
