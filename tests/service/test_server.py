@@ -158,6 +158,7 @@ class Streams:
 
     def __init__(self, is_deaf: bool = False) -> None:
         self.begun = threading.Event()
+        self.is_closed = False
         self._is_deaf = is_deaf
         self._draining: asyncio.Event
 
@@ -168,6 +169,7 @@ class Streams:
             SERVICE, {"Subscribe": calls.streaming(self.stream)}
         )
         self.drains = (self.drain,)
+        self.closes = (self.close,)
         return self
 
     async def stream(self, call: Any) -> None:
@@ -176,6 +178,9 @@ class Streams:
         await self._draining.wait()
         await call.write(TopicRequest(topic_name="last").SerializeToString())
         raise CallError(SUBSCRIPTION_INTERNAL, "The server ends.")
+
+    async def close(self) -> None:
+        self.is_closed = True
 
     async def drain(self) -> None:
         if self._is_deaf:
@@ -191,6 +196,7 @@ class TestTheEnd:
             client = Client(target)
             call = client.stream("Subscribe", [])
             assert next(call) == b""
+        assert streams.is_closed
         assert TopicRequest.FromString(next(call)).topic_name == "last"
         with pytest.raises(grpc.RpcError) as caught:
             next(call)

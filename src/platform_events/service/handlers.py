@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from platform_events.service.access import Access
     from platform_events.service.tenants import Tenants
 
-Drain: TypeAlias = "Callable[[], Awaitable[None]]"
+Step: TypeAlias = "Callable[[], Awaitable[None]]"
 
 
 class PubSub:
@@ -37,5 +37,7 @@ class PubSub:
                 "GetSchema": calls.unary(topics.get_schema),
             },
         )
-        self.drains: tuple[Drain, ...] = ()
-        """Each returns once its streams have said how far they are, and ends them."""
+        self.drains: tuple[Step, ...] = ()
+        """Each has its streams say how far they are, and end."""
+        self.closes: tuple[Step, ...] = ()
+        """Each lets go what it has in other threads, once no call is left."""

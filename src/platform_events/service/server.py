@@ -135,7 +135,7 @@ class ServiceThread:
             tenants.close()
 
     async def _drain(self, api: PubSub, server: grpc.aio.Server) -> None:
-        """Take no more calls, and wait for those under way, but not for ever."""
+        """Take no more calls, wait for those under way, but not for ever, and let go of all."""
         drains = [asyncio.ensure_future(drain()) for drain in api.drains]
         # Beside them: it refuses what is new at once, and then waits for what they end.
         await server.stop(self._drain_timeout)
@@ -144,6 +144,8 @@ class ServiceThread:
         for outcome in await asyncio.gather(*drains, return_exceptions=True):
             if isinstance(outcome, Exception):
                 _logger.error("draining failed: %r", outcome)
+        for close in api.closes:
+            await close()
 
     def __enter__(self) -> Self:
         self._thread.start()
