@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
@@ -14,9 +14,11 @@ from platform_events.bus.cluster import Cluster
 from platform_events.service.access import OpenAccess
 from platform_events.service.handlers import pubsub_handlers
 from platform_events.service.messages import SERVICE
+from platform_events.service.subscribe import Subscribing
 from platform_events.service.tenants import Tenants
 from platform_events.settings import Settings
 
+Result = TypeVar("Result")
 METADATA = (("accesstoken", "token"), ("instanceurl", "https://localhost"), ("tenantid", "00D1"))
 PATIENCE = 60.0
 """Seconds that no answer takes, however busy the machine is."""
@@ -52,23 +54,40 @@ def failure(error: grpc.RpcError) -> tuple[grpc.StatusCode, str, dict[str, Any]]
     return error.code(), code, trailers
 
 
+class Served(str):
+    """The address of a service, with what a test needs of its inside."""
+
+    __slots__ = ("loop", "subscribing")
+    loop: asyncio.AbstractEventLoop
+    subscribing: Subscribing
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Return what comes of a coroutine in the service's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
+
+
 @contextmanager
-def serving(settings: Settings) -> Iterator[str]:
+def serving(settings: Settings) -> Iterator[Served]:
     """Serve one tenant at the address that this gives."""
     started, loop = threading.Event(), asyncio.new_event_loop()
-    address: list[str] = []
+    address: list[Served] = []
     stop = asyncio.Event()
 
     async def serve() -> None:
         with Cluster(settings) as cluster:
             tenants = Tenants(cluster)
             server = grpc.aio.server()
-            server.add_generic_rpc_handlers([pubsub_handlers(OpenAccess(settings.tenant), tenants)])
-            address.append(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+            subscribing = Subscribing(tenants)
+            access = OpenAccess(settings.tenant)
+            server.add_generic_rpc_handlers([pubsub_handlers(access, tenants, subscribing)])
+            served = Served(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+            served.loop, served.subscribing = loop, subscribing
+            address.append(served)
             await server.start()
             started.set()
             await stop.wait()
             await server.stop(0)
+            await subscribing.close()
             tenants.close()
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))

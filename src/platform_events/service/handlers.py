@@ -12,15 +12,19 @@ from platform_events.service.topics import Topics
 
 if TYPE_CHECKING:
     from platform_events.service.access import Access
+    from platform_events.service.subscribe import Subscribing
     from platform_events.service.tenants import Tenants
 
 
-def pubsub_handlers(access: Access, tenants: Tenants) -> grpc.GenericRpcHandler:
+def pubsub_handlers(
+    access: Access, tenants: Tenants, subscribing: Subscribing
+) -> grpc.GenericRpcHandler:
     """Return what a gRPC server needs to speak the API.
 
     Args:
         access: knows callers.
         tenants: whose events and channels.
+        subscribing: answers Subscribe; whoever ends the server drains it first.
     """
     calls = Calls(access)
     topics = Topics(tenants)
@@ -29,5 +33,6 @@ def pubsub_handlers(access: Access, tenants: Tenants) -> grpc.GenericRpcHandler:
         {
             "GetTopic": calls.unary(topics.get_topic),
             "GetSchema": calls.unary(topics.get_schema),
+            "Subscribe": calls.streaming(subscribing.subscribe),
         },
     )
