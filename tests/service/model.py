@@ -175,17 +175,13 @@ class ModelReading:
         blocks: list[Block] = []
         if self.is_closed:
             return Fed([], self._place, is_lost=False)
-        log, choose = self._model.log, self._model.choose
+        choose = self._model.choose
         for _ in range(1 + choose(3)):
-            partition = choose(len(self._offsets) - 1)
-            events = log.events[partition]
-            first = bisect_left(events, self._offsets[partition])
-            chosen = events[first : first + 1 + choose(6)]
-            if chosen:
-                blocks.append(self._block(partition, chosen))
-                self._offsets[partition] = chosen[-1] + 1
-            if first + len(chosen) == len(events) and choose(1):
-                self._offsets[partition] = log.ends[partition]
+            self._read_of(choose(len(self._offsets) - 1), blocks, knows_end=bool(choose(1)))
+        if not blocks:
+            # It comes to every partition in the end, and knows of every end.
+            for partition in range(len(self._offsets)):
+                self._read_of(partition, blocks, knows_end=True)
         if not choose(2):
             self._time_ms += 1
         if self.reads_by_itself and self._lag <= self._model.near:
@@ -194,6 +190,16 @@ class ModelReading:
 
     def close(self) -> None:
         self.is_closed = True
+
+    def _read_of(self, partition: int, blocks: list[Block], *, knows_end: bool) -> None:
+        events = self._model.log.events[partition]
+        first = bisect_left(events, self._offsets[partition])
+        chosen = events[first : first + 1 + self._model.choose(6)]
+        if chosen:
+            blocks.append(self._block(partition, chosen))
+            self._offsets[partition] = chosen[-1] + 1
+        if first + len(chosen) == len(events) and knows_end:
+            self._offsets[partition] = self._model.log.ends[partition]
 
     def _block(self, partition: int, offsets: list[int]) -> Block:
         stream = self._model.stream

@@ -30,9 +30,7 @@ class Client:
     def __init__(self, target: str) -> None:
         self._channel = grpc.insecure_channel(target)
 
-    def ask(
-        self, method: str, request: Any, metadata: Any = METADATA, answer: Any = None
-    ) -> Any:
+    def ask(self, method: str, request: Any, metadata: Any = METADATA, answer: Any = None) -> Any:
         """Return the answer to a request; `answer` is its class, None returns the bytes."""
         call = self._channel.unary_unary(f"/{SERVICE}/{method}")
         data = call(_bytes(request), metadata=metadata, timeout=PATIENCE)

@@ -254,8 +254,10 @@ class TestRefusals:
             ),
             (
                 FetchRequest(
-                    topic_name=TOPIC, num_requested=1, replay_preset=CUSTOM, replay_id=b"\0" * 7
-                    + b"\x63\x01\x02"
+                    topic_name=TOPIC,
+                    num_requested=1,
+                    replay_preset=CUSTOM,
+                    replay_id=b"\0" * 7 + b"\x63\x01\x02",
                 ),
                 "subscription.fetch.replayid.corrupted",
             ),
@@ -322,9 +324,7 @@ class TestRefusals:
         monkeypatch.setattr(served.subscribing._refusals, "delay", lambda who: 0.0)
         opened = []
         reading = feeds_module.Reading
-        monkeypatch.setattr(
-            feeds_module, "Reading", lambda *a: (opened.append(1), reading(*a))[1]
-        )
+        monkeypatch.setattr(feeds_module, "Reading", lambda *a: (opened.append(1), reading(*a))[1])
         refused = [Subscribed(client, TOPIC, 5, CUSTOM, b"12345") for _ in range(60)]
         for one in refused:
             assert one.failure()[1] == "subscription.fetch.replayid.corrupted"

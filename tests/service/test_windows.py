@@ -107,6 +107,9 @@ def test_who_begins_where_somebody_reads_joins(small: pytest.MonkeyPatch) -> Non
     again = model.subscribe((9,))
     assert again.cursor.window is first.cursor.window
     assert again.take(5, 1000) == 1
+    for _ in range(2):
+        model.log.append(0, 9, 0)
+        model.settle()
     assert model.subscribe((0,)).cursor.window is not first.cursor.window
 
 

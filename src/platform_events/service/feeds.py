@@ -350,6 +350,7 @@ class Feed:
     def _suspend(self) -> None:
         reading, self._reading = self._reading, None
         self._ends = None
+        self.window.is_live = False
         self._feeds.turns.leave(self)
         if reading is not None:
             self._feeds.begin_close(reading)

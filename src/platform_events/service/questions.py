@@ -30,9 +30,7 @@ class SharedQuestions(Generic[Answer]):
             self._coming[about] = task
         return await asyncio.shield(task)
 
-    async def _ask_next(
-        self, about: Hashable, question: Callable[[], Awaitable[Answer]]
-    ) -> Answer:
+    async def _ask_next(self, about: Hashable, question: Callable[[], Awaitable[Answer]]) -> Answer:
         before = self._asked.get(about)
         if before is not None:
             await asyncio.wait([before])

@@ -120,12 +120,8 @@ class OpenStream:
             ends: of the stream, a moment ago; None if they are not known.
         """
         left = cursor.window
-        missing = self.stream.identity.partitions - len(cursor.place.offsets)
-        if missing > 0:
-            place = cursor.place
-            cursor.move(Place(place.offsets + (0,) * missing, place.time_ms))
+        cursor.move(_with_all(cursor.place, self.stream))
         if not self._windows.join(cursor):
-            cursor.leave()
             window = self._windows.open(cursor)
             self._feed_of[window] = Feed(self._feeds, self, window, ends)
         self._drop_if_empty(left)
@@ -182,7 +178,7 @@ class OpenStream:
 
     def replay_id(self, cursor: Cursor) -> ReplayId:
         """Return the ID after which what a cursor has not taken is read."""
-        place = cursor.place
+        place = _with_all(cursor.place, self.stream)
         return self.stream.identity.position_id(place.offsets, place.time_ms)
 
     def leave(self, reader: Reader) -> None:
@@ -199,10 +195,11 @@ class OpenStream:
         if fed.is_lost:
             self._stop(window, is_lost=True)
             return
+        # Those who were too slow have left it.
+        self._drop_if_empty(window)
         superfluous = self._windows.superfluous(window)
         if superfluous is not None:
             self._stop(superfluous)
-        self._drop_if_empty(window)
         if window.is_fed and window.is_short:
             feed.want()
 
@@ -254,17 +251,15 @@ class OpenStream:
             self._growing = None
 
     def _settle(self, reader: Reader, found: Found) -> Place:
-        place = reader.cursor.place
+        place = _with_all(reader.cursor.place, found.stream)
         if found.stream.identity.topic_id != self.stream.identity.topic_id:
             raise StreamRecreatedError(
                 self.stream.path,
                 f"{self.stream.path} was deleted and created again; its old events are gone, "
                 "subscribe again from earliest",
             )
-        missing = len(found.marks) - len(place.offsets)
-        offsets = place.offsets + (0,) * missing
         settled = settle(
-            OffsetPosition(offsets),
+            OffsetPosition(place.offsets),
             self.replay_id(reader.cursor),
             found.stream,
             found.marks,
@@ -288,3 +283,7 @@ class OpenStream:
         self._windows.drop(window)
 
 
+def _with_all(place: Place, stream: Stream) -> Place:
+    """Return a place with the partitions that the stream gained since, which begin at 0."""
+    missing = stream.identity.partitions - len(place.offsets)
+    return Place(place.offsets + (0,) * missing, place.time_ms) if missing > 0 else place

@@ -38,6 +38,7 @@ _LOOK_EVERY = 1.0
 _DRAIN_SECONDS = 5.0
 """How long subscribers that do not read are waited for."""
 
+
 class Subscribing:
     """Answers Subscribe. For the event loop.
 
@@ -241,6 +242,4 @@ def _on_expired(call: Call) -> OnExpired:
     for word in get_args(OnExpired):
         if text == word:
             return word  # type: ignore[no-any-return]
-    raise CallError(
-        FETCH_INVALID, f"pe-on-expired is fail, earliest or latest, not {text[:50]!r}."
-    )
+    raise CallError(FETCH_INVALID, f"pe-on-expired is fail, earliest or latest, not {text[:50]!r}.")

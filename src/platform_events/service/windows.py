@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +40,8 @@ class Place:
     partition."""
 
 
-class Taken(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Taken:
     """Events for one response."""
 
     encoded: list[bytes]
@@ -146,12 +147,13 @@ class Window:
             blocks: in order.
             end: where to read on after them.
         """
+        before = len(self._blocks)
         for block in blocks:
             self._blocks.append(block)
             self._events.append(self._events[-1] + len(block.offsets))
             self._bytes.append(self._bytes[-1] + block.size)
         self.end = end
-        self._trim()
+        self._trim(before)
         if blocks:
             for cursor in self.cursors:
                 cursor.wake()
@@ -258,9 +260,10 @@ class Window:
         """Return the index of the first block, of one partition, that reaches an offset."""
         return bisect_left(self._blocks, offset, key=lambda block: block.offsets[-1])
 
-    def _trim(self) -> None:
-        keep, last = 0, len(self._blocks) - 1
-        while keep < last and (
+    def _trim(self, old: int) -> None:
+        """Drop what is too much of the blocks that were there before: those in them had time."""
+        keep = 0
+        while keep < old and (
             self._events[-1] - self._events[keep] > MOST_EVENTS
             or self._bytes[-1] - self._bytes[keep] > MOST_BYTES
         ):
