@@ -34,6 +34,7 @@ class Subscribed:
         self.topic = topic
         self.events: list[Any] = []
         """The `ConsumerEvent`s that came."""
+        self._taken = 0
         self.responses: list[Any] = []
         self.asked = 0
         self.ask(number, topic_name=topic, replay_preset=preset, replay_id=replay_id)
@@ -43,7 +44,7 @@ class Subscribed:
 
     def ask(self, number: int = 100, **fields: Any) -> None:
         """Ask for more events."""
-        self.asked = min(self.asked + max(number, 0), 100)
+        self.asked += min(max(number, 0), 100)
         self.send(FetchRequest(num_requested=number, **fields))
 
     def send(self, request: Any) -> None:
@@ -69,12 +70,11 @@ class Subscribed:
 
     def take(self, count: int, number: int = 100) -> list[Any]:
         """Return the next events, asking for more whenever nothing is owed."""
-        first = len(self.events)
-        while len(self.events) < first + count:
+        first, self._taken = self._taken, self._taken + count
+        while len(self.events) < self._taken:
             if self.response().pending_num_requested == 0:
-                assert self.asked == 0
                 self.ask(number)
-        return self.events[first : first + count]
+        return self.events[first : self._taken]
 
     def failure(self) -> Refusal:
         """Return how the call fails, whatever comes before."""
