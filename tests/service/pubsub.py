@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import asyncio
+from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
@@ -13,9 +14,11 @@ from platform_events.service.access import OpenAccess
 from platform_events.service.listener import address_of, listen
 from platform_events.service.messages import SERVICE
 from platform_events.service.server import GrpcPort, ServiceThread
+from platform_events.service.subscribe import Subscribing
 from platform_events.settings import Settings
 from tests.support import free_port
 
+Result = TypeVar("Result")
 METADATA = (("accesstoken", "token"), ("instanceurl", "https://localhost"), ("tenantid", "00D1"))
 PATIENCE = 60.0
 """Seconds that no answer takes, however busy the machine is."""
@@ -49,15 +52,30 @@ def failure(error: grpc.RpcError) -> tuple[grpc.StatusCode, str, dict[str, Any]]
     return error.code(), code, trailers
 
 
+class Served(str):
+    """The address of a service, with what a test needs of its inside."""
+
+    __slots__ = ("loop", "subscribing")
+    loop: asyncio.AbstractEventLoop
+    subscribing: Subscribing
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Return what comes of a coroutine in the service's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
+
+
 @contextmanager
-def serving(settings: Settings) -> Iterator[str]:
+def serving(settings: Settings) -> Iterator[Served]:
     """Serve one tenant at the address that this gives."""
     with listen(free_port(), exactly=True) as listener, Cluster(settings) as cluster:
         port = GrpcPort(listener, None)
         access = OpenAccess(settings.tenant)
-        address = address_of(listener)
-        with ServiceThread(cluster, access, [port], tenant=settings.tenant, drain_timeout=0):
-            yield address
+        served = Served(address_of(listener))
+        with ServiceThread(
+            cluster, access, [port], tenant=settings.tenant, drain_timeout=0
+        ) as service:
+            served.loop, served.subscribing = service.loop, service.api.subscribing
+            yield served
 
 
 def _bytes(message: Any) -> bytes:

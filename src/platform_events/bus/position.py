@@ -41,6 +41,11 @@ class Position:
         self.ends = ends
 
     @property
+    def time_ms(self) -> int:
+        """A time from which reading on misses nothing, ms since the epoch."""
+        return self._low_water.time_ms
+
+    @property
     def is_finished(self) -> bool:
         """Whether everything before the ends was taken."""
         return self.ends is not None and all(

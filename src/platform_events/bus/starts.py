@@ -112,10 +112,33 @@ def resolve_start(
         UsageError: `start` is none of the forms.
         BrokerError: the cluster cannot be asked.
     """
+    topic = stream.topic
+    marks = admin.watermarks({topic.name: topic.partitions})[topic.name]
+    return resolve_between(start, stream, marks, admin, on_expired)
+
+
+def resolve_between(
+    start: StartPoint,
+    stream: Stream,
+    marks: Sequence[tuple[int, int]],
+    admin: Admin,
+    on_expired: OnExpired,
+) -> Beginning:
+    """Return the same for one who has asked already where each partition begins and ends.
+
+    Args:
+        start: where to begin.
+        stream: of which stream.
+        marks: first and end offset of each partition.
+        admin: is asked only where a time begins.
+        on_expired: what to do when events after the start are past retention.
+
+    Raises:
+        ReplayError, UsageError, BrokerError: as `resolve_start`.
+    """
     if isinstance(start, str):
         start = Start.named(start) or start
     topic = stream.topic
-    marks = admin.watermarks({topic.name: topic.partitions})[topic.name]
     ends = [end for _, end in marks]
     if start is Start.LATEST:
         return Beginning(ends, ends)

@@ -120,6 +120,11 @@ class LiveReader:
             return False
         return attachment.call_when_ready(callback)
 
+    @property
+    def reads_by_itself(self) -> bool:
+        """Whether it has a client of its own now, because it is behind."""
+        return self._own is not None
+
     def close(self) -> None:
         """Stop reading. A read under way ends."""
         with self._changing:

@@ -40,12 +40,9 @@ class Code:
         return _PREFIX + self.name
 
 
-
 HEADERS_INVALID = Code("service.auth.headers.invalid", StatusCode.UNAUTHENTICATED)
 AUTH_ERROR = Code("service.auth.error", StatusCode.UNAUTHENTICATED)
-TOO_MANY_STREAMS = Code(
-    "service.protection.stream.limit.triggered", StatusCode.RESOURCE_EXHAUSTED
-)
+TOO_MANY_STREAMS = Code("service.protection.stream.limit.triggered", StatusCode.RESOURCE_EXHAUSTED)
 UNAVAILABLE = Code("service.unavailable", StatusCode.UNAVAILABLE)
 """Not of a Subscribe: the Java sample goes on at LATEST after it, and loses events (tried)."""
 INTERNAL = Code("service.internal.error", StatusCode.INTERNAL)
@@ -58,12 +55,8 @@ SCHEMA_UNAVAILABLE = Code("schema.api.unavailable", StatusCode.UNAVAILABLE)
 
 REPLAY_CORRUPTED = Code("subscription.fetch.replayid.corrupted", StatusCode.INVALID_ARGUMENT)
 """For every replay ID that is not empty and cannot be read on from: Camel knows no other."""
-REPLAY_MISSING = Code(
-    "subscription.fetch.replayid.validation.failed", StatusCode.INVALID_ARGUMENT
-)
-REQUESTED_INVALID = Code(
-    "subscription.fetch.requested.events.invalid", StatusCode.INVALID_ARGUMENT
-)
+REPLAY_MISSING = Code("subscription.fetch.replayid.validation.failed", StatusCode.INVALID_ARGUMENT)
+REQUESTED_INVALID = Code("subscription.fetch.requested.events.invalid", StatusCode.INVALID_ARGUMENT)
 FETCH_TOPIC_MISMATCH = Code("subscription.fetch.topic.mismatch", StatusCode.INVALID_ARGUMENT)
 FETCH_INVALID = Code("subscription.fetch.request.invalid", StatusCode.INVALID_ARGUMENT)
 CANNOT_SUBSCRIBE = Code("subscription.topic.cannot.subscribe", StatusCode.PERMISSION_DENIED)
@@ -85,9 +78,7 @@ class CallError(Exception):
         trailers: what else is said; names as gRPC takes them, ASCII values.
     """
 
-    def __init__(
-        self, code: Code, message: str, trailers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, code: Code, message: str, trailers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.trailers = dict(trailers or {})

@@ -9,6 +9,7 @@ import grpc
 from platform_events.service.calls import Calls
 from platform_events.service.messages import SERVICE
 from platform_events.service.publish import Publishing
+from platform_events.service.subscribe import Subscribing
 from platform_events.service.topics import Topics
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class PubSub:
         calls = Calls(access)
         topics = Topics(tenants)
         publishing = Publishing(tenants)
+        self.subscribing = subscribing = Subscribing(tenants)
         self.handlers: grpc.GenericRpcHandler[bytes, bytes] = grpc.method_handlers_generic_handler(
             SERVICE,
             {
@@ -39,9 +41,10 @@ class PubSub:
                 "GetSchema": calls.unary(topics.get_schema),
                 "Publish": calls.unary(publishing.publish),
                 "PublishStream": calls.streaming(publishing.publish_stream),
+                "Subscribe": calls.streaming(subscribing.subscribe),
             },
         )
-        self.drains: tuple[Step, ...] = (publishing.drain,)
+        self.drains: tuple[Step, ...] = (publishing.drain, subscribing.drain)
         """Each has its streams say how far they are, and end."""
-        self.closes: tuple[Step, ...] = ()
+        self.closes: tuple[Step, ...] = (subscribing.close,)
         """Each lets go what it has in other threads, once no call is left."""

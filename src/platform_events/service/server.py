@@ -79,8 +79,8 @@ class ServiceThread:
         tenant: str,
         drain_timeout: float = DRAIN_SECONDS,
     ) -> None:
-        self._cluster = cluster
-        self._access = access
+        self._tenants = Tenants(cluster)
+        self.api = PubSub(access, self._tenants)
         self._ports = ports
         self._tenant = tenant
         self._drain_timeout = drain_timeout
@@ -88,7 +88,7 @@ class ServiceThread:
         METERS.loops.add(self.health)
         self._failure: Exception | None = None
         self._started = threading.Event()
-        self._loop = asyncio.new_event_loop()
+        self.loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="grpc", daemon=True)
 
@@ -99,7 +99,7 @@ class ServiceThread:
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
                 runner.run(self._serve())
         except Exception as failure:  # noqa: BLE001 - raised again by check()
             self._failure = failure
@@ -107,10 +107,8 @@ class ServiceThread:
             self._started.set()
 
     async def _serve(self) -> None:
-        tenants = Tenants(self._cluster)
-        api = PubSub(self._access, tenants)
         server = grpc.aio.server(options=_OPTIONS)
-        server.add_generic_rpc_handlers([api.handlers])
+        server.add_generic_rpc_handlers([self.api.handlers])
         servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
         _add_reflection(server)
@@ -118,7 +116,7 @@ class ServiceThread:
             _take(port, server)
         await server.start()
         self._started.set()
-        readiness = Readiness(tenants, self._tenant, servicer)
+        readiness = Readiness(self._tenants, self._tenant, servicer)
         watching = asyncio.create_task(readiness.watch(self.health))
         beating = asyncio.create_task(beat(self.health))
         stopping = asyncio.create_task(self._stop.wait())
@@ -130,13 +128,13 @@ class ServiceThread:
             watching.cancel()
             self.health.obstacle = "it is stopping"
             await servicer.enter_graceful_shutdown()
-            await self._drain(api, server)
+            await self._drain(server)
             beating.cancel()
-            tenants.close()
+            self._tenants.close()
 
-    async def _drain(self, api: PubSub, server: grpc.aio.Server) -> None:
+    async def _drain(self, server: grpc.aio.Server) -> None:
         """Take no more calls, wait for those under way, but not for ever, and let go of all."""
-        drains = [asyncio.ensure_future(drain()) for drain in api.drains]
+        drains = [asyncio.ensure_future(drain()) for drain in self.api.drains]
         # Beside them: it refuses what is new at once, and then waits for what they end.
         await server.stop(self._drain_timeout)
         for drain in drains:
@@ -144,7 +142,7 @@ class ServiceThread:
         for outcome in await asyncio.gather(*drains, return_exceptions=True):
             if isinstance(outcome, Exception):
                 _logger.error("draining failed: %r", outcome)
-        for close in api.closes:
+        for close in self.api.closes:
             await close()
 
     def __enter__(self) -> Self:
@@ -156,7 +154,7 @@ class ServiceThread:
     def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
         # It is closed if something has ended the server.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._stop.set)
+            self.loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
         if error_type is None:
             self.check()

@@ -1,0 +1,176 @@
+"""Records of a stream, judged and encoded once for all who subscribe to it."""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from bisect import bisect_left
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from platform_events.envelope import (
+    ID,
+    ORIGIN,
+    SCHEMA,
+    UnreadableError,
+    Writers,
+    find_header,
+    fixed_headers,
+    plain_writer,
+    with_identity,
+    without_reserved,
+)
+from platform_events.errors import CatalogCorruptError, UndecodableRecordError
+from platform_events.names import stream_name
+from platform_events.payloads.codec import PayloadWalk
+from platform_events.replay import encode_offset
+from platform_events.service.frames import event_field, header_field, schema_field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from platform_events.bus.event import Run
+    from platform_events.catalog.live import Catalog
+    from platform_events.definitions.schema import Schema
+    from platform_events.envelope import RecordHeaders
+    from platform_events.kafka.reader import Record
+
+_OF_THE_BUS = [ID, *(name for name, _ in fixed_headers("", "", "A" * 22))]
+"""The names of the headers of an event without any of its publisher's own."""
+_IN_CHANNELS = [*_OF_THE_BUS, ORIGIN]
+_OVERHEAD = 700
+"""Bytes of a block besides its events (measured)."""
+_OF_EVENT = 16
+"""Bytes of an event besides its encoding."""
+_logger = logging.getLogger("platform_events.service")
+
+
+class Block:
+    """Events that follow each other in one partition, encoded.
+
+    Args:
+        run: what they have in common.
+        offsets: of each; there is one at least.
+        encoded: all of them as fields of a `FetchResponse`.
+        ends: where in that each event ends.
+    """
+
+    __slots__ = ("encoded", "ends", "offsets", "run")
+
+    def __init__(
+        self, run: Run, offsets: Sequence[int], encoded: bytes, ends: Sequence[int]
+    ) -> None:
+        self.run = run
+        self.offsets = offsets
+        self.encoded = encoded
+        self.ends = ends
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        return len(self.encoded) + _OF_EVENT * len(self.offsets) + _OVERHEAD
+
+    def below(self, offset: int) -> int:
+        """Return how many of its events lie before an offset of its partition."""
+        return bisect_left(self.offsets, offset)
+
+
+class _Writer:
+    """How records are encoded that were written with one schema."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self.type = schema.name.encode()
+        self.field = schema_field(schema.id)
+
+    @cached_property
+    def check(self) -> Callable[[bytes], None]:
+        """Raises `ValueError` for a body that is no payload of the schema."""
+        return PayloadWalk(self._schema.parsed).check
+
+
+class BlockEncoder:
+    """Encodes the records of one stream. Use it from one thread at a time.
+
+    Args:
+        stream: its path.
+        catalog: knows the schemas.
+    """
+
+    def __init__(self, stream: str, catalog: Catalog) -> None:
+        self._stream = stream
+        self.writers: Writers[_Writer] = Writers(stream_name(stream), catalog, _Writer)
+
+    def encode(self, run: Run, records: Sequence[Record]) -> Block | None:
+        """Return the events of records; None if there are none.
+
+        What cannot be decoded is logged and left out.
+
+        Args:
+            run: what the records have in common.
+            records: which follow each other in one partition.
+
+        Raises:
+            BrokerError: a schema could not be asked for.
+        """
+        known = self.writers.known
+        parts: list[bytes] = []
+        offsets, ends = array("q"), array("q")
+        end, tag = 0, run.offset_tag
+        for record in records:
+            headers: RecordHeaders = record.headers() or ()
+            offset, payload = record.offset(), record.value()
+            writer = known.get(plain_writer(headers))
+            if writer is None or payload is None:
+                found = self._judge(record, run)
+                if found is None:
+                    continue
+                writer, headers, payload = found
+            event_id = headers[0][1] or b""
+            encoded = event_field(
+                event_id if event_id.isascii() else _as_text(event_id),
+                writer.field,
+                payload,
+                _own_headers(headers),
+                run.vector_id(offset) if tag is None else encode_offset(offset + 1, tag),
+            )
+            parts.append(encoded)
+            offsets.append(offset)
+            end += len(encoded)
+            ends.append(end)
+        return Block(run, offsets, b"".join(parts), ends) if parts else None
+
+    def _judge(self, record: Record, run: Run) -> tuple[_Writer, RecordHeaders, bytes] | None:
+        """Return how a record of any layout is encoded: its writer, headers and body.
+
+        The first header is the event ID. None: it cannot be decoded.
+        """
+        headers: RecordHeaders = record.headers() or ()
+        header = find_header(headers, SCHEMA)
+        try:
+            writer = self.writers.known.get(header) or self.writers.find(header)
+            body = record.value()
+            if body is None:
+                raise UnreadableError("it has no body (a tombstone)")  # noqa: TRY301
+            if plain_writer(headers) is None:
+                writer.check(body)
+        except (ValueError, CatalogCorruptError) as error:
+            place = run.partition, record.offset()
+            _logger.warning("skipped: %s", UndecodableRecordError(self._stream, *place, str(error)))
+            return None
+        headers = with_identity(headers, writer.type, run.identity, run.partition, record.offset())
+        return writer, [(ID, find_header(headers, ID)), *headers], body
+
+
+def _own_headers(headers: RecordHeaders) -> bytes:
+    """Return the publisher's own headers as fields."""
+    names = [name for name, _ in headers]
+    if names in (_OF_THE_BUS, _IN_CHANNELS):
+        return b""
+    own = without_reserved(headers)
+    return b"".join(header_field(name, value) for name, value in own.items())
+
+
+def _as_text(event_id: bytes) -> bytes:
+    """Return an event ID of other software as UTF-8: clients refuse a response with other text."""
+    return event_id.decode(errors="replace").encode()
