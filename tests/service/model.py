@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from platform_events.bus.event import Run
 from platform_events.bus.starts import Stream
 from platform_events.kafka.admin import Topic
@@ -21,8 +23,6 @@ from platform_events.service.feeds import Fed
 from platform_events.service.streams import OpenStream
 from platform_events.service.turns import Turns
 from platform_events.service.windows import Cursor, Place
-
-import pytest
 
 _EVENT = struct.Struct(">HI")
 PATH = "/event/A__e"

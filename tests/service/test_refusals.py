@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from platform_events.service import refusals as refusals_module
 from platform_events.service.refusals import Refusals
-
-import pytest
 
 
 class Clock:

@@ -9,7 +9,8 @@ from typing import Any
 
 import grpc
 import pytest
-from hypothesis import given, settings as hypothesis_settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from platform_events.bus.bus import EventBus

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from platform_events.envelope import (
     ID,
-    ORIGIN,
     SCHEMA,
     UnreadableError,
     Writers,
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
 _OF_THE_BUS = [ID, *(name for name, _ in fixed_headers("", "", "A" * 22))]
 """The names of the headers of an event without any of its publisher's own."""
-_IN_CHANNELS = [*_OF_THE_BUS, ORIGIN]
+_COUNT = len(_OF_THE_BUS)
 _OVERHEAD = 700
 """Bytes of a block besides its events (measured)."""
 _OF_EVENT = 16
@@ -117,11 +116,22 @@ class BlockEncoder:
         parts: list[bytes] = []
         offsets, ends = array("q"), array("q")
         end, tag = 0, run.offset_tag
+        writer: _Writer | None = None
+        alike: RecordHeaders | None = None
+        """What the bus wrote into the record before, besides the event ID; mostly it is the same."""
         for record in records:
             headers: RecordHeaders = record.headers() or ()
             offset, payload = record.offset(), record.value()
-            writer = known.get(plain_writer(headers))
+            own = b""
+            if headers[1:_COUNT] != alike or headers[0][0] != ID or not headers[0][1]:
+                writer = known.get(plain_writer(headers))
+                names = [name for name, _ in headers[:_COUNT]]
+                alike = headers[1:_COUNT] if writer and names == _OF_THE_BUS else None
+                own = _own_headers(headers)
+            elif len(headers) > _COUNT:
+                own = _own_headers(headers[_COUNT:])
             if writer is None or payload is None:
+                alike = None
                 found = self._judge(record, run)
                 if found is None:
                     continue
@@ -131,7 +141,7 @@ class BlockEncoder:
                 event_id if event_id.isascii() else _as_text(event_id),
                 writer.field,
                 payload,
-                _own_headers(headers),
+                own,
                 run.vector_id(offset) if tag is None else encode_offset(offset + 1, tag),
             )
             parts.append(encoded)
@@ -151,7 +161,7 @@ class BlockEncoder:
             writer = self.writers.known.get(header) or self.writers.find(header)
             body = record.value()
             if body is None:
-                raise UnreadableError("it has no body (a tombstone)")  # noqa: TRY301
+                raise UnreadableError("it has no body (a tombstone)")
             if plain_writer(headers) is None:
                 writer.check(body)
         except (ValueError, CatalogCorruptError) as error:
@@ -164,9 +174,6 @@ class BlockEncoder:
 
 def _own_headers(headers: RecordHeaders) -> bytes:
     """Return the publisher's own headers as fields."""
-    names = [name for name, _ in headers]
-    if names in (_OF_THE_BUS, _IN_CHANNELS):
-        return b""
     own = without_reserved(headers)
     return b"".join(header_field(name, value) for name, value in own.items())
 

@@ -55,24 +55,26 @@ def event_field(
         headers: what `header_field` returns, of all headers.
         replay_id: of the event.
     """
-    length = len(payload)
-    event = b"\n%b%b%b\x1a%b%b%b" % (
-        varint(len(event_id)) if len(event_id) >= _FEW else _LENGTHS[len(event_id)],
+    id_size, size, replay_size = len(event_id), len(payload), len(replay_id)
+    of_id = _LENGTHS[id_size] if id_size < _FEW else varint(id_size)
+    of_payload = _LENGTHS[size] if size < _FEW else varint(size)
+    of_replay_id = _LENGTHS[replay_size] if replay_size < _FEW else varint(replay_size)
+    # Two tags each, and what was counted before.
+    size += 2 + len(of_id) + id_size + len(schema) + len(of_payload) + len(headers)
+    of_event = _LENGTHS[size] if size < _FEW else varint(size)
+    size += 2 + len(of_event) + len(of_replay_id) + replay_size
+    return b"\n%b\n%b\n%b%b%b\x1a%b%b%b\x12%b%b" % (
+        _LENGTHS[size] if size < _FEW else varint(size),
+        of_event,
+        of_id,
         event_id,
         schema,
-        varint(length) if length >= _FEW else _LENGTHS[length],
+        of_payload,
         payload,
         headers,
-    )
-    length = len(event)
-    consumed = b"\n%b%b\x12%b%b" % (
-        varint(length) if length >= _FEW else _LENGTHS[length],
-        event,
-        varint(len(replay_id)) if len(replay_id) >= _FEW else _LENGTHS[len(replay_id)],
+        of_replay_id,
         replay_id,
     )
-    length = len(consumed)
-    return b"\n%b%b" % (varint(length) if length >= _FEW else _LENGTHS[length], consumed)
 
 
 def response_tail(replay_id: bytes, rpc_id: str, pending: int) -> bytes:

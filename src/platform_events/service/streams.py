@@ -16,7 +16,7 @@ from platform_events.service.questions import SharedQuestions
 from platform_events.service.windows import Place, Windows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from platform_events.catalog.state import Entry
     from platform_events.replay import ReplayId
