@@ -372,8 +372,14 @@ class _NamelessError(Exception):
         raise RuntimeError
 
 
+class _Panic(BaseException):
+    """As libraries in Rust raise it."""
+
+
 @pytest.mark.parametrize("is_async", [True, False])
-@pytest.mark.parametrize("error", [_NamelessError, SystemExit, StopIteration])
+@pytest.mark.parametrize(
+    "error", [_NamelessError, SystemExit, StopIteration, asyncio.CancelledError, _Panic]
+)
 def test_whatever_a_handler_raises_is_its_failure(
     bus: EventBus, is_async: bool, error: type[BaseException]
 ) -> None:
@@ -393,6 +399,8 @@ def test_whatever_a_handler_raises_is_its_failure(
     with running(app, bus):
         wait_for(lambda: log.numbers == [1])
         wait_for(lambda: reasons(bus) == ["failed"])
+    (shown,) = show_letters(bus, "billing", LetterFilter())
+    assert "raise error" in shown.letter.traceback
 
 
 def test_a_checkpoint_is_for_an_event_of_the_attempt(bus: EventBus) -> None:

@@ -17,7 +17,7 @@ from platform_events.workers.outcomes import (
     without_handling,
 )
 from platform_events.workers.policy import LONGEST_RETRYING, Reason, Reject, next_step
-from platform_events.workers.threads import HandlerThreads
+from platform_events.workers.threads import HandlerThreads, as_failure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -108,14 +108,17 @@ class Attempts:
                     await spec.function(argument, context)
         except Exception as error:  # noqa: BLE001 - what it means is the policy's to say
             failure = error
-        except SystemExit as error:
-            failure = RuntimeError(f"the handler raised {error!r}")
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
             # The handler's own doing.
-            failure = RuntimeError(f"the handler was cancelled: {error!r}")
+            failure = as_failure(error)
+        except (KeyboardInterrupt, GeneratorExit):
+            # Somebody wants the loop to end, or it has ended.
+            raise
+        except BaseException as error:  # noqa: BLE001 - it would end a runner, and be lost with it
+            failure = as_failure(error)
         finally:
             desk.in_flight -= number
         if interceptors.has_any:

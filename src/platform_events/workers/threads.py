@@ -22,6 +22,14 @@ class _Task:
     on_begin: Callable[[], None]
 
 
+def as_failure(error: BaseException) -> Exception:
+    """Return the failure of a handler that raised what ends a thread or a task, as SystemExit."""
+    failure = RuntimeError(f"the handler raised {error!r}")
+    # Its traceback says where.
+    failure.__cause__ = error
+    return failure
+
+
 class HandlerThreads:
     """Runs functions in at most `most` threads, which begin when they are needed.
 
@@ -105,5 +113,4 @@ class HandlerThreads:
         elif isinstance(error, Exception) and not isinstance(error, StopIteration):
             future.set_exception(error)
         else:
-            # What would end a thread, such as SystemExit, is a failure of the handler here.
-            future.set_exception(RuntimeError(f"the handler raised {error!r}"))
+            future.set_exception(as_failure(error))
