@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from platform_events.errors import WorkerStoppedError
 from platform_events.workers.context import Context
+from platform_events.workers.desk import NO_THREADS
 from platform_events.workers.outcomes import (
     describe_failure,
     in_words,
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from platform_events.workers.lanes import Assignment, Item, Lane, Lanes
     from platform_events.workers.outcomes import Failure
     from platform_events.workers.signatures import HandlerSpec
+
+_logger = logging.getLogger("platform_events.worker")
 
 
 @asynccontextmanager
@@ -65,11 +69,17 @@ class Attempts:
         self._desk = desk
         self._lanes = lanes
         self._loop = loop
-        self._threads = HandlerThreads(app.concurrency, loop)
+        self._threads = HandlerThreads(app.concurrency, loop, self._note_kept)
 
     def close(self) -> None:
         """Let threads end that run no handler."""
         self._threads.close()
+
+    def _note_kept(self, threads: int) -> None:
+        """Note how many threads handlers keep that have timed out and not returned."""
+        self._desk.has_threads = threads < self._app.concurrency
+        if not self._desk.has_threads:
+            _logger.error("%s: %s", self._app.name, NO_THREADS)
 
     def context(self, lane: Lane, item: Item, events: Sequence[Any]) -> Context:
         """Return what a handler is told about the attempt on events, the first one a lane's."""
