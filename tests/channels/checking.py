@@ -270,7 +270,8 @@ def _check_presence(
         findings.checked += 1
         if row.offset < stay.start(partition):
             if row.offset in there or row.offset in dead:
-                findings.foreign.append(f"{_of_member(stay, row)} is from before the member was added")
+                where = _of_member(stay, row)
+                findings.foreign.append(f"{where} is from before the member was added")
             continue
         for number in range(reached, len(periods)):
             (period, until), verdict = periods[number], periods[number][0].verdict(row)
