@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from functools import cache
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -15,6 +15,9 @@ from platform_events.errors import ConfigurationError
 from platform_events.names import Namespace
 from platform_events.variables import PREFIX, LogFormat, LogLevel
 from platform_events.wording import closest, is_unicode, shown, suggest
+
+if TYPE_CHECKING:
+    from pydantic_settings import PydanticBaseSettingsSource
 
 DEFAULT_BOOTSTRAP_SERVERS = "127.0.0.1:9092"
 _SERVED_AT = ("GRPC_PORT", "HTTP_PLAIN_PORT", "HTTP_PORT", "PLAINTEXT_PORT")
@@ -143,6 +146,18 @@ class Settings(BaseSettings):
                 f"setting 'kafka' ({PREFIX}KAFKA): give one JSON object, or each property as a "
                 f"variable of its own, such as {PREFIX}KAFKA__SECURITY_PROTOCOL=SSL"
             ) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Look nowhere else: each source costs as much, though there is no file for it."""
+        return init_settings, env_settings
 
     @field_validator("health_port", "log_format", mode="before")
     @classmethod

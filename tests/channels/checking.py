@@ -63,9 +63,9 @@ def everything(*events: str) -> list[Stay]:
     return [Stay(event, [Period(1, all_pass)]) for event in events]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Origin:
-    """A channel's header, taken apart."""
+    """A channel's header, taken apart. Not frozen, for the same reason as a row."""
 
     event: str
     definition: int
@@ -176,6 +176,14 @@ def _name(origin: Origin) -> str:
     return f"{origin.event}[{origin.partition}]@{origin.offset} by {origin.definition}"
 
 
+def _place(row: Row) -> str:
+    return f"{row.topic}[{row.partition}]@{row.offset}"
+
+
+def _of_member(stay: Stay, row: Row) -> str:
+    return f"{stay.event}[{row.partition}]@{row.offset}"
+
+
 def _sort_out(
     partitions: Sequence[Sequence[Row]],
     stays: Sequence[Stay],
@@ -191,17 +199,17 @@ def _sort_out(
         newest = 0
         for row in rows:
             origin = Origin.of(row.headers)
-            where = f"{row.topic}[{row.partition}]@{row.offset}"
             if origin is None:
-                findings.foreign.append(f"{where} has no origin")
+                findings.foreign.append(f"{_place(row)} has no origin")
                 continue
             if is_channel and row.headers[-1][0] != "ce_origin":
-                findings.altered.append(f"{where}: the origin is not the last header")
+                findings.altered.append(f"{_place(row)}: the origin is not the last header")
             if is_channel and origin.definition < newest:
-                findings.swapped.append(f"{where}: {_name(origin)} after definition {newest}")
+                findings.swapped.append(f"{_place(row)}: {_name(origin)} after definition {newest}")
             newest = max(newest, origin.definition)
             findings.swapped += [
-                f"{where}: {_name(origin)}, although {number} holds from {ats[row.partition]} on"
+                f"{_place(row)}: {_name(origin)}, although {number} holds from "
+                f"{ats[row.partition]} on"
                 for number, ats in changes.items()
                 if (row.offset >= ats[row.partition]) != (origin.definition >= number)
             ]
@@ -211,7 +219,7 @@ def _sort_out(
                 if stay.event == origin.event and stay.added <= origin.definition < stay.dropped
             ]
             if not matching or origin.partition >= len(members[origin.event]):
-                findings.foreign.append(f"{where}: {_name(origin)} is of no member")
+                findings.foreign.append(f"{_place(row)}: {_name(origin)} is of no member")
                 continue
             sorted_out.setdefault((matching[0], origin.partition), []).append((origin, row))
     return sorted_out
@@ -244,6 +252,7 @@ def _check_presence(
     Which record of a member was the first under a filter is the router's to choose, but there has
     to be one: so each record is judged by each period that may have begun.
     """
+
     there = {origin.offset: origin.definition for origin, _ in found}
     dead = {origin.offset: origin.definition for origin, _ in buried}
     if len(dead) < len(buried):
@@ -259,9 +268,9 @@ def _check_presence(
     reached = 0
     for row in rows:
         findings.checked += 1
-        where = f"{stay.event}[{partition}]@{row.offset}"
         if row.offset < stay.start(partition):
             if row.offset in there or row.offset in dead:
+                where = _of_member(stay, row)
                 findings.foreign.append(f"{where} is from before the member was added")
             continue
         for number in range(reached, len(periods)):
@@ -279,33 +288,34 @@ def _check_presence(
                 break
         else:
             if row.offset in there or row.offset in dead:
-                findings.foreign.append(f"{where} should not be where it is")
+                findings.foreign.append(f"{_of_member(stay, row)} should not be where it is")
             else:
-                findings.missing.append(where)
+                findings.missing.append(_of_member(stay, row))
 
 
 def _check_content(
     origin: Origin, row: Row, source: Row, identity: StreamIdentity | None, findings: Findings
 ) -> None:
-    where = _name(origin)
+    faults = []
     is_dead = row.headers[-1][0] != "ce_origin"
     if row.key != source.key:
-        findings.altered.append(f"{where}: key {row.key!r}, not {source.key!r}")
+        faults.append(f"key {row.key!r}, not {source.key!r}")
     if row.value != source.value and not (is_dead and row.value is None):
-        findings.altered.append(f"{where}: another body")
+        faults.append("another body")
     headers = row.headers[: -2 if is_dead else -1]
     added, kept = _split(headers, len(source.headers))
     own = {name for name, value in source.headers if value}
     if kept != source.headers:
-        findings.altered.append(f"{where}: headers {kept}, not {source.headers}")
+        faults.append(f"headers {kept}, not {source.headers}")
     elif {name for name, _ in added} != (set() if is_dead else _IDENTITY - own):
-        findings.altered.append(f"{where}: headers {added} were added")
+        faults.append(f"headers {added} were added")
     if origin.time_ms != source.time_ms:
-        findings.altered.append(f"{where}: stored at {origin.time_ms}, not {source.time_ms}")
+        faults.append(f"stored at {origin.time_ms}, not {source.time_ms}")
     if identity is not None and origin.replay_id != _replay_id(source, identity):
-        findings.altered.append(f"{where}: replay ID {origin.replay_id} is another event's")
+        faults.append(f"replay ID {origin.replay_id} is another event's")
     if is_dead and (row.headers[-1][0] != "ce_deadletterreason" or not row.headers[-1][1]):
-        findings.altered.append(f"{where}: no reason says why it was dead-lettered")
+        faults.append("no reason says why it was dead-lettered")
+    findings.altered += [f"{_name(origin)}: {fault}" for fault in faults]
 
 
 def _split(
@@ -349,16 +359,30 @@ def check_channel(
     changes: Mapping[int, Sequence[int]] | None = None,
 ) -> Findings:
     """Compare a channel as it is now with its members as they are now."""
-    topic = settings.namespace.topic
-    # The channel first: what comes into it meanwhile is not judged by members read before.
-    channel = read_topic(settings, topic(name))
-    dead_letters = read_topic(settings, settings.namespace.dead_letters(name))
-    events = {stay.event for stay in stays}
-    return compare(
-        stays,
-        {event: read_topic(settings, topic(event)) for event in events},
-        channel,
-        dead_letters[0],
-        identities=read_identities(settings, events),
-        changes=changes,
-    )
+    return check_channels(settings, {name: stays}, changes)[name]
+
+
+def check_channels(
+    settings: Settings,
+    channels: Mapping[str, Sequence[Stay]],
+    changes: Mapping[int, Sequence[int]] | None = None,
+) -> dict[str, Findings]:
+    """Compare channels as they are now with their members, each of which is read once."""
+    namespace = settings.namespace
+    # The channels first: what comes into them meanwhile is not judged by members read before.
+    records = {name: read_topic(settings, namespace.topic(name)) for name in channels}
+    letters = {name: read_topic(settings, namespace.dead_letters(name))[0] for name in channels}
+    events = {stay.event for stays in channels.values() for stay in stays}
+    members = {event: read_topic(settings, namespace.topic(event)) for event in events}
+    identities = read_identities(settings, events)
+    return {
+        name: compare(
+            stays,
+            members,
+            records[name],
+            letters[name],
+            identities=identities,
+            changes=changes,
+        )
+        for name, stays in channels.items()
+    }

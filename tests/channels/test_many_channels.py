@@ -10,7 +10,7 @@ from platform_events.bus.bus import EventBus
 from platform_events.channels import router as router_module
 from platform_events.channels import transfer_loop
 from platform_events.settings import Settings
-from tests.channels.checking import Period, Stay, all_pass, check_channel
+from tests.channels.checking import Period, Stay, all_pass, check_channels
 from tests.channels.routing import (
     Define,
     StartRouter,
@@ -51,11 +51,16 @@ def many_channels(
 
 def assert_whole(settings: Settings, bus: EventBus) -> None:
     await_caught_up(settings, *NAMES)
+    stays = {}
     for number, name in enumerate(NAMES):
         least = number * 100
         above = verdict(bus, "B__e", lambda payload, least=least: payload["n"] >= least)  # type: ignore[misc]
-        stays = [Stay(member(number)[0], [Period(1, all_pass)]), Stay("B__e", [Period(1, above)])]
-        check_channel(settings, name, stays).assert_none()
+        stays[name] = [
+            Stay(member(number)[0], [Period(1, all_pass)]),
+            Stay("B__e", [Period(1, above)]),
+        ]
+    for findings in check_channels(settings, stays).values():
+        findings.assert_none()
 
 
 def lacking(settings: Settings) -> list[str]:

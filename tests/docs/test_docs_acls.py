@@ -78,8 +78,10 @@ def bindings(role: str) -> list[AclBinding]:
 
 
 class Cluster:
-    def __init__(self, kafka: LocalKafka) -> None:
+    def __init__(self, kafka: LocalKafka, bus: EventBus) -> None:
         self._kafka = kafka
+        self._bus = bus
+        """Of one who may do everything."""
         self._client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
 
     def settings(self, role: str) -> Settings:
@@ -112,25 +114,22 @@ class Cluster:
     @property
     def unrestricted(self) -> Settings:
         """Settings of one who may do everything."""
-        return Settings(bootstrap_servers=self._kafka.bootstrap_servers, tenant=TENANT)
+        return self._bus.settings
 
     def publish(self, amount: float) -> None:
-        with EventBus(self.unrestricted) as bus:
-            bus.publish(EVENT, {"order_id": "B", "amount": amount})
+        self._bus.publish(EVENT, {"order_id": "B", "amount": amount})
 
     def channel_ends(self) -> tuple[int, ...]:
         """Return the ends of the channel's topic and of its dead letters."""
         namespace = self.unrestricted.namespace
         names = (namespace.topic(CHANNEL), namespace.dead_letters(CHANNEL))
-        with Admin(self.unrestricted) as admin:
-            marks = admin.watermarks(dict.fromkeys(names, 1))
+        marks = self._bus.admin.watermarks(dict.fromkeys(names, 1))
         return tuple(marks[name][0][1] for name in names)
 
     def delete_channel(self) -> None:
         delete_topic(self.unrestricted, CHANNEL)
         name = self.unrestricted.namespace.topic(CHANNEL)
-        with Admin(self.unrestricted) as admin:
-            wait_until(lambda: admin.describe_one(name) is None)
+        wait_until(lambda: self._bus.admin.describe_one(name) is None)
 
     def forget_positions(self) -> None:
         """Let a router find its positions in the channel, as after a week of silence."""
@@ -143,13 +142,11 @@ class Cluster:
 
     def letters(self) -> list[Letter]:
         """Return the dead letters of the subscription."""
-        with EventBus(self.unrestricted) as bus:
-            return SubscriptionLetters(bus, SUBSCRIPTION).select(LetterFilter())
+        return SubscriptionLetters(self._bus, SUBSCRIPTION).select(LetterFilter())
 
     def protocol(self) -> str | None:
         """Return how the workers of the subscription share its stream."""
-        with EventBus(self.unrestricted) as bus:
-            (status,) = list_subscriptions(bus)
+        (status,) = list_subscriptions(self._bus)
         return status.protocol
 
     def make_subscription(self) -> None:
@@ -168,8 +165,8 @@ class Cluster:
         self.publish(8.0)
 
     def delete_subscription(self) -> None:
-        with EventBus(self.unrestricted) as bus, suppress(UnknownSubscriptionError):
-            control.delete(bus, SUBSCRIPTION)
+        with suppress(UnknownSubscriptionError):
+            control.delete(self._bus, SUBSCRIPTION)
 
     def _granted(self) -> set[AclBinding]:
         every = AclBindingFilter(
@@ -182,8 +179,11 @@ class Cluster:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     users = {role: f"{role}-secret" for role in ROLES}
-    with LocalKafka(users=users) as kafka:
-        yield Cluster(kafka)
+    with (
+        LocalKafka(users=users) as kafka,
+        EventBus(bootstrap_servers=kafka.bootstrap_servers, tenant=TENANT) as bus,
+    ):
+        yield Cluster(kafka, bus)
 
 
 def use_apply(cluster: Cluster, directory: Path) -> None:

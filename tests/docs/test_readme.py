@@ -22,6 +22,16 @@ README = page("README.md")
 _TOP = [block for block in README.blocks if block.is_exempt]
 _TYPED = [block for block in README.blocks if not block.is_exempt]
 _MARK = "\x1e"
+_PYTHON = """\
+#!/bin/sh
+if [ "$1 $2" = "-m venv" ]; then shift 2; set -- -m venv --without-pip "$@"; fi
+exec {base} "$@"
+"""
+"""Installing pip into a virtual environment takes 5 s; it is lent, as what is installed here is."""
+_PIP = """\
+#!/bin/sh
+exec "${0%/*}/python3" -m pip "$@"
+"""
 ENDLESS = {"platform-events up": "ready ", "platform-events work billing:app": "billed "}
 """Commands that do not end, with the beginning of the line that tells that they work."""
 
@@ -96,6 +106,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     assert find_spec("hatchling"), (
         "what builds the package is missing: install the extra test again"
     )
+    assert find_spec("pip"), "pip is missing: make the virtual environment again"
     kafka_port = free_port()
     while (http_port := free_port()) == kafka_port:
         pass
@@ -108,7 +119,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     commands.mkdir()
     python = commands / "python3"
     base = getattr(sys, "_base_executable", sys.executable)
-    python.write_text(f'#!/bin/sh\nexec {shlex.quote(base)} "$@"\n')
+    python.write_text(_PYTHON.format(base=shlex.quote(base)))
     python.chmod(0o755)
     others = [
         folder
@@ -193,10 +204,13 @@ def orders_in(printed: str) -> list[str]:
 
 
 def lend_dependencies(venv: Path) -> None:
-    """Let a virtual environment see what is installed here, so that pip downloads nothing."""
+    """Let a virtual environment see what is installed here, with pip, which downloads nothing."""
     (site_packages,) = venv.glob("lib/python3.*/site-packages")
     lent = [path for path in sys.path if path and any(Path(path).glob("*.dist-info"))]
     (site_packages / "lent.pth").write_text("\n".join(lent) + "\n")
+    pip = venv / "bin" / "pip"
+    pip.write_text(_PIP)
+    pip.chmod(0o755)
 
 
 @pytest.mark.parametrize("command", ["false", "false | true", "nothing-of-this-name", "exit 3"])

@@ -193,7 +193,7 @@ def test_a_static_member_that_was_killed_comes_back(
 
 
 def test_two_processes_with_one_instance_id_are_told_apart(
-    settings: Settings, topic: str, protocol: Protocol
+    settings: Settings, topic: str, protocol: Protocol, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The newer protocol refuses the second; the older one ends the first, which stays away."""
     with seated(settings, topic, protocol, instance_id="same", client_id="one") as one:
@@ -202,7 +202,11 @@ def test_two_processes_with_one_instance_id_are_told_apart(
             if protocol == "consumer":
                 until(lambda: two.member.failure, one, two)
                 assert "instance ID same" in str(two.member.failure)
+                tried = two.member._consumer
+                until(lambda: two.member._consumer not in (tried, None), one, two)
+                until(lambda: two.member._consumer is None, one, two)
                 assert one.owned == ALL
+                assert caplog.text.count("instance ID same") == 1
             else:
                 until(lambda: two.owned == ALL, two)
                 with pytest.raises(ConfigurationError, match="instance ID same too; give each"):

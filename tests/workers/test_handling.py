@@ -26,7 +26,7 @@ from platform_events import (
 from platform_events.channels.router import Router
 from platform_events.channels.thread import RouterThread
 from platform_events.kafka import watch
-from platform_events.workers import control
+from platform_events.workers import control, ground
 from platform_events.workers.desk import Desk
 from platform_events.workers.lanes import Assignment, Item
 from platform_events.workers.letter_view import LetterFilter
@@ -102,7 +102,9 @@ def test_without_order_nothing_waits(bus: EventBus) -> None:
     assert sorted(log.numbers[:5]) == [5, 6, 7, 8, 9]
 
 
-def test_what_cannot_be_decoded_is_kept_with_its_bytes(bus: EventBus, settings: Settings) -> None:
+def test_what_cannot_be_decoded_is_kept_with_its_bytes(
+    bus: EventBus, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
     log = Log()
     app = Worker("billing", "Order__e", start=Start.EARLIEST)
     app.handler(log.note)
@@ -115,6 +117,7 @@ def test_what_cannot_be_decoded_is_kept_with_its_bytes(bus: EventBus, settings: 
     assert shown.body == b"nonsense"
     assert shown.event is None
     assert shown.letter.event_id == "1"
+    assert "billing: dead letter (undecodable): " in caplog.text
 
 
 def test_each_type_of_a_channel_has_its_handler(
@@ -367,13 +370,63 @@ def test_who_waits_for_a_thread_is_not_late(bus: EventBus) -> None:
     assert log.numbers == [0, 1, 2, 3]
 
 
+def test_handlers_that_keep_all_threads_are_in_the_way(
+    bus: EventBus, caplog: pytest.LogCaptureFixture
+) -> None:
+    log, gate = Log(), threading.Event()
+    policy = RetryPolicy(max_attempts=1, timeout=0.1)
+    app = Worker("billing", "Order__e", start=Start.EARLIEST, retry=policy, concurrency=2)
+
+    @app.handler
+    def bill(event: Event[dict[str, Any]]) -> None:
+        if event.payload["number"] < 2:
+            gate.wait(60)
+        log.note(event)
+
+    with running(app, bus) as kept:
+        health = kept.runtime.health
+        publish(bus, "a")
+        wait_for(lambda: reasons(bus) == ["timed_out"])
+        assert not health.obstacle
+        publish(bus, "bc", first=1)
+        wait_for(lambda: "handlers that have timed out" in health.obstacle)
+        assert "keep all its threads" in caplog.text
+        assert log.numbers == []
+        gate.set()
+        wait_for(lambda: sorted(log.numbers) == [0, 1, 2])
+        wait_for(lambda: not health.obstacle)
+
+
+def test_a_replay_id_of_several_partitions_is_a_time_shortly_before_the_event(
+    bus: EventBus, define: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ground, "_TOGETHER_MS", 0)
+    define(ORDER + "partitions: 2\n", allow_growth=True)
+    events: list[Event[dict[str, Any]]] = []
+    app = Worker("billing", "Order__e", start=Start.EARLIEST)
+    app.handler(events.append)
+    for number in range(4):
+        publish(bus, "a", first=number)
+    with running(app, bus):
+        wait_for(lambda: len(events) == 4)
+    stored = [round(one.published_at.timestamp() * 1000) for one in events]
+    assert [one.replay_id.value for one in events] == [time_ms - 5_000 for time_ms in stored]
+    assert len(set(stored)) > 1
+
+
 class _NamelessError(Exception):
     def __str__(self) -> str:
         raise RuntimeError
 
 
+class _Panic(BaseException):
+    """As libraries in Rust raise it."""
+
+
 @pytest.mark.parametrize("is_async", [True, False])
-@pytest.mark.parametrize("error", [_NamelessError, SystemExit, StopIteration])
+@pytest.mark.parametrize(
+    "error", [_NamelessError, SystemExit, StopIteration, asyncio.CancelledError, _Panic]
+)
 def test_whatever_a_handler_raises_is_its_failure(
     bus: EventBus, is_async: bool, error: type[BaseException]
 ) -> None:
@@ -393,6 +446,8 @@ def test_whatever_a_handler_raises_is_its_failure(
     with running(app, bus):
         wait_for(lambda: log.numbers == [1])
         wait_for(lambda: reasons(bus) == ["failed"])
+    (shown,) = show_letters(bus, "billing", LetterFilter())
+    assert "raise error" in shown.letter.traceback
 
 
 def test_a_checkpoint_is_for_an_event_of_the_attempt(bus: EventBus) -> None:

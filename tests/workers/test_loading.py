@@ -89,6 +89,8 @@ def test_a_module_that_fails_to_import(write: Write) -> None:
         tried_exits="import sys\nsys.exit(3)\n",
         tried_deep="import tried_raises\n",
         tried_option=HEAD + "app = Worker('billing', 'Order_Placed__e', concurrency=0)\n",
+        tried_policy="from platform_events import RetryPolicy\n"
+        "retry = RetryPolicy(max_attempts=0)\n",
         tried_handler=HEAD
         + "app = Worker('billing', 'Order_Placed__e')\n@app.handler\ndef bill(): ...\n",
     )
@@ -98,6 +100,7 @@ def test_a_module_that_fails_to_import(write: Write) -> None:
         "tried_syntax": "1: SyntaxError: '(' was never closed",
         "tried_raises": "3: RuntimeError: no reason",
         "tried_option": "2: concurrency is a whole number of at least 1, not 0",
+        "tried_policy": "2: RetryPolicy: max_attempts is a whole number, 1 or more, not 0",
         "tried_handler": "3: handler bill takes no argument: write it as (event, context) or "
         "(event)",
     }.items():
@@ -113,6 +116,12 @@ def test_what_is_no_worker(write: Write) -> None:
     assert refused("tried_empty:app").endswith("has no 'app' and no Worker at all")
     assert "tried_billing:other is of type int, not a Worker" in refused("tried_billing:other")
     assert "tried_billing:Worker is a class, not a Worker" in refused("tried_billing:Worker")
+
+
+def test_what_python_has_by_itself_is_told_apart(write: Write) -> None:
+    write(stat=APP, sys=APP)
+    assert re.search(r"module stat at /.*/stat\.py has no 'app'", refused("stat:app"))
+    assert "module sys, which is built into Python, has no 'app'" in refused("sys:app")
 
 
 def test_one_without_handlers(write: Write) -> None:

@@ -107,7 +107,7 @@ def test_handlers_that_are_cut_off_end_before_the_group_is_left(
         hanging.end()
     assert hanging.error is None
     assert states == [True]
-    assert "1 events were cut off" in caplog.text
+    assert "1 event was cut off" in caplog.text
 
 
 def test_the_group_is_left_whatever_draining_raises(

@@ -310,6 +310,9 @@ class Member:
     def _fail(self, error: KafkaError) -> None:
         """Give up a client that takes no part in its group any more."""
         failure = judge(error, self._doing, self._instance_id, self._translate)
+        if failure.refusal is None and str(self.failure) != str(failure.cause):
+            # It passes by itself, or stays: no read raises it, so it is said here, once.
+            _logger.warning("%s", failure.cause)
         self.failure, self._refusal = failure.cause, failure.refusal
         self._renew_at = time.monotonic() + failure.renew_after
         if failure.lacks_protocol and self._or_classic:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from platform_events.errors import WorkerStoppedError
 from platform_events.workers.context import Context
+from platform_events.workers.desk import NO_THREADS
 from platform_events.workers.outcomes import (
     describe_failure,
     in_words,
@@ -17,7 +19,7 @@ from platform_events.workers.outcomes import (
     without_handling,
 )
 from platform_events.workers.policy import LONGEST_RETRYING, Reason, Reject, next_step
-from platform_events.workers.threads import HandlerThreads
+from platform_events.workers.threads import HandlerThreads, as_failure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from platform_events.workers.lanes import Assignment, Item, Lane, Lanes
     from platform_events.workers.outcomes import Failure
     from platform_events.workers.signatures import HandlerSpec
+
+_logger = logging.getLogger("platform_events.worker")
 
 
 @asynccontextmanager
@@ -65,11 +69,17 @@ class Attempts:
         self._desk = desk
         self._lanes = lanes
         self._loop = loop
-        self._threads = HandlerThreads(app.concurrency, loop)
+        self._threads = HandlerThreads(app.concurrency, loop, self._note_kept)
 
     def close(self) -> None:
         """Let threads end that run no handler."""
         self._threads.close()
+
+    def _note_kept(self, threads: int) -> None:
+        """Note how many threads handlers keep that have timed out and not returned."""
+        self._desk.has_threads = threads < self._app.concurrency
+        if not self._desk.has_threads:
+            _logger.error("%s: %s", self._app.name, NO_THREADS)
 
     def context(self, lane: Lane, item: Item, events: Sequence[Any]) -> Context:
         """Return what a handler is told about the attempt on events, the first one a lane's."""
@@ -108,14 +118,17 @@ class Attempts:
                     await spec.function(argument, context)
         except Exception as error:  # noqa: BLE001 - what it means is the policy's to say
             failure = error
-        except SystemExit as error:
-            failure = RuntimeError(f"the handler raised {error!r}")
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
             # The handler's own doing.
-            failure = RuntimeError(f"the handler was cancelled: {error!r}")
+            failure = as_failure(error)
+        except (KeyboardInterrupt, GeneratorExit):
+            # Somebody wants the loop to end, or it has ended.
+            raise
+        except BaseException as error:  # noqa: BLE001 - it would end a runner, and be lost with it
+            failure = as_failure(error)
         finally:
             desk.in_flight -= number
         if interceptors.has_any:

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 Settled: TypeAlias = Callable[[], None]
 """To be called in the loop, once something is stored."""
+NO_THREADS = (
+    "handlers that have timed out and do not return keep all its threads, so no other one can "
+    "begin: give what they call a time-out of its own, and restart it"
+)
+"""What is in the way of a worker without `has_threads`."""
 
 
 class Desk:
@@ -35,5 +40,7 @@ class Desk:
         """Why the worker is to end, if what became of an event says so."""
         self.counts: Counter[str] = Counter()
         """What became of attempts on events, by outcome."""
+        self.has_threads = True
+        """Whether there is a thread for a handler, or will be one when those that run return."""
         self.in_flight = 0
         """Events that handlers have now."""

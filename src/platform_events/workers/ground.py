@@ -38,7 +38,7 @@ from platform_events.workers.partitions import memory_of
 from platform_events.workers.policy import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from platform_events.bus.bus import EventBus
     from platform_events.bus.starts import Stream
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 _SAFETY_MS = 5_000
 """Append times may go back by that much when a leader changes."""
+_TOGETHER_MS = 1_000
+"""Events that were stored within so much share a replay ID, where that is a time."""
 
 
 class _TimedRun(Run):
@@ -179,9 +181,17 @@ class Ground:
         Raises:
             BrokerError: the schema could not be asked for.
         """
-        if not records:
-            # All that was read again is done.
-            return
+        has_times = self.stream.identity.partitions > 1
+        for one in in_runs(records) if has_times else [records] if records else []:
+            self._decode(one, assignment, items, letter)
+
+    def _decode(
+        self,
+        records: Sequence[Record],
+        assignment: Assignment,
+        items: list[Item],
+        letter: Letter | None,
+    ) -> None:
         run = self.run(assignment.partition, records)
         done = 0
         while done < len(records):
@@ -304,6 +314,22 @@ class Ground:
             record.value() is not None,
             failure.traceback,
         )
+
+
+def in_runs(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Yield records in groups that were stored together: one time then says where all of them are.
+
+    Those of a backlog may be days apart, and reading on after the last one is not to begin with the
+    first.
+    """
+    begin = 0
+    times = [record.timestamp()[1] for record in records]
+    for number, time_ms in enumerate(times):
+        if abs(time_ms - times[begin]) > _TOGETHER_MS:
+            yield records[begin:number]
+            begin = number
+    if records:
+        yield records[begin:]
 
 
 def _now_ms() -> int:

@@ -13,6 +13,7 @@ from platform_events.errors import BrokerError
 from platform_events.kafka.reader import MAX_BATCH
 from platform_events.workers.commits import Committer
 from platform_events.workers.correspondence import Correspondence
+from platform_events.workers.desk import NO_THREADS
 from platform_events.workers.lease import Lease
 from platform_events.workers.opening import Opening
 from platform_events.workers.partitions import OwnedPartition
@@ -161,7 +162,7 @@ class Intake:
         refusal = self._commits.obstacle()
         if refusal is not None:
             return f"positions are not committed: {refusal}"
-        return ""
+        return "" if self._desk.has_threads else NO_THREADS
 
     def drain(self, goes_on: Callable[[], bool]) -> bool:
         """Begin nothing more, and wait for what runs.

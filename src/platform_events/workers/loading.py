@@ -76,7 +76,8 @@ def _failed(name: str, error: Exception) -> UsageError:
     if isinstance(error, SyntaxError) and error.filename:
         place = f"{shown_path(error.filename)}:{error.lineno}"
     for frame in traceback.extract_tb(error.__traceback__):
-        is_ours = frame.filename.startswith((_PACKAGE, "<frozen", importlib.__file__ or "<"))
+        # Some code has no file: that of imports, and what a dataclass writes for itself.
+        is_ours = frame.filename.startswith((_PACKAGE, "<", importlib.__file__ or "<"))
         if not is_ours and not isinstance(error, SyntaxError):
             place = f"{shown_path(frame.filename)}:{frame.lineno}"
     if isinstance(error, PlatformEventsError):
@@ -88,6 +89,17 @@ def _failed(name: str, error: Exception) -> UsageError:
     return UsageError(f"module {name} cannot be imported: {where}{what}")
 
 
+def _elsewhere(module: ModuleType) -> str:
+    """Return where a module is that is not of the working directory: one there may be meant."""
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return (
+            ", which is built into Python," if module.__name__ in sys.builtin_module_names else ""
+        )
+    place = shown_path(file)
+    return f" at {place}" if Path(place).is_absolute() else ""
+
+
 def _attribute(module: ModuleType, path: str) -> Worker:
     found: Any = module
     for name in path.split("."):
@@ -95,7 +107,8 @@ def _attribute(module: ModuleType, path: str) -> Worker:
             workers = [one for one, value in vars(module).items() if isinstance(value, Worker)]
             known = f"; it has {' and '.join(workers)}" if workers else " and no Worker at all"
             raise UsageError(
-                f"module {module.__name__} has no {shown(path)}{suggest(path, workers) or known}"
+                f"module {module.__name__}{_elsewhere(module)} has no {shown(path)}"
+                f"{suggest(path, workers) or known}"
             )
         found = getattr(found, name)
     if not isinstance(found, Worker):

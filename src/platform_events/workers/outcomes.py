@@ -68,10 +68,10 @@ def log_failure(subscription: str, item: Item, attempt: int, what: str, error: o
     """Log what became of an attempt, with IDs and without payload."""
     event = item.event
     _logger.warning(
-        "%s: %s after attempt %d: %s",
+        "%s: %s%s: %s",
         subscription,
         what,
-        attempt,
+        f" after attempt {attempt}" if attempt else "",
         error,
         extra={
             "subscription": subscription,

@@ -226,8 +226,11 @@ class Runtime:
         if events and not self._is_abandoned:
             more = "" if len(events) <= _MOST_NAMED else ", ..."
             _logger.warning(
-                "%s: %d events were cut off in their handlers, and are handled again: %s%s",
-                self._app.name, len(events), ", ".join(events[:_MOST_NAMED]), more,
+                "%s: %s cut off in the handler, to be handled again: %s%s",
+                self._app.name,
+                "1 event was" if len(events) == 1 else f"{len(events)} events were",
+                ", ".join(events[:_MOST_NAMED]),
+                more,
             )  # fmt: skip
 
     def _find_ground(self) -> Ground | None:

@@ -14,12 +14,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Task:
     future: asyncio.Future[Any]
     call: Callable[[], Any]
     is_wanted: Callable[[], bool]
     on_begin: Callable[[], None]
+    has_begun: bool = False
+    """By what the loop knows, which learns it before how it has ended."""
+
+
+def as_failure(error: BaseException) -> Exception:
+    """Return the failure of a handler that raised what ends a thread or a task, as SystemExit."""
+    failure = RuntimeError(f"the handler raised {error!r}")
+    # Its traceback says where.
+    failure.__cause__ = error
+    return failure
 
 
 class HandlerThreads:
@@ -31,11 +41,18 @@ class HandlerThreads:
     Args:
         most: how many threads.
         loop: of those who wait.
+        on_kept: is called in the loop when functions begin or cease to keep threads although nobody
+            waits for them any more, with the number of those threads.
     """
 
-    def __init__(self, most: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, most: int, loop: asyncio.AbstractEventLoop, on_kept: Callable[[int], object]
+    ) -> None:
         self._most = most
         self._loop = loop
+        self._on_kept = on_kept
+        self._kept = 0
+        self._is_closed = False
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
         self._threads = 0
         self._free = 0
@@ -64,11 +81,17 @@ class HandlerThreads:
         else:
             self._free -= 1
         call = partial(context.run, function)
-        self._tasks.put(_Task(future, call, is_wanted, on_begin))
-        return await future
+        task = _Task(future, call, is_wanted, on_begin)
+        self._tasks.put(task)
+        try:
+            return await future
+        finally:
+            if future.cancelled() and task.has_begun:
+                self._keep(1)
 
     def close(self) -> None:
         """Let all threads end that are free, or will be."""
+        self._is_closed = True
         for _ in range(self._threads):
             self._tasks.put(None)
 
@@ -78,25 +101,34 @@ class HandlerThreads:
             is_run = not task.future.done() and task.is_wanted()
             try:
                 if is_run:
-                    self._loop.call_soon_threadsafe(task.on_begin)
+                    self._loop.call_soon_threadsafe(self._begin, task)
                     try:
                         result = task.call()
                     except BaseException as raised:  # noqa: BLE001 - raised where it is waited for
                         error = raised
-                self._loop.call_soon_threadsafe(self._settle, task.future, is_run, result, error)
+                self._loop.call_soon_threadsafe(self._settle, task, is_run, result, error)
             except RuntimeError:
                 # The loop is closed: nobody waits any more.
                 return
 
-    def _settle(
-        self,
-        future: asyncio.Future[Any],
-        is_run: bool,
-        result: Any,
-        error: BaseException | None,
-    ) -> None:
+    def _begin(self, task: _Task) -> None:
+        task.has_begun = True
+        if task.future.done():
+            self._keep(1)
+        else:
+            task.on_begin()
+
+    def _keep(self, more: int) -> None:
+        self._kept += more
+        if not self._is_closed:
+            self._on_kept(self._kept)
+
+    def _settle(self, task: _Task, is_run: bool, result: Any, error: BaseException | None) -> None:
+        future = task.future
         self._free += 1
         if future.done():
+            if is_run:
+                self._keep(-1)
             return
         if not is_run:
             future.cancel()
@@ -105,5 +137,4 @@ class HandlerThreads:
         elif isinstance(error, Exception) and not isinstance(error, StopIteration):
             future.set_exception(error)
         else:
-            # What would end a thread, such as SystemExit, is a failure of the handler here.
-            future.set_exception(RuntimeError(f"the handler raised {error!r}"))
+            future.set_exception(as_failure(error))

@@ -39,6 +39,8 @@ _TUNING = {
     "log.segment.delete.delay.ms": "1000",
     "log.cleaner.backoff.ms": "1000",
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+    # By default the controller writes a record twice a second that says nothing.
+    "metadata.max.idle.interval.ms": "0",
     # A laptop has few clients and shares its memory: the cleaner alone would take 128 MB.
     "log.cleaner.dedupe.buffer.size": "4194304",
     "offsets.topic.num.partitions": "3",
