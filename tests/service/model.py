@@ -138,6 +138,34 @@ class Model:
         assert all(at >= end for at, end in zip(reader.cursor.place.offsets, ends, strict=True))
         return reader.begin()
 
+    def happen(self) -> None:
+        """Do something, whatever is chosen."""
+        choose, readers, log = self.choose, self.readers, self.log
+        step = choose(9)
+        if step == 0:
+            log.append(choose(len(log.ends) - 1), 1 + choose(9), choose(1))
+        elif step == 1 and len(readers) < 6:
+            self._begin_somewhere()
+        elif step == 2 and readers and choose(1):
+            readers[choose(len(readers) - 1)].leave()
+        elif step == 3:
+            for feed in list(self.open._feed_of.values()):
+                feed._idle_since -= 10.0
+                feed.look()
+        elif step <= 6 and readers:
+            readers[choose(len(readers) - 1)].take(1 + choose(9), 6 * choose(9))
+        else:
+            self.threads.step(choose(20))
+
+    def _begin_somewhere(self) -> None:
+        kind = self.choose(2)
+        if kind == 0:
+            self.subscribe((0,) * len(self.log.ends))
+        elif kind == 1:
+            self.subscribe(tuple(self.choose(end) for end in self.log.ends))
+        elif self.subscribe_at_end() is None:
+            self.subscribe(tuple(self.log.ends))
+
     def settle(self) -> None:
         """Do what is to be done until every reader has everything."""
         while True:

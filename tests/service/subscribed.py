@@ -37,6 +37,8 @@ class Subscribed:
         self._taken = 0
         self.responses: list[Any] = []
         self.asked = 0
+        self.goes_on = False
+        """Whether to ask for more while a failure is waited for."""
         self.ask(number, topic_name=topic, replay_preset=preset, replay_id=replay_id)
         more = tuple((name.replace("_", "-"), value) for name, value in metadata.items())
         requests = iter(self._requests.get, "over")
@@ -79,9 +81,13 @@ class Subscribed:
     def failure(self) -> Refusal:
         """Return how the call fails, whatever comes before."""
         with pytest.raises(grpc.RpcError) as caught:
-            while True:
-                self.response()
+            self._take_all()
         return failure(caught.value)
+
+    def _take_all(self) -> None:
+        while True:
+            if self.response().pending_num_requested == 0 and self.goes_on:
+                self.ask()
 
     def cancel(self) -> None:
         """Go away."""

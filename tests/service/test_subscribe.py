@@ -436,6 +436,46 @@ class TestContents:
         assert (second["n"], second["more"]) == (2, 3)
 
 
+class Company:
+    """Threads that read and publish at the same time."""
+
+    def __init__(self, client: Client, bus: EventBus, count: int) -> None:
+        self._client, self._bus = client, bus
+        self.count = count
+        """How many events there are."""
+        self.failures: list[BaseException] = []
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def begin(self, work: Callable[[], None]) -> None:
+        def do() -> None:
+            try:
+                work()
+            except BaseException as error:
+                self.failures.append(error)
+                raise
+
+        self._threads.append(threading.Thread(target=do))
+        self._threads[-1].start()
+
+    def end(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(PATIENCE * 2)
+
+    def publish(self) -> None:
+        while not self._stop.is_set():
+            publish(self._bus, 20, first=self.count)
+            self.count += 20
+
+    def read(self, number: int, preset: int, replay_id: bytes, expected: int | None) -> None:
+        with subscribed(self._client, TOPIC, number, preset, replay_id) as subscription:
+            while expected is None or not self._stop.is_set() or expected < self.count:
+                (one,) = numbers(self._bus, subscription.take(1, number))
+                assert expected in (one, None)
+                expected = one + 1
+
+
 class TestCompany:
     def test_who_comes_while_others_read_misses_and_repeats_nothing(
         self, client: Client, bus: EventBus, monkeypatch: pytest.MonkeyPatch
@@ -445,55 +485,17 @@ class TestCompany:
         monkeypatch.setattr(windows_module, "AHEAD_EVENTS", 150)
         monkeypatch.setattr(windows_module, "KEPT_EVENTS", 50)
         publish(bus, 3_000)
-        ids = [one.replay_id for one in bus.subscribe(A, follow=False)]
-        stop = threading.Event()
-        count = 3_000
-
-        def go_on() -> None:
-            nonlocal count
-            while not stop.is_set():
-                publish(bus, 20, first=count)
-                count += 20
-
-        publishing = threading.Thread(target=go_on)
-        failures: list[BaseException] = []
-
-        def read(number: int, start: int) -> None:
-            try:
-                replay_id = bytes(ids[start - 1]) if start else bytes(10)
-                expected = start
-                with subscribed(client, TOPIC, number, CUSTOM, replay_id) as subscription:
-                    while not stop.is_set() or expected < count:
-                        (one,) = numbers(bus, subscription.take(1, number))
-                        assert one == expected
-                        expected += 1
-            except BaseException as error:
-                failures.append(error)
-                raise
-
-        def follow() -> None:
-            try:
-                with subscribed(client, TOPIC, 100, LATEST) as subscription:
-                    (expected,) = numbers(bus, subscription.take(1))
-                    while not stop.is_set() or expected + 1 < count:
-                        (one,) = numbers(bus, subscription.take(1))
-                        assert one == expected + 1
-                        expected = one
-            except BaseException as error:
-                failures.append(error)
-                raise
-
-        readers = [
-            threading.Thread(target=read, args=(number, start))
-            for number, start in ((100, 0), (9, 0), (100, 900), (50, 2_500), (100, 2_950))
-        ] + [threading.Thread(target=follow) for _ in range(3)]
-        for thread in (publishing, *readers):
-            thread.start()
-        wait_until(lambda: count > 4_500 or bool(failures))
-        stop.set()
-        for thread in (publishing, *readers):
-            thread.join(PATIENCE * 2)
-        assert not failures
+        ids = [bytes(one.replay_id) for one in bus.subscribe(A, follow=False)]
+        company = Company(client, bus, 3_000)
+        for number, start in ((100, 0), (9, 0), (100, 900), (50, 2_500), (100, 2_950)):
+            replay_id = ids[start - 1] if start else bytes(10)
+            company.begin(lambda n=number, r=replay_id, s=start: company.read(n, CUSTOM, r, s))
+        for _ in range(3):
+            company.begin(lambda: company.read(100, LATEST, b"", None))
+        company.begin(company.publish)
+        wait_until(lambda: company.count > 4_500 or bool(company.failures))
+        company.end()
+        assert not company.failures
 
     def test_those_at_the_same_place_are_served_by_one_reader(
         self, client: Client, bus: EventBus, served: Served
@@ -576,7 +578,8 @@ class TestWhatBecomesOfTheStream:
             wait_until(lambda: all(one._reading is None for one in stream._feed_of.values()))
             delete_before(settings, A, [4_990])
             if on_expired == "fail":
-                status, code, trailers = fail_at_end(subscription)
+                subscription.goes_on = True
+                status, code, trailers = subscription.failure()
                 assert (status, code) == (INVALID, "subscription.fetch.replayid.corrupted")
                 assert trailers["pe-verdict"] == "EXPIRED"
             else:
@@ -600,14 +603,6 @@ class TestWhatBecomesOfTheStream:
             assert sorted(numbers(bus, events)) == list(range(130))
             with subscribed(client, topic, 100, CUSTOM, events[-20].replay_id) as again:
                 assert sorted(numbers(bus, [*events[:-19], *again.take(19)])) == list(range(130))
-
-
-def fail_at_end(subscription: Subscribed) -> Any:
-    with pytest.raises(grpc.RpcError) as caught:
-        while True:
-            if subscription.response().pending_num_requested == 0:
-                subscription.ask(100)
-    return failure(caught.value)
 
 
 class TestTheEnd:

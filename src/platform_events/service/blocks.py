@@ -19,10 +19,10 @@ from platform_events.envelope import (
     with_identity,
     without_reserved,
 )
-from platform_events.errors import CatalogCorruptError, UndecodableRecordError
+from platform_events.errors import BrokerError, CatalogCorruptError, UndecodableRecordError
 from platform_events.names import stream_name
 from platform_events.payloads.codec import PayloadWalk
-from platform_events.replay import encode_offset
+from platform_events.replay import encode_offset_bytes
 from platform_events.service.frames import event_field, header_field, schema_field
 
 if TYPE_CHECKING:
@@ -99,27 +99,30 @@ class BlockEncoder:
     def __init__(self, stream: str, catalog: Catalog) -> None:
         self._stream = stream
         self.writers: Writers[_Writer] = Writers(stream_name(stream), catalog, _Writer)
+        self.failure: BrokerError | None = None
+        """Why a schema could not be asked for, the last time that records were encoded."""
 
-    def encode(self, run: Run, records: Sequence[Record]) -> Block | None:
+    def encode(self, run: Run, records: list[Record]) -> Block | None:
         """Return the events of records; None if there are none.
 
         What cannot be decoded is logged and left out.
 
         Args:
             run: what the records have in common.
-            records: which follow each other in one partition.
-
-        Raises:
-            BrokerError: a schema could not be asked for.
+            records: which follow each other in one partition, the last one first. Each is taken
+                out once it is encoded, and freed: a batch of their headers is much to a garbage
+                collector. What is left is what comes after a schema that could not be asked for.
         """
+        self.failure = None
         known = self.writers.known
         parts: list[bytes] = []
         offsets, ends = array("q"), array("q")
         end, tag = 0, run.offset_tag
         writer: _Writer | None = None
         alike: RecordHeaders | None = None
-        """What the bus wrote into the record before, besides the event ID; mostly it is the same."""
-        for record in records:
+        """What the bus wrote into the record before, besides the event ID: mostly the same."""
+        while records:
+            record = records[-1]
             headers: RecordHeaders = record.headers() or ()
             offset, payload = record.offset(), record.value()
             own = b""
@@ -132,8 +135,13 @@ class BlockEncoder:
                 own = _own_headers(headers[_COUNT:])
             if writer is None or payload is None:
                 alike = None
-                found = self._judge(record, run)
+                try:
+                    found = self._judge(record, run)
+                except BrokerError as error:
+                    self.failure = error
+                    break
                 if found is None:
+                    records.pop()
                     continue
                 writer, headers, payload = found
             event_id = headers[0][1] or b""
@@ -142,8 +150,9 @@ class BlockEncoder:
                 writer.field,
                 payload,
                 own,
-                run.vector_id(offset) if tag is None else encode_offset(offset + 1, tag),
+                run.vector_id(offset) if tag is None else encode_offset_bytes(offset + 1, tag),
             )
+            records.pop()
             parts.append(encoded)
             offsets.append(offset)
             end += len(encoded)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import groupby
@@ -25,7 +26,7 @@ from platform_events.service.turns import PLACES, Turns
 from platform_events.service.windows import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from platform_events.bus.recovery import Recovery
     from platform_events.bus.starts import Stream
@@ -83,8 +84,10 @@ class Reading:
         self._position = Position(stream, place.offsets, place.time_ms, None)
         self._is_total = stream.identity.partitions == 1
         self._encoder = BlockEncoder(stream.path, tenant.catalog)
-        self._left: Batch | None = None
-        """What was read and could not be encoded yet."""
+        self._runs: deque[tuple[int, list[Record]]] = deque()
+        """What was read of each partition and is not encoded yet, the last record first."""
+        self._ends: Mapping[int, int] = {}
+        """Ends that were reached after that."""
         self._is_out_of_range = False
         self._is_doubtful = False
         """Whether the cluster has to be asked what has become of the topic."""
@@ -106,17 +109,21 @@ class Reading:
                 on where this was.
             StreamDeletedError, StreamRecreatedError: the topic is gone.
         """
-        if self._is_doubtful:
+        if self._is_doubtful and not self._runs:
             self._recovery.look()
             self._is_doubtful = False
             if self._is_out_of_range:
                 return Fed([], self._place(), is_lost=True)
-        batch = self._left
-        if batch is None:
-            batch = self._reader.read(MAX_BATCH, _SLICE if self.reads_by_itself else 0.0)
-        blocks = self._encode(batch)
-        self._is_out_of_range = bool(batch.out_of_range)
-        self._is_doubtful = self._is_out_of_range or batch.topic_missing
+        if not self._runs:
+            self._take(self._reader.read(MAX_BATCH, _SLICE if self.reads_by_itself else 0.0))
+        blocks = self._encode()
+        if self._runs:
+            assert self._encoder.failure is not None
+            if not blocks:
+                raise self._encoder.failure
+        else:
+            self._position.reach_ends(self._ends)
+            self._ends = {}
         return Fed(blocks, self._place(), is_lost=False)
 
     def call_when_ready(self, callback: Callable[[], None]) -> bool:
@@ -125,7 +132,7 @@ class Reading:
         Returns:
             Whether it will be. If not, `read` may have something now.
         """
-        if self._left is not None or self._is_doubtful:
+        if self._runs or self._is_doubtful:
             return False
         return self._reader.call_when_ready(callback)
 
@@ -137,32 +144,38 @@ class Reading:
         time_ms = 0 if self._is_total else self._position.time_ms
         return Place(tuple(self._position.offsets), time_ms)
 
-    def _runs(self, records: list[Record]) -> Iterator[tuple[int, list[Record]]]:
-        if not self._is_total:
-            for partition, run in groupby(records, _partition_of):
-                yield partition, list(run)
-        elif records:
-            yield 0, records
-
-    def _encode(self, batch: Batch) -> list[Block]:
-        position, before = self._position, list(self._position.offsets)
-        blocks = []
+    def _take(self, batch: Batch) -> None:
+        """Take what was read, for being encoded."""
         if batch.records or batch.ends:
             self._encoder.writers.take()
-        position.begin_batch()
-        try:
-            for partition, records in self._runs(batch.records):
-                block = self._encoder.encode(position.run(partition), records)
-                position.take(partition, records[-1])
-                if block is not None:
-                    blocks.append(block)
-        except BrokerError:
-            # Whole again: what was encoded before is not handed out.
-            position.move(before)
-            self._left = batch
-            raise
-        self._left = None
-        position.reach_ends(batch.ends)
+        self._position.begin_batch()
+        self._ends = batch.ends
+        self._is_out_of_range = bool(batch.out_of_range)
+        self._is_doubtful = self._is_out_of_range or batch.topic_missing
+        records, batch.records = batch.records, []
+        if self._is_total:
+            runs = [(0, records)] if records else []
+        else:
+            runs = [(partition, list(run)) for partition, run in groupby(records, _partition_of)]
+        for _, run in runs:
+            run.reverse()
+        self._runs.extend(runs)
+
+    def _encode(self) -> list[Block]:
+        """Encode what was taken, up to a record whose schema cannot be asked for."""
+        blocks: list[Block] = []
+        while self._runs:
+            partition, records = self._runs[0]
+            last = records[0]
+            block = self._encoder.encode(self._position.run(partition), records)
+            if block is not None:
+                blocks.append(block)
+            if records:
+                # Up to the one that is left; what lies between was no event.
+                self._position.cross(partition, records[-1].offset())
+                break
+            self._position.take(partition, last)
+            self._runs.popleft()
         return blocks
 
 
@@ -273,7 +286,7 @@ class Feed:
         self._suspend()
 
     def look(self) -> None:
-        """Close the reader if nothing has been wanted for long, or others wait; call it at times."""
+        """Close a reader from which nothing is wanted, if that is for long or others wait."""
         if self._is_busy or self._reading is None:
             return
         turns = self._feeds.turns

@@ -332,9 +332,13 @@ class Windows:
         return window
 
     def superfluous(self, window: Window) -> Window | None:
-        """Return one that need not be fed any more, now that this one was: another has what follows.
+        """Return one that need not be fed any more, because another one has what follows it.
 
-        It is this one, or the other where both have the same end and this one is live.
+        Args:
+            window: which has just been fed.
+
+        Returns:
+            This one; or another that has the same end and is not live while this one is.
         """
         for other in self._windows:
             if other is window or not other.is_fed or not window.is_fed:
