@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from platform_events.settings import Settings
 
 _RETRY_SECONDS = 1.0
+_COLLECT_AFTER = 20_000
+"""Objects made between two garbage collections: those of the events that may wait. Handlers of a
+worker may make cycles, which stay so long; their module may set it otherwise."""
 _logger = logging.getLogger("platform_events")
 
 
@@ -30,14 +33,14 @@ def begin_long_run() -> threading.Event:
     return stop_event(insistently=True)
 
 
-def collect_rarely(objects: int) -> None:
-    """Have the garbage collector wait for that many objects more, and leave those of now alone.
+def collect_rarely() -> None:
+    """Have the garbage collector wait for many objects more, and leave those of now alone.
 
     Events come and go by the thousands and hold no cycles: to look through all that wait for their
-    turn, again and again, costs a fifth of what a worker does (measured).
+    turn, again and again, costs a fifth of what workers and services do (measured).
     """
     gc.freeze()
-    gc.set_threshold(objects)
+    gc.set_threshold(_COLLECT_AFTER)
 
 
 @contextmanager

@@ -22,9 +22,6 @@ from platform_events.cli.terminal.messages import begin_messages, log_messages
 if TYPE_CHECKING:
     from platform_events.process_health import ProcessHealth
 
-_COLLECT_AFTER = 20_000
-"""Objects made between two garbage collections: those of the events that may wait. Handlers may
-make cycles, which stay so long; their module may set it otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ def run_alone(job: Job) -> None:
     from platform_events.workers.running import drain_on_signals, opened_runtime, run_loop
 
     settings = Connection(job.bootstrap_servers, job.tenant).settings()
-    collect_rarely(_COLLECT_AFTER)
+    collect_rarely()
     app = load_app(job.app)
     with (
         drain_on_signals(app.stopping, insistently=True),
@@ -116,7 +113,7 @@ class _Child:
         parent = Parent(lifeline, reports, self._report)
         with ExitStack() as exits:
             exits.callback(parent.tell)
-            collect_rarely(_COLLECT_AFTER)
+            collect_rarely()
             app = load_app(self._job.app)
             self._is_loaded = True
             parent.tell()

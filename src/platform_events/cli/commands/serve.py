@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from platform_events.cli.arguments import Command
-from platform_events.cli.long_running import answering_probes, begin_long_run
+from platform_events.cli.long_running import answering_probes, begin_long_run, collect_rarely
 from platform_events.cli.serving import (
     GRPC,
     HTTP,
@@ -160,6 +160,7 @@ def serve(
 def _run(servers: Servers, stop: threading.Event) -> None:
     """Say once when all is ready, and return when it is to stop."""
     has_told = False
+    collect_rarely()
     while not stop.wait(_LOOK_EVERY):
         servers.check()
         if not has_told and not servers.health.obstacle:
