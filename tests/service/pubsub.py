@@ -47,7 +47,7 @@ class Client:
 
 def failure(error: grpc.RpcError) -> tuple[grpc.StatusCode, str, dict[str, Any]]:
     """Return status, code without its prefix, and all trailers of a call that failed."""
-    trailers = {name: value for name, value in error.trailing_metadata() or ()}
+    trailers: dict[str, Any] = dict(error.trailing_metadata() or ())
     code = str(trailers.get("error-code", "")).removeprefix("sfdc.platform.eventbus.grpc.")
     return error.code(), code, trailers
 

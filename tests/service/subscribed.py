@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 import pytest
@@ -76,12 +76,20 @@ class Subscribed:
                 self.ask(number)
         return self.events[first : self._taken]
 
-    def failure(self) -> Refusal:
-        """Return how the call fails, whatever comes before."""
+    def failure(self, again: int = 0) -> Refusal:
+        """Return how the call fails, whatever comes before.
+
+        Args:
+            again: how many events to ask for whenever nothing is owed.
+        """
         with pytest.raises(grpc.RpcError) as caught:
-            while True:
-                self.response()
+            self._read_for_ever(again)
         return failure(caught.value)
+
+    def _read_for_ever(self, again: int) -> NoReturn:
+        while True:
+            if self.response().pending_num_requested == 0 and again:
+                self.ask(again)
 
     def cancel(self) -> None:
         """Go away."""

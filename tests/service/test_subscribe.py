@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -436,6 +437,16 @@ class TestContents:
         assert (second["n"], second["more"]) == (2, 3)
 
 
+@contextmanager
+def collecting(failures: list[BaseException]) -> Iterator[None]:
+    """Keep what a thread fails with."""
+    try:
+        yield
+    except BaseException as error:
+        failures.append(error)
+        raise
+
+
 class TestCompany:
     def test_who_comes_while_others_read_misses_and_repeats_nothing(
         self, client: Client, bus: EventBus, monkeypatch: pytest.MonkeyPatch
@@ -451,37 +462,33 @@ class TestCompany:
 
         def go_on() -> None:
             nonlocal count
-            while not stop.is_set():
+            is_last = False
+            while not is_last:
+                # Those who wait when this stops get one batch more, and see that it has.
+                is_last = stop.is_set()
                 publish(bus, 20, first=count)
                 count += 20
 
         publishing = threading.Thread(target=go_on)
         failures: list[BaseException] = []
 
+        def read_on(subscription: Subscribed, number: int, expected: int) -> None:
+            while not stop.is_set() or expected < count:
+                assert numbers(bus, subscription.take(1, number)) == [expected]
+                expected += 1
+
         def read(number: int, start: int) -> None:
-            try:
-                replay_id = bytes(ids[start - 1]) if start else bytes(10)
-                expected = start
-                with subscribed(client, TOPIC, number, CUSTOM, replay_id) as subscription:
-                    while not stop.is_set() or expected < count:
-                        (one,) = numbers(bus, subscription.take(1, number))
-                        assert one == expected
-                        expected += 1
-            except BaseException as error:
-                failures.append(error)
-                raise
+            replay_id = bytes(ids[start - 1]) if start else bytes(10)
+            with (
+                collecting(failures),
+                subscribed(client, TOPIC, number, CUSTOM, replay_id) as subscription,
+            ):
+                read_on(subscription, number, start)
 
         def follow() -> None:
-            try:
-                with subscribed(client, TOPIC, 100, LATEST) as subscription:
-                    (expected,) = numbers(bus, subscription.take(1))
-                    while not stop.is_set() or expected + 1 < count:
-                        (one,) = numbers(bus, subscription.take(1))
-                        assert one == expected + 1
-                        expected = one
-            except BaseException as error:
-                failures.append(error)
-                raise
+            with collecting(failures), subscribed(client, TOPIC, 100, LATEST) as subscription:
+                (first,) = numbers(bus, subscription.take(1))
+                read_on(subscription, 100, first + 1)
 
         readers = [
             threading.Thread(target=read, args=(number, start))
@@ -576,7 +583,7 @@ class TestWhatBecomesOfTheStream:
             wait_until(lambda: all(one._reading is None for one in stream._feed_of.values()))
             delete_before(settings, A, [4_990])
             if on_expired == "fail":
-                status, code, trailers = fail_at_end(subscription)
+                status, code, trailers = subscription.failure(again=100)
                 assert (status, code) == (INVALID, "subscription.fetch.replayid.corrupted")
                 assert trailers["pe-verdict"] == "EXPIRED"
             else:
@@ -600,14 +607,6 @@ class TestWhatBecomesOfTheStream:
             assert sorted(numbers(bus, events)) == list(range(130))
             with subscribed(client, topic, 100, CUSTOM, events[-20].replay_id) as again:
                 assert sorted(numbers(bus, [*events[:-19], *again.take(19)])) == list(range(130))
-
-
-def fail_at_end(subscription: Subscribed) -> Any:
-    with pytest.raises(grpc.RpcError) as caught:
-        while True:
-            if subscription.response().pending_num_requested == 0:
-                subscription.ask(100)
-    return failure(caught.value)
 
 
 class TestTheEnd:

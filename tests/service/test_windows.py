@@ -7,7 +7,7 @@ in any order that hypothesis likes.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -58,13 +58,7 @@ def test_nothing_is_lost_doubled_or_out_of_order(
             if step == 0:
                 log.append(choose(partitions - 1), 1 + choose(9), choose(1))
             elif step == 1 and len(model.readers) < 6:
-                kind = choose(2)
-                if kind == 0:
-                    model.subscribe((0,) * partitions)
-                elif kind == 1:
-                    model.subscribe(tuple(choose(end) for end in log.ends))
-                elif model.subscribe_at_end() is None:
-                    model.subscribe(tuple(log.ends))
+                subscribe_somewhere(model, choose)
             elif step == 2 and model.readers and choose(1):
                 model.readers[choose(len(model.readers) - 1)].leave()
             elif step == 3:
@@ -81,18 +75,32 @@ def test_nothing_is_lost_doubled_or_out_of_order(
             assert window.cursors
         model.settle()
         assert all(reader.has_all for reader in model.readers)
-        for reader in list(model.readers):
-            if partitions > 1:
-                assert reader.replay_ids == sorted(reader.replay_ids, key=lambda one: one[:8])
-            else:
-                assert reader.replay_ids == sorted(reader.replay_ids)
-            reader.leave()
-        assert not list(model.open._windows)
-        assert not model.open._feed_of
-        while model.threads.step():
-            pass
-        assert not model.threads.turns._holders
-        assert not model.threads.turns._waiting
+        leave_nothing(model, partitions)
+
+
+def subscribe_somewhere(model: Model, choose: Callable[[int], int]) -> None:
+    ends = model.log.ends
+    kind = choose(2)
+    if kind == 0:
+        model.subscribe((0,) * len(ends))
+    elif kind == 1:
+        model.subscribe(tuple(choose(end) for end in ends))
+    elif model.subscribe_at_end() is None:
+        model.subscribe(tuple(ends))
+
+
+def leave_nothing(model: Model, partitions: int) -> None:
+    """Have all readers leave, and check that their replay IDs rose and nothing is kept."""
+    size = 8 if partitions > 1 else None
+    for reader in list(model.readers):
+        assert reader.replay_ids == sorted(reader.replay_ids, key=lambda one: one[:size])
+        reader.leave()
+    assert not list(model.open._windows)
+    assert not model.open._feed_of
+    while model.threads.step():
+        pass
+    assert not model.threads.turns._holders
+    assert not model.threads.turns._waiting
 
 
 def test_who_begins_where_somebody_reads_joins(small: pytest.MonkeyPatch) -> None:

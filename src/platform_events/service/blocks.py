@@ -118,7 +118,7 @@ class BlockEncoder:
         end, tag = 0, run.offset_tag
         writer: _Writer | None = None
         alike: RecordHeaders | None = None
-        """What the bus wrote into the record before, besides the event ID; mostly it is the same."""
+        """What the bus wrote into the last record, besides the event ID; mostly it is the same."""
         for record in records:
             headers: RecordHeaders = record.headers() or ()
             offset, payload = record.offset(), record.value()

@@ -273,7 +273,7 @@ class Feed:
         self._suspend()
 
     def look(self) -> None:
-        """Close the reader if nothing has been wanted for long, or others wait; call it at times."""
+        """Close the reader if nothing was wanted for long, or others wait; call it at times."""
         if self._is_busy or self._reading is None:
             return
         turns = self._feeds.turns

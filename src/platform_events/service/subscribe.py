@@ -222,7 +222,7 @@ def _start(call: Call, request: Any) -> StartPoint:
         except (ValueError, OverflowError):
             raise CallError(
                 FETCH_INVALID,
-                f"pe-start-time is a time in ISO 8601 with a zone, such as 2026-01-31T12:00:00Z, or "
+                "pe-start-time is a time in ISO 8601 with a zone, such as 2026-01-31T12:00:00Z, or "
                 f"milliseconds since 1970, not {text[:50]!r}.",
             ) from None
     return Start.LATEST if preset == LATEST else Start.EARLIEST

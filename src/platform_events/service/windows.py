@@ -332,7 +332,7 @@ class Windows:
         return window
 
     def superfluous(self, window: Window) -> Window | None:
-        """Return one that need not be fed any more, now that this one was: another has what follows.
+        """Return one that need not be fed any more, now that this was: another has what follows.
 
         It is this one, or the other where both have the same end and this one is live.
         """
