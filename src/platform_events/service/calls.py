@@ -104,7 +104,10 @@ class Calls:
             "type": failure.code.status.name,
             **failure.trailers,
         }
-        await context.abort(failure.code.status, failure.text(rpc_id), tuple(trailers.items()))
+        # It always raises.
+        return await context.abort(
+            failure.code.status, failure.text(rpc_id), tuple(trailers.items())
+        )
 
 
 def parse(message: Any, data: bytes, code: Code) -> Any:
