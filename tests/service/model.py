@@ -26,10 +26,6 @@ from platform_events.service.windows import Cursor, Place
 
 _EVENT = struct.Struct(">HI")
 PATH = "/event/A__e"
-_READ, _EVENTS = 4, 7
-"""Blocks that a reading gives at most, and events that one of them has."""
-MOST_FED = _READ * _EVENTS
-"""Events that a reading gives at most."""
 
 
 @dataclass
@@ -208,7 +204,7 @@ class ModelReading:
         if self.is_closed:
             return Fed([], self._place, is_lost=False)
         choose = self._model.choose
-        for _ in range(1 + choose(_READ - 1)):
+        for _ in range(1 + choose(3)):
             self._read_of(choose(len(self._offsets) - 1), blocks, knows_end=bool(choose(1)))
         if not blocks:
             # It comes to every partition in the end, and knows of every end.
@@ -226,7 +222,7 @@ class ModelReading:
     def _read_of(self, partition: int, blocks: list[Block], *, knows_end: bool) -> None:
         events = self._model.log.events[partition]
         first = bisect_left(events, self._offsets[partition])
-        chosen = events[first : first + 1 + self._model.choose(_EVENTS - 1)]
+        chosen = events[first : first + 1 + self._model.choose(6)]
         if chosen:
             blocks.append(self._block(partition, chosen))
             self._offsets[partition] = chosen[-1] + 1

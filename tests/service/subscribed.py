@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 import pytest
@@ -78,12 +78,8 @@ class Subscribed:
                 self.ask(number)
         return self.events[first : self._taken]
 
-    def failure(self, again: int = 0) -> Refusal:
-        """Return how the call fails, whatever comes before.
-
-        Args:
-            again: how many events to ask for whenever nothing is owed.
-        """
+    def failure(self) -> Refusal:
+        """Return how the call fails, whatever comes before."""
         with pytest.raises(grpc.RpcError) as caught:
             self._take_all()
         return failure(caught.value)

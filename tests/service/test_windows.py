@@ -7,7 +7,7 @@ in any order that hypothesis likes.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ from platform_events.replay import ReplayId, StreamIdentity
 from platform_events.service import windows as windows_module
 from platform_events.service.blocks import Block
 from platform_events.service.windows import Cursor, Place, Window, Windows
-from tests.service.model import MOST_FED, PATH, Model
+from tests.service.model import PATH, Model
 
 ONE = StreamIdentity("cluster", "uuid", 1)
 

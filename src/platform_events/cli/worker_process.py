@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from platform_events.process_health import ProcessHealth
 
 
-
 @dataclass(frozen=True, slots=True)
 class Job:
     """What a process is to do."""
