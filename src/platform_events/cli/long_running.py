@@ -33,14 +33,14 @@ def begin_long_run() -> threading.Event:
     return stop_event(insistently=True)
 
 
-def collect_rarely() -> None:
-    """Have the garbage collector wait for many objects more, and leave those of now alone.
+def collect_rarely(objects: int = _COLLECT_AFTER) -> None:
+    """Have the garbage collector wait for that many objects more, and leave those of now alone.
 
     Events come and go by the thousands and hold no cycles: to look through all that wait for their
     turn, again and again, costs a fifth of what workers and services do (measured).
     """
     gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER)
+    gc.set_threshold(objects)
 
 
 @contextmanager
