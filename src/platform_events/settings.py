@@ -18,7 +18,10 @@ from platform_events.wording import closest, is_unicode, shown, suggest
 
 DEFAULT_BOOTSTRAP_SERVERS = "127.0.0.1:9092"
 _SERVED_AT = ("GRPC_PORT", "HTTP_PLAIN_PORT", "HTTP_PORT", "PLAINTEXT_PORT")
-_OF_SERVE = ("DRAIN_TIMEOUT", "HOST", "INSECURE", "PUBLIC_URL", "TLS_CERT", "TLS_KEY", *_SERVED_AT)
+_OF_SERVE = (
+    "DRAIN_TIMEOUT", "HOST", "INSECURE", "PRINCIPALS", "PUBLIC_URL", "TLS_CERT", "TLS_KEY",
+    *_SERVED_AT,
+)  # fmt: skip
 OTHER_VARIABLES = frozenset(
     {
         "DEBUG",

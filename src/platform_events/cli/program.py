@@ -40,6 +40,7 @@ _COMMANDS = {
     "subscriptions": "Look at the subscriptions of workers, command them.",
     "dead-letters": "Look at events not handled, redrive or discard them.",
     "serve": "Serve a tenant to clients of the Pub/Sub API.",
+    "principal": "Say who may log in to a service, and do what.",
     "route": "Fill the channels from their member events.",
     "work": "Handle a stream's events with a worker.",
     "schema": "Look at Avro schemas.",
