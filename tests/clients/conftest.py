@@ -118,7 +118,7 @@ def running(settings: Settings, directory: Path) -> Iterator[dict[str, str]]:
     certificate = own_certificate(directory)
     ports = dict.fromkeys((HTTP, HTTPS, GRPC, PLAINTEXT), 0)
     with (
-        listening(ports, "127.0.0.1", exactly=True) as listeners,
+        listening(ports, dict.fromkeys(ports, "127.0.0.1"), exactly=True) as listeners,
         serving(settings, listeners, certificate, drain_timeout=0) as servers,
     ):
         wait_until(lambda: not servers.health.obstacle)

@@ -39,7 +39,7 @@ _COMMANDS = {
     "describe": "Show one stream: what it is for, its fields, how full it is.",
     "subscriptions": "Look at the subscriptions of workers, command them.",
     "dead-letters": "Look at events not handled, redrive or discard them.",
-    "serve": "Serve a tenant to clients of the Pub/Sub API.",
+    "serve": "Serve clients of the Pub/Sub API.",
     "principal": "Say who may log in to a service, and do what.",
     "route": "Fill the channels from their member events.",
     "work": "Handle a stream's events with a worker.",
