@@ -21,6 +21,7 @@ from platform_events.service.principals_file import (
     disable_principal,
     load_principals,
 )
+from tests.docs.pages import page
 from tests.support import wait_until
 
 FILE = Path("principals.yaml")
@@ -120,6 +121,13 @@ class TestReading:
         )
         assert principals["me@example.com"].disabled
         assert principals["me@example.com"].credential.is_slow
+
+    def test_the_documentation_s_file_is_one(self) -> None:
+        (block,) = [b for b in page("docs/access.md").blocks if b.language == "yaml"]
+        principals = read_principals(FILE, block.text.encode())
+        assert principals["billing"].may("publish", "Invoice_Sent__e")
+        assert not principals["billing"].may("publish", "Order_Placed__e")
+        assert principals["me@example.com"].disabled
 
     @pytest.mark.parametrize("text", ["", "\n", "# nobody yet\n", "[]"])
     def test_there_may_be_nobody(self, text: str) -> None:

@@ -120,7 +120,7 @@ def load_key(file: Path) -> bytes:
     if len(key) < KEY_BYTES:
         raise ServiceError(
             f"{file} has {len(key)} bytes, and a key for tokens at least {KEY_BYTES}: make one "
-            f"with openssl rand -out {file} {KEY_BYTES}"
+            f"with head -c {KEY_BYTES} /dev/urandom > {file}"
         )
     return key
 

@@ -61,7 +61,8 @@ class Topics:
         """Return a `SchemaInfo`, of whatever version of whatever event."""
         schema_id = parse(SchemaRequest, request, SCHEMA_INVALID).schema_id
         if not schema_id:
-            raise CallError(SCHEMA_INVALID, "Schema validation failed. The schema ID can't be blank.")
+            text = "Schema validation failed. The schema ID can't be blank."
+            raise CallError(SCHEMA_INVALID, text)
         tenant = await self._tenants.of(call.session)
         try:
             schema = await tenant.schema(schema_id)
