@@ -18,6 +18,7 @@ from platform_events.service.messages import SERVICE, TopicInfo, TopicRequest
 from platform_events.settings import Settings
 from tests.cli.conftest import Cli, Spawn
 from tests.cli.test_route import status_of
+from tests.service.guarded import SECRET, Service, add
 from tests.service.pubsub import METADATA, PATIENCE, Client
 from tests.service.test_soap import PYTHON
 from tests.support import ORDER, apply_texts, free_port, free_ports, wait_until
@@ -122,7 +123,7 @@ def test_options_come_from_the_environment(
     for name, value in {
         "HOST": "localhost", "PLAINTEXT_PORT": plaintext, "HTTP_PLAIN_PORT": http,
         "GRPC_PORT": 0, "HTTP_PORT": 0, "DRAIN_TIMEOUT": 1, "INSECURE": "false", "TLS_CERT": "",
-        "TLS_KEY": "", "PUBLIC_URL": "",
+        "TLS_KEY": "", "PUBLIC_URL": "", "PRINCIPALS": "", "TOKEN_KEY": "",
     }.items():  # fmt: skip
         monkeypatch.setenv(f"PLATFORM_EVENTS_SERVE_{name}", str(value))
     process = spawn("serve")
@@ -139,6 +140,9 @@ def test_options_come_from_the_environment(
         (["--host", "0.0.0.0"], 2, "USAGE: --host 0.0.0.0 lets other machines in"),
         (["--host", "::"], 2, "USAGE: --host :: lets other machines in"),
         (["--host", "no.such.host.invalid"], 1, "choose another with --host"),
+        (["--host", "0.0.0.0", "--principals", "p"], 2, "in: give --tls-cert and --tls-key, or"),
+        (["--principals", "p.yaml"], 1, "SERVICE: p.yaml cannot be read"),
+        (["--token-key", "k"], 2, "USAGE: --token-key goes with --principals"),
         (["--tls-cert", "a.pem"], 2, "USAGE: --tls-cert and --tls-key go together"),
         (["--tls-cert", "a.pem", "--tls-key", "b"], 1, "SERVICE: a.pem cannot be read"),
         (["--public-url", "events.example.com"], 2, "is not of the form https://host:port"),
@@ -152,6 +156,51 @@ def test_what_is_wrong_is_said_before_it_serves(
     result = cli("serve", *arguments)
     assert result.exit_code == status
     assert says in result.stderr
+
+
+def test_principals_and_keys_that_are_wrong_are_said(cli: Cli, tmp_path: Path) -> None:
+    file, key = tmp_path / "p.yaml", tmp_path / "k"
+    file.write_text("- name: a\n")
+    result = cli("serve", "--principals", file)
+    assert result.exit_code == 1
+    assert f"INVALID_DEFINITIONS: {file}:1:3: [0]: tenant is missing" in result.stderr
+    file.write_text("# nobody\n")
+    key.write_text("short")
+    result = cli("serve", "--principals", file, "--token-key", key)
+    assert result.exit_code == 1
+    assert f"SERVICE: {key} has 5 bytes" in result.stderr
+
+
+def test_other_machines_are_served_principals_with_tls(
+    applied: Settings, spawn: Spawn, tmp_path: Path
+) -> None:
+    certificate = own_certificate(tmp_path / "tls")
+    principals, key = tmp_path / "principals.yaml", tmp_path / "token.key"
+    add(principals, "billing", applied.tenant, "subscribe")
+    key.write_bytes(b"k" * 32)
+    process = spawn(
+        "serve", *FREE, "--host", "0.0.0.0", "--tls-cert", str(certificate.file), "--tls-key",
+        str(certificate.key_file), "--principals", str(principals), "--token-key", str(key),
+    )  # fmt: skip
+    ready = await_ready(process)
+    hosts = {server: address.rpartition("/")[2].split(":")[0] for server, address in ready.items()}
+    assert hosts == {
+        "grpc": "0.0.0.0", "plaintext": "127.0.0.1", "http": "127.0.0.1", "https": "0.0.0.0",
+    }  # fmt: skip
+    service = Service(ready["plaintext"], ready["http"])
+    client = Client(service.grpc)
+    carried = service.metadata("billing", applied.tenant)
+    info = client.ask("GetTopic", TopicRequest(topic_name=EVENT), carried, TopicInfo)
+    assert (info.can_publish, info.can_subscribe) == (False, True)
+    with pytest.raises(grpc.RpcError):
+        client.ask("GetTopic", TopicRequest(topic_name=EVENT))
+    client.close()
+    said = end(process)
+    assert f"billing of tenant {applied.tenant} logged in from 127.0.0.1" in said
+    assert "call from 127.0.0.1 refused" in said
+    assert "a key of this process alone" not in said
+    assert SECRET not in said
+    assert dict(carried)["accesstoken"] not in said
 
 
 def test_a_port_that_is_taken_is_one_line(spawn: Spawn) -> None:

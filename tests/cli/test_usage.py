@@ -27,8 +27,8 @@ from tests.workers.journals import subscribe
 
 COMMANDS = [
     "init", "up", "demo", "import", "check", "plan", "apply", "publish", "subscribe", "streams",
-    "describe", "subscriptions", "dead-letters", "serve", "route", "work", "schema", "filter",
-    "replay-id", "completion",
+    "describe", "subscriptions", "dead-letters", "serve", "principal", "route", "work", "schema",
+    "filter", "replay-id", "completion",
 ]  # fmt: skip
 HEAVY = (
     "confluent_kafka",

@@ -16,6 +16,7 @@ import pytest
 from platform_events.bus.bus import EventBus
 from platform_events.cli.serving import GRPC, HTTP, HTTPS, PLAINTEXT, listening, serving
 from platform_events.service.certificates import CA_FILE, own_certificate
+from platform_events.service.principal_access import PrincipalAccess
 from platform_events.settings import Settings
 from tests.docs.pages import ROOT
 from tests.support import ORDER, wait_until
@@ -65,6 +66,12 @@ class Program:
         assert self._process.returncode == 0, said
         return [json.loads(line) for line in output.splitlines()]
 
+    def fail(self) -> str:
+        """Return what it said, once it has failed."""
+        _, said = self._process.communicate(timeout=120)
+        assert self._process.returncode == 1, said
+        return said
+
     def end(self) -> None:
         if self._process.poll() is None:
             self._process.kill()
@@ -113,13 +120,17 @@ def trusting(directory: Path, authority: bytes | None) -> dict[str, str]:
 
 
 @contextmanager
-def running(settings: Settings, directory: Path) -> Iterator[dict[str, str]]:
-    """Serve a tenant on free ports with an authority in a directory, as `up` does."""
+def running(
+    settings: Settings, directory: Path, principals: PrincipalAccess | None = None
+) -> Iterator[dict[str, str]]:
+    """Serve on free ports with an authority in a directory, as `up` does; or only principals."""
     certificate = own_certificate(directory)
     ports = dict.fromkeys((HTTP, HTTPS, GRPC, PLAINTEXT), 0)
     with (
-        listening(ports, "127.0.0.1", exactly=True) as listeners,
-        serving(settings, listeners, certificate, drain_timeout=0) as servers,
+        listening(ports, dict.fromkeys(ports, "127.0.0.1"), exactly=True) as listeners,
+        serving(
+            settings, listeners, certificate, drain_timeout=0, principals=principals
+        ) as servers,
     ):
         wait_until(lambda: not servers.health.obstacle)
         yield servers.addresses

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +11,17 @@ import pytest
 from platform_events.bus.bus import EventBus
 from platform_events.bus.values import Start
 from platform_events.service.access import tenant_id
+from platform_events.service.access_log import AccessLog
+from platform_events.service.certificates import CA_FILE
+from platform_events.service.credentials import PasswordHash
+from platform_events.service.principal_access import PrincipalAccess
+from platform_events.service.principals import Grant, Principal, Right
+from platform_events.service.principals_file import PrincipalsFile, add_principal
+from platform_events.service.tokens import Tokens
 from platform_events.settings import Settings
-from tests.clients.conftest import TOPIC, Site
+from tests.clients.conftest import TOPIC, Site, running
 from tests.clients.relay import Relay
-from tests.support import delete_before
+from tests.support import ORDER, delete_before
 
 CLIENTS = ("pysfpubsub", "aiosfpubsub")
 CORRUPTED = "sfdc.platform.eventbus.grpc.subscription.fetch.replayid.corrupted"
@@ -43,6 +51,29 @@ def test_it_logs_in_and_learns_what_a_topic_is(
         "can_publish": True,
         "can_subscribe": True,
     }
+
+
+@pytest.mark.parametrize("right", ["publish", "subscribe", "manage"])
+def test_it_is_a_principal_with_its_rights(
+    settings: Settings, define: Callable[..., None], tmp_path: Path, client: str, right: Right
+) -> None:
+    define(ORDER)
+    file, tls = tmp_path / "principals.yaml", tmp_path / "tls"
+    # As the programs log in.
+    kept = PasswordHash.of("a&b<c")
+    grant = Grant(frozenset({right}), "Order_*")
+    add_principal(file, Principal("me@example.com", settings.tenant, kept, (grant,)))
+    access = PrincipalAccess(PrincipalsFile(file), Tokens(b"k" * 32), AccessLog())
+    with running(settings, tls, access) as addresses:
+        program = Site(addresses, tls / CA_FILE, tmp_path).start(client, "describe")
+        if right == "manage":
+            said = program.fail()
+            assert "topic.not.found" in said or "was not found" in said
+        else:
+            (told,) = program.finish()
+            assert told["tenant"] == tenant_id(settings.tenant)
+            assert told["can_publish"] is (right == "publish")
+            assert told["can_subscribe"] is (right == "subscribe")
 
 
 def test_it_follows_from_the_earliest_event(site: Site, client: str, publish: Publish) -> None:

@@ -227,7 +227,7 @@ class TestTheEnd:
 
 
 def test_whoever_logs_in_gets_what_calls_need() -> None:
-    login = OpenAccess("shop").log_in("me", "any")
+    login = asyncio.run(OpenAccess("shop").log_in("me", "any", "127.0.0.1"))
     assert login is not None
     assert login.session == Session("me", "shop")
     tenant, _, rest = login.token.partition("!")

@@ -116,7 +116,7 @@ def test_what_is_no_login_is_a_fault(server: str, body: str | bytes, says: str) 
 
 def test_one_who_is_refused_is_told_so() -> None:
     class Closed(OpenAccess):
-        def log_in(self, name: str, password: str) -> None:
+        async def log_in(self, name: str, password: str, address: str) -> None:
             return None
 
     with EventBus(bootstrap_servers="127.0.0.1:1") as bus:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -18,9 +19,14 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator, Mapping
 
+    from starlette.requests import Request
+
+    from platform_events.bus.bus import EventBus
     from platform_events.process_health import ProcessHealth
+    from platform_events.service.access import Access
     from platform_events.service.certificates import Certificate
     from platform_events.service.http.thread import HttpThread
+    from platform_events.service.principal_access import PrincipalAccess
     from platform_events.service.server import ServiceThread
     from platform_events.settings import Settings
 
@@ -85,7 +91,7 @@ def refuse_missing_packages(extra: str) -> None:
 @contextmanager
 def listening(
     ports: Mapping[str, int],
-    host: str,
+    hosts: Mapping[str, str],
     *,
     exactly: bool,
     brokers: range = range(0),
@@ -94,7 +100,7 @@ def listening(
 
     Args:
         ports: by server.
-        host: a name or address of this machine.
+        hosts: by server, a name or address of this machine.
         exactly: whether no other port will do where an option is not given.
         brokers: ports that Kafka gets later.
 
@@ -110,7 +116,7 @@ def listening(
         for server in sorted(ports, key=lambda server: not chosen[server]):
             listener = listen(
                 ports[server],
-                host,
+                hosts[server],
                 exactly=chosen[server],
                 setting=_OPTIONS[server],
                 brokers=brokers,
@@ -154,8 +160,9 @@ def serving(
     *,
     url: str | None = None,
     drain_timeout: float | None = None,
+    principals: PrincipalAccess | None = None,
 ) -> Iterator[Servers]:
-    """Serve one tenant for the length of a `with`.
+    """Serve for the length of a `with`: the tenants of principals, or one tenant to whoever calls.
 
     Args:
         settings: which cluster and tenant.
@@ -163,6 +170,7 @@ def serving(
         certificate: for TLS.
         url: where clients that have logged in go on; None is where HTTP is served.
         drain_timeout: seconds that calls may take to end; None is the default.
+        principals: lets them in; None lets everybody in.
 
     Raises:
         ServiceError: gRPC cannot have a port.
@@ -170,6 +178,8 @@ def serving(
     from platform_events.bus.cluster import Cluster
     from platform_events.service.access import OpenAccess
     from platform_events.service.http.application import make_application
+    from platform_events.service.http.callers import caller
+    from platform_events.service.http.oauth import oauth_routes
     from platform_events.service.http.soap import soap_routes
     from platform_events.service.http.thread import HttpThread
     from platform_events.service.listener import address_of
@@ -179,8 +189,10 @@ def serving(
     addresses |= {s: f"{s}://{addresses[s]}" for s in (HTTP, HTTPS) if s in addresses}
     url = url or addresses.get(HTTPS) or addresses[HTTP]
     certificates = {GRPC: certificate, PLAINTEXT: None, HTTPS: certificate, HTTP: None}
-    access = OpenAccess(settings.tenant)
+    access: Access = principals or OpenAccess(settings.tenant)
     with ExitStack() as exits:
+        if principals is not None:
+            exits.enter_context(principals)
         cluster = exits.enter_context(Cluster(settings))
         service = ServiceThread(
             cluster,
@@ -190,7 +202,15 @@ def serving(
             drain_timeout=DRAIN_SECONDS if drain_timeout is None else drain_timeout,
         )
         exits.enter_context(service)
-        application = make_application(cluster.bus(settings.tenant), soap_routes(access, url))
+        bus_of_tenant = cache(cluster.bus)
+
+        async def bus_of_caller(request: Request) -> EventBus:
+            return bus_of_tenant((await caller(request, access)).tenant)
+
+        application = make_application(
+            bus_of_tenant(settings.tenant) if principals is None else bus_of_caller,
+            [*soap_routes(access, url), *oauth_routes(access, url)],
+        )
         threads = [
             exits.enter_context(HttpThread(application, listeners[s], certificates[s]))
             for s in (HTTP, HTTPS)

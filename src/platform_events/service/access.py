@@ -4,31 +4,47 @@ from __future__ import annotations
 
 import hashlib
 import string
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 from platform_events.service.errors import HEADERS_INVALID, CallError
+from platform_events.service.principals import RIGHTS, Grant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Right: TypeAlias = Literal["publish", "subscribe", "manage"]
+    from platform_events.service.principals import Right
+
 _METADATA = ("accesstoken", "instanceurl", "tenantid")
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_EVERYTHING = (Grant(frozenset(RIGHTS), "*"),)
+_ANYBODY = "anybody"
+_UNCHECKED_SECONDS = 12 * 3_600
+"""What is said of tokens that are good for ever."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A caller that is known."""
+    """A caller that is known, in one call."""
 
     principal: str
     """Its name."""
     tenant: str
     """Whose events it works with."""
+    grants: tuple[Grant, ...] = _EVERYTHING
+    """What it may do."""
+    fingerprint: str = ""
+    """Of the credential that it has logged in with."""
+    used: set[tuple[Right, str]] = field(default_factory=set, compare=False, repr=False)
+    """Rights that were asked for, with the stream, and are there: a stream ends without them."""
+    refused: set[tuple[Right, str]] = field(default_factory=set, compare=False, repr=False)
+    """Those that are not."""
 
-    def may(self, right: Right, stream: str) -> bool:  # noqa: ARG002 - one who is known may do all
+    def may(self, right: Right, stream: str) -> bool:
         """Whether it has a right to a stream, given by its bare name."""
-        return True
+        allowed = any(grant.allows(right, stream) for grant in self.grants)
+        (self.used if allowed else self.refused).add((right, stream))
+        return allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +54,45 @@ class Login:
     session: Session
     token: str
     """What calls have to carry."""
+    valid_for: int
+    """Seconds for which they may."""
+    refresh_token: str = ""
+    """For which there is another token later."""
+
+
+class TooManyLoginsError(Exception):
+    """Somebody tries to log in too often."""
 
 
 class Access(Protocol):
-    """Who knows callers."""
+    """Who knows callers. Logging in may come from any event loop, calls from that of gRPC."""
 
-    def log_in(self, name: str, password: str) -> Login | None:
-        """Return what one with this password gets; None if that is nobody."""
+    async def log_in(self, name: str, password: str, address: str) -> Login | None:
+        """Return what one with this password or secret gets; None if that is nobody.
 
-    def authenticate(self, metadata: Mapping[str, str]) -> Session:
+        Args:
+            name: of a principal.
+            password: or its secret.
+            address: where it comes from.
+
+        Raises:
+            TooManyLoginsError: too many wait already.
+        """
+
+    def refresh(self, token: str, address: str) -> Login | None:
+        """Return what one with this refresh token gets; None if it is not good."""
+
+    def identify(self, token: str) -> Session | None:
+        """Return who has this token; None if it is not good."""
+
+    def revoke(self, token: str) -> None:
+        """Let nobody in with this token any more."""
+
+    def authenticate(self, metadata: Mapping[str, str], address: str) -> Session:
         """Return who calls; raises `CallError` if that is nobody who may."""
+
+    def check(self, session: Session) -> None:
+        """Raise `CallError` if one that was let in would not be now, or not with what it uses."""
 
 
 class OpenAccess:
@@ -60,20 +105,41 @@ class OpenAccess:
     def __init__(self, tenant: str) -> None:
         self._tenant = tenant
 
-    def log_in(self, name: str, password: str) -> Login | None:  # noqa: ARG002 - any will do
+    async def log_in(self, name: str, password: str, address: str) -> Login | None:  # noqa: ARG002
         """Return what anybody gets: a token that nobody checks."""
-        return Login(Session(name, self._tenant), f"{tenant_id(self._tenant)}!unchecked")
+        token = f"{tenant_id(self._tenant)}!unchecked"
+        return Login(Session(name, self._tenant), token, _UNCHECKED_SECONDS, token)
 
-    def authenticate(self, metadata: Mapping[str, str]) -> Session:
+    def refresh(self, token: str, address: str) -> Login | None:  # noqa: ARG002 - any will do
+        """Return what anybody gets."""
+        session = Session(_ANYBODY, self._tenant)
+        return Login(session, token, _UNCHECKED_SECONDS)
+
+    def identify(self, token: str) -> Session | None:  # noqa: ARG002 - any will do
+        """Return anybody."""
+        return Session(_ANYBODY, self._tenant)
+
+    def revoke(self, token: str) -> None:
+        """Do nothing: nobody checks tokens."""
+
+    def authenticate(self, metadata: Mapping[str, str], address: str) -> Session:  # noqa: ARG002
         """Return who calls; raises `CallError` if the metadata that clients send is missing."""
-        missing = [name for name in _METADATA if not metadata.get(name)]
-        if missing:
-            raise CallError(
-                HEADERS_INVALID,
-                "An authentication exception occurred. Provide valid authentication via metadata "
-                f"headers: {', '.join(missing)} missing.",
-            )
-        return Session("anybody", self._tenant)
+        check_metadata(metadata)
+        return Session(_ANYBODY, self._tenant)
+
+    def check(self, session: Session) -> None:
+        """Do nothing: anybody may do all."""
+
+
+def check_metadata(metadata: Mapping[str, str]) -> None:
+    """Raise `CallError` if the metadata that clients send is missing."""
+    missing = [name for name in _METADATA if not metadata.get(name)]
+    if missing:
+        raise CallError(
+            HEADERS_INVALID,
+            "An authentication exception occurred. Provide valid authentication via metadata "
+            f"headers: {', '.join(missing)} missing.",
+        )
 
 
 def tenant_id(tenant: str) -> str:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from platform_events.catalog.live import Catalog
     from platform_events.catalog.state import Entry
     from platform_events.definitions.schema import Schema
-    from platform_events.service.access import Right, Session
+    from platform_events.service.access import Session
+    from platform_events.service.principals import Right
 
 Answer = TypeVar("Answer")
 _PREFIX = "/event/"
@@ -53,15 +54,21 @@ class Tenant:
         """Return the answer of a call that waits for Kafka; it raises what the call does."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
 
-    async def entry(self, topic_name: str, session: Session, right: Right | None = None) -> Entry:
+    async def entry(self, topic_name: str, session: Session, *rights: Right) -> Entry:
         """Return the active event or channel of a topic's name.
 
+        Args:
+            topic_name: as the caller gave it.
+            session: the caller.
+            rights: one of them is needed.
+
         Raises:
-            CallError: there is none, or the caller has no right to it: both look the same.
+            CallError: there is none, or the caller has no right to it: both look the same, and
+                take as long.
         """
         name = topic_name.removeprefix(_PREFIX)
         is_name = topic_name.startswith(_PREFIX) and (is_event_name(name) or is_channel_name(name))
-        if not is_name or (right is not None and not session.may(right, name)):
+        if not is_name or not any(session.may(right, name) for right in rights):
             raise topic_not_found(topic_name)
         entry = self._find(name)
         if entry is None:

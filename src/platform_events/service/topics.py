@@ -40,7 +40,7 @@ class Topics:
             raise CallError(TOPIC_EMPTY, "The topic name can't be blank.")
         session = call.session
         tenant = await self._tenants.of(session)
-        entry = await tenant.entry(name, session)
+        entry = await tenant.entry(name, session, "publish", "subscribe")
         definition = entry.active
         is_event = isinstance(definition, EventDefinition)
         can_publish = is_event and session.may("publish", entry.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,12 @@ from platform_events.errors import UsageError
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Iterable
 
     from platform_events.cli.connection import Connection
     from platform_events.cli.serving import Servers
     from platform_events.service.certificates import Certificate
+    from platform_events.service.principal_access import PrincipalAccess
 
 _LOOK_EVERY = 0.2
 """Seconds between two looks at whether everything still runs."""
@@ -39,7 +42,9 @@ _LOOK_EVERY = 0.2
     examples=(
         "platform-events serve",
         "platform-events serve --tls-cert server.pem --tls-key server.key",
-        "platform-events serve --host 0.0.0.0 --insecure --public-url https://events.example.com",
+        "platform-events serve --host 0.0.0.0 --tls-cert server.pem --tls-key server.key \\",
+        "  --principals principals.yaml --token-key token.key \\",
+        "  --public-url https://events.example.com:7444",
     ),
 )
 @click.option(
@@ -87,6 +92,24 @@ _LOOK_EVERY = 0.2
     help="The key of the certificate.",
 )
 @click.option(
+    "--principals",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    envvar="PLATFORM_EVENTS_SERVE_PRINCIPALS",
+    show_envvar=True,
+    help="Who may log in, and do what, as platform-events principal writes it. Without it anybody "
+    "may do everything in the tenant.",
+)
+@click.option(
+    "--token-key",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    envvar="PLATFORM_EVENTS_SERVE_TOKEN_KEY",
+    show_envvar=True,
+    help="At least 32 random bytes that sign tokens: services with the same accept each other's. "
+    "Without it tokens are good until this ends.",
+)
+@click.option(
     "--public-url",
     metavar="URL",
     envvar="PLATFORM_EVENTS_SERVE_PUBLIC_URL",
@@ -108,7 +131,7 @@ _LOOK_EVERY = 0.2
     is_flag=True,
     envvar="PLATFORM_EVENTS_SERVE_INSECURE",
     show_envvar=True,
-    help="Serve other machines too, though nobody's password or token is checked.",
+    help="Serve other machines too, though nobody is checked or what is sent can be read.",
 )
 @click.pass_obj
 def serve(
@@ -120,14 +143,17 @@ def serve(
     http_plain_port: int,
     tls_cert: Path | None,
     tls_key: Path | None,
+    principals: Path | None,
+    token_key: Path | None,
     public_url: str | None,
     drain_timeout: float,
     insecure: bool,
 ) -> None:
-    """Serve a tenant to clients of the Pub/Sub API.
+    """Serve clients of the Pub/Sub API.
 
-    They call gRPC, and log in over HTTP with any name and password: nobody is checked yet, so this
-    machine alone is served without --insecure. platform-events up serves by itself.
+    They log in over HTTP and call gRPC. With --principals each has a tenant and rights. Without it
+    any name and password will do, and the tenant is that of the settings. Other machines are served
+    with principals and TLS; without TLS this machine alone is. platform-events up serves by itself.
 
     Prints one line, `ready grpc=... plaintext=... http=... https=...`, once Kafka answers, and runs
     until Ctrl-C or SIGTERM, which end it with status 0. It takes no more calls then; those under
@@ -140,17 +166,28 @@ def serve(
     Needs the extra 'service': pip install '/path/to/platform-events[service]'
     """
     refuse_missing_packages("service")
-    _refuse_others(host, insecure=insecure)
+    is_local = _is_local(host)
     url = _check_url(public_url)
     certificate = _load(tls_cert, tls_key)
+    _refuse_others(host, principals, certificate, is_allowed=is_local or insecure)
+    access = _load_principals(principals, token_key)
     stop = begin_long_run()
+    if access is not None and token_key is None:
+        note("tokens are signed with a key of this process alone; --token-key gives it to others")
     settings = connection.settings()
     ports = {PLAINTEXT: plaintext_port, HTTP: http_plain_port}
     if certificate is not None:
         ports |= {GRPC: grpc_port, HTTPS: http_port}
     with (
-        listening(ports, host, exactly=True) as listeners,
-        serving(settings, listeners, certificate, url=url, drain_timeout=drain_timeout) as servers,
+        listening(ports, _hosts(ports, host, is_local or insecure), exactly=True) as listeners,
+        serving(
+            settings,
+            listeners,
+            certificate,
+            url=url,
+            drain_timeout=drain_timeout,
+            principals=access,
+        ) as servers,
         answering_probes(settings, servers.health, stop),
     ):
         _run(servers, stop)
@@ -170,20 +207,61 @@ def _run(servers: Servers, stop: threading.Event) -> None:
             print_line(f"ready {' '.join(told)}")
 
 
-def _refuse_others(host: str, *, insecure: bool) -> None:
-    """Refuse to serve other machines as long as nobody is checked.
-
-    Raises:
-        UsageError: the host is reached from elsewhere, and that was not asked for.
-        ServiceError: it is no address of this machine.
-    """
+def _is_local(host: str) -> bool:
+    """Whether only this machine reaches a host; raises ServiceError if it is no address of it."""
     from platform_events.service.listener import is_loopback
 
-    if not insecure and not is_loopback(host, "--host"):
+    return is_loopback(host, "--host")
+
+
+def _refuse_others(
+    host: str, principals: Path | None, certificate: Certificate | None, *, is_allowed: bool
+) -> None:
+    """Refuse to serve other machines where nobody is checked or what is sent can be read.
+
+    Raises:
+        UsageError: so it is, and that was not asked for.
+    """
+    missing = []
+    if principals is None:
+        missing.append("--principals, or anybody may do everything")
+    if certificate is None:
+        missing.append("--tls-cert and --tls-key, or secrets and events can be read on their way")
+    if missing and not is_allowed:
         raise UsageError(
-            f"--host {host} lets other machines in, and nobody's password or token is checked: add "
-            "--insecure if only those reach it who may do everything"
+            f"--host {host} lets other machines in: give {'; and '.join(missing)}. "
+            "Or add --insecure if only those reach it who may do everything"
         )
+
+
+def _hosts(ports: Iterable[str], host: str, is_allowed: bool) -> dict[str, str]:
+    """Return where each server listens: without TLS on this machine only, unless it is allowed."""
+    from platform_events.service.listener import LOOPBACK
+
+    plain = host if is_allowed else LOOPBACK
+    return {server: plain if server in (HTTP, PLAINTEXT) else host for server in ports}
+
+
+def _load_principals(file: Path | None, key_file: Path | None) -> PrincipalAccess | None:
+    """Return what lets principals in; None if nobody is checked.
+
+    Raises:
+        UsageError: there is a key, and no principals.
+        ServiceError: a file cannot be read.
+        DefinitionsError: something in the file of principals is wrong.
+    """
+    from platform_events.service.access_log import AccessLog
+    from platform_events.service.principal_access import PrincipalAccess
+    from platform_events.service.principals_file import PrincipalsFile
+    from platform_events.service.tokens import KEY_BYTES, Tokens, load_key
+
+    if file is None:
+        if key_file is not None:
+            raise UsageError("--token-key goes with --principals: without them no token is checked")
+        return None
+    principals = PrincipalsFile(file)
+    key = secrets.token_bytes(KEY_BYTES) if key_file is None else load_key(key_file)
+    return PrincipalAccess(principals, Tokens(key), AccessLog())
 
 
 def _check_url(url: str | None) -> str | None:

@@ -134,7 +134,9 @@ def up(
         refuse_missing_packages("local")
         with (
             # Before anything is started, so that what is wrong is said at once.
-            listening(ports, "127.0.0.1", exactly=False, brokers=kafka_ports) as listeners,
+            listening(
+                ports, dict.fromkeys(ports, "127.0.0.1"), exactly=False, brokers=kafka_ports
+            ) as listeners,
             _starting_kafka(
                 brokers=brokers, data_dir=data_dir, port=kafka_port, kafka_home=kafka_home
             ) as kafka,

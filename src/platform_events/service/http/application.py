@@ -20,20 +20,26 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
     from platform_events.bus.bus import EventBus
+    from platform_events.service.http.registry import BusOf
 
 _NOT_FOUND = 404
 _logger = logging.getLogger("platform_events")
 
 
-def make_application(bus: EventBus, others: Sequence[Route] = ()) -> Starlette:
-    """Return the ASGI application that serves one tenant, that of the bus.
+def make_application(bus: EventBus | BusOf, others: Sequence[Route] = ()) -> Starlette:
+    """Return the ASGI application that serves schemas.
 
     Args:
-        bus: is asked for schemas.
+        bus: is asked for schemas, whoever wants them; or returns the bus of who sends a request.
         others: what is served beside them, such as logging in.
     """
+
+    async def same(_: Request) -> EventBus:
+        assert not callable(bus)
+        return bus
+
     application = Starlette(
-        routes=[*registry_routes(bus), *others],
+        routes=[*registry_routes(bus if callable(bus) else same), *others],
         exception_handlers={
             HTTPException: _refuse_request,
             PlatformEventsError: _report_failure,

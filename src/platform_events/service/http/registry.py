@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from anyio import to_thread
 from starlette.routing import Route
@@ -15,20 +15,27 @@ from platform_events.service.http.answers import RegistryAnswer, refuse
 from platform_events.wording import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from starlette.requests import Request
 
     from platform_events.bus.bus import EventBus
 
+BusOf: TypeAlias = "Callable[[Request], Awaitable[EventBus]]"
 _SCHEMA_NOT_FOUND = 40403
 
 
-def registry_routes(bus: EventBus) -> list[Route]:
+def registry_routes(bus_of: BusOf) -> list[Route]:
     """Return the routes that answer from the catalog of a bus.
 
     The query parameter `format` is for schemas that refer to others, which ours never do.
+
+    Args:
+        bus_of: returns that of who sends a request.
     """
 
     async def answer_guid(request: Request) -> RegistryAnswer:
+        bus = await bus_of(request)
         find = partial(_find_schema, bus, request.path_params["guid"])
         try:
             # Asking Kafka may take seconds: a server that ends does not wait for it.

@@ -11,7 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from platform_events.service.access import principal_id, tenant_id
+from platform_events.service.access import TooManyLoginsError, principal_id, tenant_id
+from platform_events.service.http.callers import TooLargeError, address_of, read_small
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from platform_events.service.access import Access, Login
 
 _VERSION = re.compile(r"[0-9]{1,3}\.[0-9]")
-_LARGEST_REQUEST = 64 * 1024
 _LOGIN = "urn:partner.soap.sforce.com login"
 _SHORT_ID = 15
 """Characters of an organization's ID in addresses, which leave out its check digits."""
@@ -48,25 +48,19 @@ def soap_routes(access: Access, url: str) -> list[Route]:
         if not _VERSION.fullmatch(version):
             raise HTTPException(404)
         try:
-            name, password = _read_credentials(await _read(request))
-        except _NoLogin as error:
+            name, password = _read_credentials(await read_small(request))
+        except (_NoLogin, TooLargeError) as error:
             return _fault("soapenv:Client", str(error))
-        login = access.log_in(name, password)
+        try:
+            login = await access.log_in(name, password, address_of(request))
+        except TooManyLoginsError:
+            return _fault("LOGIN_RATE_EXCEEDED", "there are too many attempts; try again later")
         if login is None:
             return _fault("INVALID_LOGIN", "there is nobody with this name and password")
         return _answer(_result(login, f"{url}/services/Soap", version))
 
     paths = ("/services/Soap/u/{version}", "/services/Soap/u/{version}/")
     return [Route(path, answer_login, methods=["POST"]) for path in paths]
-
-
-async def _read(request: Request) -> bytes:
-    data = b""
-    async for part in request.stream():
-        data += part
-        if len(data) > _LARGEST_REQUEST:
-            raise _NoLogin(f"a request has at most {_LARGEST_REQUEST:,} bytes")
-    return data
 
 
 def _read_credentials(data: bytes) -> tuple[str, str]:
@@ -142,7 +136,7 @@ def _result(login: Login, base: str, version: str) -> str:
         "organizationName": login.session.tenant,
         "profileId": "",
         "roleId": "",
-        "sessionSecondsValid": "7200",
+        "sessionSecondsValid": str(login.valid_for),
         "userDefaultCurrencyIsoCode": "",
         "userEmail": "",
         "userFullName": user,
