@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import socket
 import threading
 from collections.abc import Iterator
@@ -164,7 +165,7 @@ class Streams:
 
     def __call__(self, access: OpenAccess, _: object) -> Streams:
         self._draining = asyncio.Event()
-        calls = Calls(access)
+        self.calls = calls = Calls(access)
         self.handlers = grpc.method_handlers_generic_handler(
             SERVICE, {"Subscribe": calls.streaming(self.stream)}
         )
@@ -204,6 +205,22 @@ class TestTheEnd:
             grpc.StatusCode.UNAVAILABLE, "subscription.internal.error",
         )  # fmt: skip
         client.close()
+
+    def test_health_checks_and_reflection_do_not_hold_it_up(self) -> None:
+        with running(AWAY, drain_timeout=3_600) as (_, (target,)):
+            channel = grpc.insecure_channel(target)
+            watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+            assert next(watching).status == HEALTH.NOT_SERVING
+            asked: queue.SimpleQueue[Any] = queue.SimpleQueue()
+            asked.put(reflection_pb2.ServerReflectionRequest(list_services=""))
+            ask = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo
+            described = ask(iter(asked.get, None))
+            assert next(described).list_services_response.service
+        for call in (watching, described):
+            with pytest.raises(grpc.RpcError):
+                next(call)
+        asked.put(None)
+        channel.close()
 
     def test_a_call_that_does_not_end_is_cut_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(server_module, "PubSub", Streams(is_deaf=True))

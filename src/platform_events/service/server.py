@@ -43,6 +43,8 @@ _OPTIONS = (
 )
 DRAIN_SECONDS = 10.0
 """How long calls may take to end by default."""
+_OTHERS_SECONDS = 0.1
+"""The same for health checks and reflection, once the API's calls have ended: they have no end."""
 _logger = logging.getLogger("platform_events.service")
 
 
@@ -136,7 +138,12 @@ class ServiceThread:
         """Take no more calls, wait for those under way, but not for ever, and let go of all."""
         drains = [asyncio.ensure_future(drain()) for drain in self.api.drains]
         # Beside them: it refuses what is new at once, and then waits for what they end.
-        await server.stop(self._drain_timeout)
+        stopping = asyncio.ensure_future(server.stop(self._drain_timeout))
+        over = asyncio.ensure_future(self.api.calls.over())
+        await asyncio.wait({stopping, over}, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        await server.stop(_OTHERS_SECONDS)
+        await stopping
         for drain in drains:
             drain.cancel()
         for outcome in await asyncio.gather(*drains, return_exceptions=True):
