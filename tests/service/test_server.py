@@ -137,6 +137,10 @@ def test_clients_may_ping_without_calls_as_often_as_they_do() -> None:
     assert given["grpc.http2.min_ping_interval_without_data_ms"] <= 30_000
 
 
+def test_a_connection_has_as_many_streams_as_clients_know() -> None:
+    assert dict(server_module._OPTIONS)["grpc.max_concurrent_streams"] == 1_000
+
+
 def test_it_describes_its_services() -> None:
     with running(AWAY) as (_, (target,)), grpc.insecure_channel(target) as channel:
         ask = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo

@@ -37,6 +37,8 @@ _OPTIONS = (
     # Clients ping every 60 s, also without calls: by default that ends their connection.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # Of one connection; more wait. A client that opens one after the other cannot take all memory.
+    ("grpc.max_concurrent_streams", 1_000),
     ("grpc.max_receive_message_length", 4 * 2**20),
     # Tokens of other issuers have many kilobytes.
     ("grpc.max_metadata_size", 17 * 2**10),
