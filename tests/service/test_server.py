@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import socket
 import threading
 from collections.abc import Iterator
@@ -136,6 +137,10 @@ def test_clients_may_ping_without_calls_as_often_as_they_do() -> None:
     assert given["grpc.http2.min_ping_interval_without_data_ms"] <= 30_000
 
 
+def test_a_connection_has_as_many_streams_as_clients_know() -> None:
+    assert dict(server_module._OPTIONS)["grpc.max_concurrent_streams"] == 1_000
+
+
 def test_it_describes_its_services() -> None:
     with running(AWAY) as (_, (target,)), grpc.insecure_channel(target) as channel:
         ask = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo
@@ -164,7 +169,7 @@ class Streams:
 
     def __call__(self, access: OpenAccess, _: object) -> Streams:
         self._draining = asyncio.Event()
-        calls = Calls(access)
+        self.calls = calls = Calls(access)
         self.handlers = grpc.method_handlers_generic_handler(
             SERVICE, {"Subscribe": calls.streaming(self.stream)}
         )
@@ -204,6 +209,22 @@ class TestTheEnd:
             grpc.StatusCode.UNAVAILABLE, "subscription.internal.error",
         )  # fmt: skip
         client.close()
+
+    def test_health_checks_and_reflection_do_not_hold_it_up(self) -> None:
+        with running(AWAY, drain_timeout=3_600) as (_, (target,)):
+            channel = grpc.insecure_channel(target)
+            watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+            assert next(watching).status == HEALTH.NOT_SERVING
+            asked: queue.SimpleQueue[Any] = queue.SimpleQueue()
+            asked.put(reflection_pb2.ServerReflectionRequest(list_services=""))
+            ask = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo
+            described = ask(iter(asked.get, None))
+            assert next(described).list_services_response.service
+        for call in (watching, described):
+            with pytest.raises(grpc.RpcError):
+                next(call)
+        asked.put(None)
+        channel.close()
 
     def test_a_call_that_does_not_end_is_cut_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(server_module, "PubSub", Streams(is_deaf=True))

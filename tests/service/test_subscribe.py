@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -627,6 +628,38 @@ class TestTheEnd:
             one.cancel()
         with subscribed(client, TOPIC) as late:
             assert late.failure()[0] is grpc.StatusCode.UNAVAILABLE
+
+    def test_draining_waits_neither_for_a_first_request_nor_for_refusals_held_back(
+        self, client: Client, served: Served, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        held = threading.Event()
+
+        def delay(_: object) -> float:
+            held.set()
+            return 3_600.0
+
+        monkeypatch.setattr(served.subscribing._refusals, "delay", delay)
+        refused = Subscribed(client, TOPIC, 5, CUSTOM, b"12345")
+        requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        silent = client.stream("Subscribe", iter(requests.get, "over"))
+        assert held.wait(PATIENCE)
+        wait_until(lambda: len(served.subscribing._waits) == 2)
+        served.run(served.subscribing.drain())
+        with pytest.raises(grpc.RpcError) as caught:
+            next(silent)
+        requests.put("over")
+        for status, code, _ in (failure(caught.value), refused.failure()):
+            assert (status, code) == (grpc.StatusCode.UNAVAILABLE, "subscription.internal.error")
+        refused.cancel()
+
+    def test_draining_does_not_wait_for_a_client_that_does_not_read(
+        self, client: Client, bus: EventBus, served: Served
+    ) -> None:
+        bus.publish_many(A, [{"n": n, "text": "x" * 100_000} for n in range(100)])
+        with subscribed(client, TOPIC) as subscription:
+            subscription.response()
+            served.run(served.subscribing.drain())
+            wait_until(lambda: not served.subscribing._subscribers)
 
     def test_a_client_that_goes_leaves_no_trace_in_the_log(
         self, client: Client, bus: EventBus, served: Served, caplog: pytest.LogCaptureFixture

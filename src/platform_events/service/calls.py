@@ -93,6 +93,12 @@ class Calls:
         self._log = AccessLog()
         self._streams: set[_Stream] = set()
         self._checking: asyncio.Task[None] | None = None
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    async def over(self) -> None:
+        """Return as soon as no call is under way."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
 
     def unary(self, handle: Unary) -> grpc.RpcMethodHandler[bytes, bytes]:
         """Return the handler of one request and one answer."""
@@ -150,6 +156,11 @@ class Calls:
 
     async def _run(self, handle: Callable[[Call], Awaitable[Any]], context: Any) -> Any:
         rpc_id = str(uuid.uuid4())
+        task = asyncio.current_task()
+        assert task is not None
+        self._under_way.add(task)
+        # Its status has been sent by then.
+        task.add_done_callback(self._under_way.discard)
         try:
             session = self._access.authenticate(_metadata(context), _address(context))
             try:

@@ -41,8 +41,6 @@ class Code:
 
 
 HEADERS_INVALID = Code("service.auth.headers.invalid", StatusCode.UNAUTHENTICATED)
-AUTH_ERROR = Code("service.auth.error", StatusCode.UNAUTHENTICATED)
-TOO_MANY_STREAMS = Code("service.protection.stream.limit.triggered", StatusCode.RESOURCE_EXHAUSTED)
 UNAVAILABLE = Code("service.unavailable", StatusCode.UNAVAILABLE)
 """Not of a Subscribe: the Java sample goes on at LATEST after it, and loses events (tried)."""
 INTERNAL = Code("service.internal.error", StatusCode.INTERNAL)
@@ -59,7 +57,6 @@ REPLAY_MISSING = Code("subscription.fetch.replayid.validation.failed", StatusCod
 REQUESTED_INVALID = Code("subscription.fetch.requested.events.invalid", StatusCode.INVALID_ARGUMENT)
 FETCH_TOPIC_MISMATCH = Code("subscription.fetch.topic.mismatch", StatusCode.INVALID_ARGUMENT)
 FETCH_INVALID = Code("subscription.fetch.request.invalid", StatusCode.INVALID_ARGUMENT)
-CANNOT_SUBSCRIBE = Code("subscription.topic.cannot.subscribe", StatusCode.PERMISSION_DENIED)
 SUBSCRIPTION_INTERNAL = Code("subscription.internal.error", StatusCode.UNAVAILABLE)
 
 PUBLISH_SWEPT = Code("publish.stream.sweeper.timeout", StatusCode.DEADLINE_EXCEEDED)

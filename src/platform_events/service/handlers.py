@@ -30,7 +30,7 @@ class PubSub:
     """
 
     def __init__(self, access: Access, tenants: Tenants) -> None:
-        calls = Calls(access)
+        self.calls = calls = Calls(access)
         topics = Topics(tenants)
         publishing = Publishing(tenants)
         self.subscribing = subscribing = Subscribing(tenants)

@@ -37,12 +37,16 @@ _OPTIONS = (
     # Clients ping every 60 s, also without calls: by default that ends their connection.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # Of one connection; more wait. A client that opens one after the other cannot take all memory.
+    ("grpc.max_concurrent_streams", 1_000),
     ("grpc.max_receive_message_length", 4 * 2**20),
     # Tokens of other issuers have many kilobytes.
     ("grpc.max_metadata_size", 17 * 2**10),
 )
 DRAIN_SECONDS = 10.0
 """How long calls may take to end by default."""
+_OTHERS_SECONDS = 0.1
+"""The same for health checks and reflection, once the API's calls have ended: they have no end."""
 _logger = logging.getLogger("platform_events.service")
 
 
@@ -136,7 +140,12 @@ class ServiceThread:
         """Take no more calls, wait for those under way, but not for ever, and let go of all."""
         drains = [asyncio.ensure_future(drain()) for drain in self.api.drains]
         # Beside them: it refuses what is new at once, and then waits for what they end.
-        await server.stop(self._drain_timeout)
+        stopping = asyncio.ensure_future(server.stop(self._drain_timeout))
+        over = asyncio.ensure_future(self.api.calls.over())
+        await asyncio.wait({stopping, over}, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        await server.stop(_OTHERS_SECONDS)
+        await stopping
         for drain in drains:
             drain.cancel()
         for outcome in await asyncio.gather(*drains, return_exceptions=True):

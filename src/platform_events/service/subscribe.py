@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -27,6 +28,8 @@ from platform_events.service.subscriber import IDLE_SECONDS, Subscriber, check_n
 from platform_events.service.windows import Place
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from platform_events.bus.starts import StartPoint
     from platform_events.catalog.state import Entry
     from platform_events.service.calls import Call
@@ -35,8 +38,8 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks at what becomes of streams and readers."""
-_DRAIN_SECONDS = 5.0
-"""How long subscribers that do not read are waited for."""
+_DRAIN_SECONDS = 1.0
+"""How long subscribers that do not read are waited for. They lose nothing but the last response."""
 
 
 class Subscribing:
@@ -56,6 +59,8 @@ class Subscribing:
         self._streams: set[OpenStream] = set()
         """Those, and some that were made again since they were opened."""
         self._subscribers: set[Subscriber] = set()
+        self._waits: set[asyncio.Timeout] = set()
+        """Of calls that wait for something else than their events."""
         self._looking: asyncio.TimerHandle | None = None
         self._is_draining = False
 
@@ -64,13 +69,8 @@ class Subscribing:
 
         It never ends well by itself: some clients stop for good then (tried).
         """
-        if self._is_draining:
-            raise draining()
-        try:
-            async with asyncio.timeout(IDLE_SECONDS):
-                first = await call.read()
-        except TimeoutError:
-            raise CallError(FETCH_INVALID, "No FetchRequest came.") from None
+        async with self._until_draining():
+            first = await _first(call)
         if first is None:
             return
         topic = ""
@@ -78,7 +78,8 @@ class Subscribing:
         try:
             request = parse(FetchRequest, first, FETCH_INVALID)
             topic = request.topic_name
-            subscriber = await self._begin(call, request)
+            async with self._until_draining():
+                subscriber = await self._begin(call, request)
             await subscriber.serve()
         except PlatformEventsError as error:
             failure = call_error(error, SUBSCRIPTION_INTERNAL, topic)
@@ -99,9 +100,13 @@ class Subscribing:
         self._is_draining = True
         for subscriber in self._subscribers:
             subscriber.drain()
+        for wait in self._waits:
+            wait.reschedule(0)
         ended = [subscriber.ended for subscriber in self._subscribers]
         if ended:
             await asyncio.wait(ended, timeout=_DRAIN_SECONDS)
+        for subscriber in self._subscribers:
+            subscriber.cut_off()
 
     async def close(self) -> None:
         """End the readers, once no call is left."""
@@ -133,8 +138,6 @@ class Subscribing:
         beginning: Beginning = await tenant.run(
             lambda: resolve_between(start, found.stream, found.marks, admin, on_expired)
         )
-        if self._is_draining:
-            raise draining()
         stream = self._open(tenant, entry, found)
         time_ms = beginning.time_ms if found.stream.identity.partitions > 1 else 0
         place = Place(tuple(beginning.offsets), time_ms)
@@ -196,7 +199,35 @@ class Subscribing:
         if is_refused and not self._is_draining:
             session = call.session
             delay = self._refusals.delay((session.tenant, session.principal, topic[:100]))
-            await asyncio.sleep(delay)
+            async with self._until_draining():
+                await asyncio.sleep(delay)
+
+    @asynccontextmanager
+    async def _until_draining(self) -> AsyncIterator[None]:
+        """Wait for something within this, but not when the service ends.
+
+        Raises:
+            CallError: it ends.
+        """
+        if self._is_draining:
+            raise draining()
+        try:
+            async with asyncio.timeout(None) as wait:
+                self._waits.add(wait)
+                try:
+                    yield
+                finally:
+                    self._waits.discard(wait)
+        except TimeoutError:
+            raise draining() from None
+
+
+async def _first(call: Call) -> bytes | None:
+    try:
+        async with asyncio.timeout(IDLE_SECONDS):
+            return await call.read()
+    except TimeoutError:
+        raise CallError(FETCH_INVALID, "No FetchRequest came.") from None
 
 
 def _start(call: Call, request: Any) -> StartPoint:

@@ -63,6 +63,7 @@ class Subscriber:
         self._said_at = self._loop.time()
         """When the last response was taken by the client, or by what is between."""
         self._timer: asyncio.TimerHandle | None = None
+        self._serving: asyncio.Task[Any] | None = None
 
     async def serve(self) -> None:
         """Send events until the client ends its side.
@@ -70,6 +71,7 @@ class Subscriber:
         Raises:
             CallError, PlatformEventsError: the call fails.
         """
+        self._serving = asyncio.current_task()
         reading = asyncio.create_task(self._take_requests())
         try:
             await self._send()
@@ -85,6 +87,11 @@ class Subscriber:
         """Have the client told where it is, and its call fail."""
         self._is_draining = True
         self._woken.set()
+
+    def cut_off(self) -> None:
+        """End the call of a client that does not read."""
+        if self._serving is not None:
+            self._serving.cancel()
 
     def end(self) -> None:
         """Note that nothing more is sent."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from platform_events.errors import PlatformEventsError, UnknownSchemaError
@@ -145,11 +146,17 @@ class Tenants:
         task = self._tenants.get(name)
         if task is None:
             task = self._tenants[name] = asyncio.create_task(self._make(name))
+            task.add_done_callback(partial(self._forget_failed, name))
         return await asyncio.shield(task)
 
     def close(self) -> None:
         """Begin nothing more; the cluster is closed by whoever has made it."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _forget_failed(self, name: str, task: asyncio.Task[Tenant]) -> None:
+        """Have a tenant that could not be made tried again by whoever asks next."""
+        if task.cancelled() or task.exception() is not None:
+            del self._tenants[name]
 
     async def _make(self, name: str) -> Tenant:
         loop = asyncio.get_running_loop()
