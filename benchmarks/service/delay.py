@@ -15,7 +15,7 @@ from benchmarks.events import FLIGHT
 from benchmarks.latency import RATE, WARMUP, measure_between, summarize
 from benchmarks.rivals.base import NotAcknowledgedError, Target
 from benchmarks.runner import MeasurementError, run, started
-from benchmarks.service.encoded import CREDIT, from_latest, more, pending, topic_of
+from benchmarks.service.encoded import CREDIT, failing_in_a_line, from_latest, more, pending, topic_of
 from benchmarks.service.http2 import METADATA, SERVICE
 from benchmarks.service.publishing import encode_bodies
 from benchmarks.service.serving import served
@@ -48,7 +48,7 @@ def publish_steadily(address: str, target: dict[str, Any], count: int) -> dict[s
     ]
     starts: dict[str, int] = {}
     calls = []
-    with grpc.insecure_channel(address) as channel:
+    with failing_in_a_line(), grpc.insecure_channel(address) as channel:
         publish = channel.unary_unary(f"/{SERVICE}/Publish")
         for request in requests[:WARMUP]:
             publish(request, metadata=METADATA, timeout=_TIMEOUT)
@@ -74,7 +74,7 @@ def receive(address: str, topic: str, count: int) -> list[tuple[str, int]]:
 
     requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     arrivals: list[tuple[str, int]] = []
-    with grpc.insecure_channel(address) as channel:
+    with failing_in_a_line(), grpc.insecure_channel(address) as channel:
         begin = channel.stream_stream(f"/{SERVICE}/Subscribe")
         requests.put(from_latest(topic))
         call = begin(iter(requests.get, None), metadata=METADATA)

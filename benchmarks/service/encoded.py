@@ -7,13 +7,16 @@ measured time only.
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import grpc
 
 from platform_events.service.messages import CUSTOM, EARLIEST, LATEST, FetchRequest, FetchResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from benchmarks.rivals.base import Target
 
@@ -89,6 +92,16 @@ def order_of(ids: Sequence[str]) -> Order:
 
 class WrongResponsesError(Exception):
     """What a service has sent is not what it should."""
+
+
+@contextmanager
+def failing_in_a_line() -> Iterator[None]:
+    """Have a call that fails say why in one line: a worker's last one is what is told."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        code, details = error.code().name, error.details()
+        raise WrongResponsesError(f"a call failed with {code}: {details}") from None
 
 
 def check(responses: Iterable[bytes]) -> Order:

@@ -32,7 +32,7 @@ from benchmarks.rivals.base import (
     complete,
 )
 from benchmarks.runner import MeasurementError, Samples, run
-from benchmarks.service.encoded import topic_of
+from benchmarks.service.encoded import failing_in_a_line, topic_of
 from benchmarks.service.http2 import METADATA, SERVICE
 from benchmarks.service.serving import served
 from benchmarks.throughput import forget_harness
@@ -92,7 +92,7 @@ def publish_stream(address: str, target: dict[str, Any], count: int) -> dict[str
     ]
     waiting: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     forget_harness()
-    with grpc.insecure_channel(address) as channel:
+    with failing_in_a_line(), grpc.insecure_channel(address) as channel:
         begin = channel.stream_stream(f"/{SERVICE}/PublishStream")
         call = begin(iter(waiting.get, None), metadata=METADATA, timeout=_TIMEOUT)
         responses = []

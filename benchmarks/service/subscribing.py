@@ -29,6 +29,7 @@ from benchmarks.service.encoded import (
     after,
     check,
     events_of,
+    failing_in_a_line,
     from_earliest,
     more,
     order_of,
@@ -83,7 +84,7 @@ def subscribe(address: str, topic: str, count: int) -> dict[str, Any]:
     watch = Stopwatch()
     asked = CREDIT
     request, again = from_earliest(topic), more()
-    with grpc.insecure_channel(address) as channel:
+    with failing_in_a_line(), grpc.insecure_channel(address) as channel:
         begin = channel.stream_stream(f"/{SERVICE}/Subscribe")
         requests.put(request)
         call = begin(iter(requests.get, None), metadata=METADATA)
