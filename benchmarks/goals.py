@@ -244,18 +244,14 @@ def _judge_service(service: dict[str, Any]) -> Iterator[Goal]:
         yield Goal("50 clients on a hot stream: the core that they fill", ">=", FULL_AT_LEAST, core)
     else:
         yield Goal("50 clients on a hot stream: over one", ">=", HOT_AT_LEAST, found["hot"])
-    yield Goal(
-        "PublishStream: service over bare", ">=", PUBLISH_STREAM_AT_LEAST, found["publish"]
-    )
+    yield Goal("PublishStream: service over bare", ">=", PUBLISH_STREAM_AT_LEAST, found["publish"])
     for figure, bar in SERVICE_DELAY_AT_MOST.items():
         what = f"publish to receive through the service, {figure}"
         yield Goal(what, "<=", bar, found[figure], "ms")
     for kind, label in (("shared", "a shared connection"), ("secure", "a TLS connection each")):
         what = f"an idle Subscribe stream, {label}"
         yield Goal(what, "<=", IDLE_STREAM_AT_MOST[kind], found[kind], "kB")
-    yield Goal(
-        "1,000 idle streams", "<=", IDLE_STREAMS_AT_MOST, found["share"], "% of a core"
-    )
+    yield Goal("1,000 idle streams", "<=", IDLE_STREAMS_AT_MOST, found["share"], "% of a core")
     yield Goal("a client that never reads", "<=", UNREAD_AT_MOST, found["unread"], "MB")
     yield Goal(
         "30 replays: service over readers of their own",

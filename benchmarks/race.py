@@ -54,7 +54,7 @@ _STARTED = time.monotonic()
 
 
 class Scale:
-    """How much of all but throughput, channels, workers and the service: the full run or the quick one."""
+    """How much of what has no scale of its own: the full run or the quick one."""
 
     def __init__(self, quick: bool) -> None:
         self.firsts = 1 if quick else 9
@@ -148,7 +148,9 @@ def main(
                 )
             },
             "workers": lambda: {"workers": measure_workers(servers, WorkerScale(quick), _progress)},
-            "service": lambda: {"service": measure_service(servers, ServiceScale(quick), _progress)},
+            "service": lambda: {
+                "service": measure_service(servers, ServiceScale(quick), _progress)
+            },
         }
         failures: list[str] = []
         for part in _PARTS:

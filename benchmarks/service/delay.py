@@ -15,7 +15,14 @@ from benchmarks.events import FLIGHT
 from benchmarks.latency import RATE, WARMUP, measure_between, summarize
 from benchmarks.rivals.base import NotAcknowledgedError, Target
 from benchmarks.runner import MeasurementError, run, started
-from benchmarks.service.encoded import CREDIT, failing_in_a_line, from_latest, more, pending, topic_of
+from benchmarks.service.encoded import (
+    CREDIT,
+    failing_in_a_line,
+    from_latest,
+    more,
+    pending,
+    topic_of,
+)
 from benchmarks.service.http2 import METADATA, SERVICE
 from benchmarks.service.publishing import encode_bodies
 from benchmarks.service.serving import served

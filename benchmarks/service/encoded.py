@@ -44,9 +44,7 @@ def from_latest(topic: str, number: int = CREDIT) -> bytes:
 
 def after(topic: str, replay_id: bytes, number: int = CREDIT) -> bytes:
     """Return the first request of a client that goes on."""
-    return _fetch(
-        topic_name=topic, replay_preset=CUSTOM, replay_id=replay_id, num_requested=number
-    )
+    return _fetch(topic_name=topic, replay_preset=CUSTOM, replay_id=replay_id, num_requested=number)
 
 
 def more(number: int = CREDIT) -> bytes:
@@ -108,7 +106,7 @@ def check(responses: Iterable[bytes]) -> Order:
     """Decode what came and return the order of events.
 
     Raises:
-        WrongResponsesError: replay IDs do not rise, or a response says another position than that of
+        WrongResponsesError: replay IDs do not rise, a response says another position than that of
             its last event, or what is owed is not what `pending` has read.
     """
     ids: list[str] = []

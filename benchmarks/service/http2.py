@@ -8,10 +8,10 @@ windows. How a call fails it cannot tell: where that counts, gRPC's own client i
 from __future__ import annotations
 
 import socket
-import ssl
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
 
 SERVICE = "eventbus.v1.PubSub"

@@ -39,9 +39,7 @@ _WATCHED = 10.0
 """Seconds for which memory is looked at while nobody reads."""
 
 
-def hold(
-    address: str, topic: str, connections: int, streams: int, ca: str | None
-) -> None:
+def hold(address: str, topic: str, connections: int, streams: int, ca: str | None) -> None:
     """Subscribe to what comes on each of some connections (runs in a worker).
 
     It says when each stream had its first response, and reads until it is told to end.

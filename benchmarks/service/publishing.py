@@ -152,7 +152,9 @@ def produce(target: dict[str, Any], count: int, has_headers: bool) -> dict[str, 
     send(bodies[warmup:])
     took = watch.read()
     if failures or offsets != list(range(offsets[0], offsets[0] + count)):
-        raise NotAcknowledgedError(f"{len(failures)} failed, {len(offsets)} of {count} have offsets")
+        raise NotAcknowledgedError(
+            f"{len(failures)} failed, {len(offsets)} of {count} have offsets"
+        )
     return _figures(ids, count - warmup, took)
 
 
@@ -202,7 +204,9 @@ class _Course:
         *_, last = CASES[target.event].payloads(self._count, None)
         claimed, in_log = Digest(**found["digest"]), audit_log(target, start, last)
         if claimed != in_log or claimed.distinct != self._count:
-            raise MeasurementError(f"{self._count} events expected, {claimed} claimed, {in_log} found")
+            raise MeasurementError(
+                f"{self._count} events expected, {claimed} claimed, {in_log} found"
+            )
         return float(found["rate"])
 
 

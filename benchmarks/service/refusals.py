@@ -1,8 +1,8 @@
 """One client whose Subscribe calls are refused and that asks again and again; what others notice.
 
-It begins 1,800 calls a second, whether or not the ones before were answered: a sample that asks again
-at once reaches that where refusals are not held back. The service holds them back, so as many calls
-wait as begin in ten seconds. Others are measured once that many are refused a second.
+It begins 1,800 calls a second, whether or not the ones before were answered: that is what a sample
+that asks again at once reaches where refusals are not held back. Others are measured once as many
+are refused a second.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 RATE = 1_800
 """Refused calls a second."""
 _RAMP = 16.0
-"""Seconds until as many calls are refused as begin: the longest delay is ten, after shorter ones."""
+"""Seconds until as many calls are refused as begin: each is held back for up to ten."""
 _TICK = 0.01
 _LEAST = 0.95
 """Of the rate, below which the load has not done what it should."""

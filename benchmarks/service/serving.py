@@ -109,7 +109,8 @@ def served(target: Target) -> Iterator[Service]:
         with log.open("w") as errors:
             process = subprocess.Popen(
                 arguments,
-                env=environment(target.bootstrap_servers, target.tenant) | {"GRPC_VERBOSITY": "NONE"},
+                env=environment(target.bootstrap_servers, target.tenant)
+                | {"GRPC_VERBOSITY": "NONE"},
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,

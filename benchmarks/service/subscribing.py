@@ -159,7 +159,7 @@ class _Reader:
 
 
 def _drive(readers: Sequence[_Reader], *, asks: bool) -> None:
-    """Take what comes until nothing is owed to any, or, if they ask for more, until each has all."""
+    """Take what comes until nothing is owed to any, or, if they ask for more, until all have all."""
     with selectors.DefaultSelector() as selector:
         for reader in readers:
             selector.register(reader.connection.socket, selectors.EVENT_READ, reader)
@@ -180,9 +180,9 @@ def _drive(readers: Sequence[_Reader], *, asks: bool) -> None:
                     left -= 1
 
 
-def _meet() -> None:
-    """Wait until all loads are ready."""
-    print("ready", flush=True)
+def _meet(word: str) -> None:
+    """Say how far this load is, and wait until that was heard: else the result would be lost."""
+    print(word, flush=True)
     sys.stdin.readline()
 
 
@@ -197,11 +197,11 @@ def follow_together(address: str, topic: str, clients: int, count: int) -> dict[
         reader.begin()
     _drive(readers, asks=False)
     forget_harness()
-    _meet()
+    _meet("ready")
     for reader in readers:
         reader.ask()
     _drive(readers, asks=True)
-    print("done", flush=True)
+    _meet("done")
     return {"checksums": [reader.checksum for reader in readers]}
 
 
@@ -220,11 +220,11 @@ def replay(address: str, topic: str, replay_ids: list[str | None], end: int) -> 
         request = after(topic, bytes.fromhex(text)) if text else from_earliest(topic)
         readers.append(_Reader(address, request, CREDIT, end - int(offset or 0)))
     forget_harness()
-    _meet()
+    _meet("ready")
     for reader in readers:
         reader.begin()
     _drive(readers, asks=True)
-    print("done", flush=True)
+    _meet("done")
     return {"checksums": [reader.checksum for reader in readers]}
 
 
@@ -281,7 +281,7 @@ def read_alone(target: dict[str, Any], positions: list[int], end: int) -> dict[s
     def read(position: int) -> None:
         try:
             _read_one(aim, position, end, ready, go)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again by the main thread
             failures.append(error)
             ready.abort()
 
@@ -289,11 +289,11 @@ def read_alone(target: dict[str, Any], positions: list[int], end: int) -> dict[s
     for thread in threads:
         thread.start()
     ready.wait(_PATIENCE)
-    _meet()
+    _meet("ready")
     go.set()
     for thread in threads:
         thread.join()
-    print("done", flush=True)
+    _meet("done")
     if failures:
         raise failures[0]
     return {"peak": read_vitals(os.getpid()).peak}
