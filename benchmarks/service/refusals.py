@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 RATE = 1_800
 """Refused calls a second."""
-_RAMP = 16.0
-"""Seconds until as many calls are refused as begin: each is held back for up to ten."""
+_RAMP = 3.0
+"""Seconds until as many calls are refused as begin."""
 _TICK = 0.01
 _LEAST = 0.95
 """Of the rate, below which the load has not done what it should."""
