@@ -9,6 +9,7 @@ from benchmarks.channels.routing import LABELS, ROUTER, best_loop
 from benchmarks.events import FLIGHT, KILOBYTE, NESTED, SMALL, SPREAD, WIDE
 from benchmarks.heats import HEAT_PARTS
 from benchmarks.rivals.table import VERBS
+from benchmarks.service.figures import service_figures
 from benchmarks.workers.figures import worker_figures
 
 if TYPE_CHECKING:
@@ -66,6 +67,33 @@ IDLE_WORKER_AT_MOST = 2.0
 WORKER_TAKEOVER_AT_MOST = 10.0
 """Seconds that a partition stands still at most when its worker is killed and another one runs."""
 
+SUBSCRIBE_AT_LEAST = 0.45
+"""Events/s of one client with a credit of 100 over events/s of a bare consume loop."""
+HOT_AT_LEAST = 4.0
+"""Events/s of fifty clients on one stream over events/s of one; or else `FULL_AT_LEAST`."""
+FULL_AT_LEAST = 0.9
+"""Share of a core that the service takes with fifty clients."""
+PUBLISH_STREAM_AT_LEAST = 0.25
+"""Events/s of PublishStream in batches of 200 over bare produce of the same record."""
+SERVICE_DELAY_AT_MOST = {"median": 5.0, "p99": 20.0}
+"""Milliseconds from publishing to receiving through the service at 100 events/s."""
+IDLE_STREAM_AT_MOST = {"shared": 40.0, "secure": 100.0}
+"""kB of an idle Subscribe call on a shared connection, and with a TLS connection of its own."""
+IDLE_STREAMS_AT_MOST = 5.0
+"""Percent of a core that a thousand of them take."""
+UNREAD_AT_MOST = 2.0
+"""MB of a client that never reads."""
+REPLAYS_AT_LEAST = 3.0
+"""Events/s of thirty replays over events/s of thirty readers of their own."""
+REPLAYS_MEMORY_AT_MOST = 200.0
+"""MB of the service meanwhile."""
+DRAIN_AT_MOST = 1.0
+"""Seconds from SIGTERM with a hundred open streams until the service has ended."""
+REFUSALS_DELAY_AT_MOST = 1.1
+"""Median delay beside a client that is refused 1,800 times a second over that without."""
+REFUSALS_RATE_AT_LEAST = 0.9
+"""Events/s of one client beside it over events/s without."""
+
 
 @dataclass(frozen=True, slots=True)
 class Goal:
@@ -122,6 +150,8 @@ def judge(results: dict[str, Any]) -> list[Goal]:
     goals += _judge_channels(results.get("channels", {}))
     if workers := results.get("workers"):
         goals += _judge_workers(workers)
+    if service := results.get("service"):
+        goals += _judge_service(service)
     return goals
 
 
@@ -201,4 +231,41 @@ def _judge_workers(workers: dict[str, Any]) -> Iterator[Goal]:
     yield Goal(
         "taking over from a killed worker, longest",
         "<=", WORKER_TAKEOVER_AT_MOST, figures["takeover"], "s",
+    )  # fmt: skip
+
+
+def _judge_service(service: dict[str, Any]) -> Iterator[Goal]:
+    found = service_figures(service)
+    core = found["core"]
+    yield Goal(
+        "Subscribe, one client: service over bare", ">=", SUBSCRIBE_AT_LEAST, found["subscribe"]
+    )
+    if core is not None and core >= FULL_AT_LEAST:
+        yield Goal("50 clients on a hot stream: the core that they fill", ">=", FULL_AT_LEAST, core)
+    else:
+        yield Goal("50 clients on a hot stream: over one", ">=", HOT_AT_LEAST, found["hot"])
+    yield Goal("PublishStream: service over bare", ">=", PUBLISH_STREAM_AT_LEAST, found["publish"])
+    for figure, bar in SERVICE_DELAY_AT_MOST.items():
+        what = f"publish to receive through the service, {figure}"
+        yield Goal(what, "<=", bar, found[figure], "ms")
+    for kind, label in (("shared", "a shared connection"), ("secure", "a TLS connection each")):
+        what = f"an idle Subscribe stream, {label}"
+        yield Goal(what, "<=", IDLE_STREAM_AT_MOST[kind], found[kind], "kB")
+    yield Goal("1,000 idle streams", "<=", IDLE_STREAMS_AT_MOST, found["share"], "% of a core")
+    yield Goal("a client that never reads", "<=", UNREAD_AT_MOST, found["unread"], "MB")
+    yield Goal(
+        "30 replays: service over readers of their own",
+        ">=", REPLAYS_AT_LEAST, found["replays"],
+    )  # fmt: skip
+    yield Goal(
+        "30 replays, memory of the service", "<=", REPLAYS_MEMORY_AT_MOST, found["peak"], "MB"
+    )
+    yield Goal("drain with 100 streams", "<=", DRAIN_AT_MOST, found["drain"], "s")
+    yield Goal(
+        "delay beside a client that is refused: over that without",
+        "<=", REFUSALS_DELAY_AT_MOST, found["refusals_delay"],
+    )  # fmt: skip
+    yield Goal(
+        "rate beside a client that is refused: over that without",
+        ">=", REFUSALS_RATE_AT_LEAST, found["refusals_rate"],
     )  # fmt: skip

@@ -112,13 +112,18 @@ def measure_delays(
     for turn in range(rounds):
         for name in CONTENDERS:
             progress(f"delay at {RATE} events/s {turn + 1}/{rounds}, {name}")
-            delays[name] += _delays(target, name, publisher or name, count, flights)
+            delays[name] += measure_between(target, name, publisher or name, count, flights)
     return {name: summarize(values) for name, values in delays.items()}
 
 
-def _delays(
+def measure_between(
     target: Target, contender: str, publisher: str, count: int, flights: Path | None
 ) -> list[float]:
+    """Return the delay of each event in milliseconds, from one contender to another.
+
+    Raises:
+        MeasurementError: events did not arrive.
+    """
     job: dict[str, Any] = {"target": asdict(target), "count": count}
     with started("benchmarks.latency:receive", job | {"contender": contender}) as receiver:
         if receiver.hear() != "ready":

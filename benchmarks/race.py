@@ -27,6 +27,7 @@ from benchmarks.payloads import measure_payloads
 from benchmarks.rivals.table import RIVALS
 from benchmarks.runner import ROOT, MeasurementError
 from benchmarks.scaling import Series, measure_scaling
+from benchmarks.service.parts import ServiceScale, measure_service
 from benchmarks.sharing import measure_sharing
 from benchmarks.tables import print_tables
 from benchmarks.workers.parts import WorkerScale, measure_workers
@@ -47,12 +48,13 @@ _PARTS = (
     "scaling",
     _CHANNELS,
     "workers",
+    "service",
 )
 _STARTED = time.monotonic()
 
 
 class Scale:
-    """How much of all but throughput, channels and workers: the full run or the quick one."""
+    """How much of what has no scale of its own: the full run or the quick one."""
 
     def __init__(self, quick: bool) -> None:
         self.firsts = 1 if quick else 9
@@ -146,6 +148,9 @@ def main(
                 )
             },
             "workers": lambda: {"workers": measure_workers(servers, WorkerScale(quick), _progress)},
+            "service": lambda: {
+                "service": measure_service(servers, ServiceScale(quick), _progress)
+            },
         }
         failures: list[str] = []
         for part in _PARTS:

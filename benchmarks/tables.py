@@ -14,6 +14,7 @@ from benchmarks.live import live_rows
 from benchmarks.payloads import payload_rows
 from benchmarks.rivals.table import DIRECTIONS, RIVALS, VERBS, Direction
 from benchmarks.rows import Rows, verdict
+from benchmarks.service.tables import service_rows
 from benchmarks.sharing import sharing_rows
 from benchmarks.workers.tables import worker_rows
 
@@ -56,6 +57,8 @@ def all_rows(results: dict[str, Any]) -> Iterator[Rows]:
     yield from channel_rows(results.get("channels", {}))
     if "workers" in results:
         yield from worker_rows(results["workers"])
+    if "service" in results:
+        yield from service_rows(results["service"])
     if results["goals"]:
         yield goal_rows(results["goals"])
 

@@ -36,7 +36,7 @@ def publish(
     publisher = RIVALS[rival].publisher()
     payloads = _payloads(aim.event, count, Path(flights) if flights else None)
     warmup = min(WARMUP, count // 10)
-    _forget_harness()
+    forget_harness()
     done = publisher(aim, payloads[:warmup], payloads[warmup:])
     return {
         **_rates(done.events, done.took),
@@ -49,7 +49,7 @@ def consume(target: dict[str, Any], rival: str, count: int, direction: Direction
     """Consume `count` events from the beginning of the stream (runs in a worker)."""
     aim = Target(**target)
     consumer = RIVALS[rival].consumer(direction)
-    _forget_harness()
+    forget_harness()
     done = consumer(aim, count)
     return {
         **_rates(len(done.ids), done.took),
@@ -71,8 +71,8 @@ def _texts(payload: dict[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in payload.items()}
 
 
-def _forget_harness() -> None:
-    # The prepared payloads are the harness's: no rival's garbage collection should walk them.
+def forget_harness() -> None:
+    """Leave what was prepared to no garbage collection: no rival's should walk it."""
     gc.collect()
     gc.freeze()
 

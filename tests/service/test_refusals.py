@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 
 from platform_events.service import refusals as refusals_module
-from platform_events.service.refusals import Refusals
+from platform_events.service.refusals import MOST_HELD, HeldRefusals, Refusals
 
 
 class Clock:
@@ -40,3 +42,15 @@ def test_it_remembers_few(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(refusals._delays) == 3
     assert refusals.delay(9) == 1.0
     assert refusals.delay(0) == 0.0
+
+
+def test_once_enough_of_a_request_are_held_back_that_answers_the_others() -> None:
+    held: HeldRefusals[str] = HeldRefusals()
+    with ExitStack() as stack:
+        for _ in range(MOST_HELD):
+            assert held.answer("a") is None
+            stack.enter_context(held.holding("a", "no"))
+        assert held.answer("a") == "no"
+        assert held.answer("b") is None
+    assert held.answer("a") is None
+    assert not held._held

@@ -131,6 +131,18 @@ def test_long_tokens_are_taken(settings: Settings) -> None:
         assert refusal(target, metadata) == "topic.not.found"
 
 
+def test_many_calls_at_once_end_nobody_s_call(settings: Settings) -> None:
+    with running(settings) as (service, [address]), grpc.insecure_channel(address) as channel:
+        ask = channel.unary_unary(f"/{SERVICE}/GetTopic")
+        has_sent = threading.Event()
+        service.loop.call_soon_threadsafe(has_sent.wait, PATIENCE)
+        request = TopicRequest(topic_name="/event/None__e").SerializeToString()
+        calls = [ask.future(request, metadata=METADATA, timeout=PATIENCE) for _ in range(5_000)]
+        has_sent.set()
+        codes = {call.code() for call in calls}
+    assert codes == {grpc.StatusCode.NOT_FOUND}
+
+
 def test_clients_may_ping_without_calls_as_often_as_they_do() -> None:
     given = dict(server_module._OPTIONS)
     assert given["grpc.keepalive_permit_without_calls"] == 1

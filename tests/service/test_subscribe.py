@@ -21,6 +21,7 @@ from platform_events.service import feeds as feeds_module
 from platform_events.service import subscriber as subscriber_module
 from platform_events.service import windows as windows_module
 from platform_events.service.messages import CUSTOM, EARLIEST, LATEST, FetchRequest
+from platform_events.service.refusals import MOST_HELD
 from platform_events.settings import Settings
 from tests.channels.samples import channel, event
 from tests.service.pubsub import PATIENCE, Client, Served, failure, serving
@@ -347,6 +348,31 @@ class TestRefusals:
         for one in refused:
             one.failure()
             one.cancel()
+
+    def test_who_does_not_wait_for_refusals_is_judged_once(
+        self, client: Client, bus: EventBus, served: Served, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begin = type(served.subscribing)._begin
+        judged = []
+        monkeypatch.setattr(
+            type(served.subscribing), "_begin", lambda *a: (judged.append(1), begin(*a))[1]
+        )
+        held = served.subscribing._held._held
+        # The first is not held back.
+        waiting = [Subscribed(client, TOPIC, 5, CUSTOM, b"12345") for _ in range(MOST_HELD + 1)]
+        wait_until(lambda: [count for count, _ in held.values()] == [MOST_HELD])
+        assert len(judged) == MOST_HELD + 1
+        for _ in range(30):
+            with subscribed(client, TOPIC, 5, CUSTOM, b"12345") as one:
+                status, code, trailers = one.failure()
+            assert (status, code) == (INVALID, "subscription.fetch.replayid.corrupted")
+            assert trailers["pe-verdict"] == "CORRUPTED"
+        assert len(judged) == MOST_HELD + 1
+        with subscribed(client, TOPIC, 5, EARLIEST) as other:
+            other.response()
+        for one in waiting:
+            one.cancel()
+        wait_until(lambda: not held)
 
 
 class TestContents:

@@ -80,6 +80,10 @@ class CallError(Exception):
         self.code = code
         self.trailers = dict(trailers or {})
 
+    def again(self) -> CallError:
+        """Return the same for another call: each has a traceback of its own."""
+        return CallError(self.code, str(self), self.trailers)
+
     def text(self, rpc_id: str) -> str:
         """Return the status message of the call with this ID."""
         return f"{str(self)[:_LONGEST_TEXT]} rpcId: {rpc_id}"

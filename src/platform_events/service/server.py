@@ -42,6 +42,10 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", 4 * 2**20),
     # Tokens of other issuers have many kilobytes.
     ("grpc.max_metadata_size", 17 * 2**10),
+    # By default more than 1,000 calls that the loop has not come to are cancelled by lot, whoever
+    # makes them: one client that asks too often would end the calls of others.
+    ("grpc.server.max_pending_requests", 20_000),
+    ("grpc.server.max_pending_requests_hard_limit", 20_000),
 )
 DRAIN_SECONDS = 10.0
 """How long calls may take to end by default."""

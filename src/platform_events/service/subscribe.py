@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, get_args
@@ -22,13 +23,13 @@ from platform_events.service.errors import (
 )
 from platform_events.service.feeds import Feeds
 from platform_events.service.messages import CUSTOM, EARLIEST, LATEST, FetchRequest
-from platform_events.service.refusals import Refusals
+from platform_events.service.refusals import HeldRefusals, Refusals
 from platform_events.service.streams import OpenStream, StreamQuestions
 from platform_events.service.subscriber import IDLE_SECONDS, Subscriber, check_number, draining
 from platform_events.service.windows import Place
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Hashable
 
     from platform_events.bus.starts import StartPoint
     from platform_events.catalog.state import Entry
@@ -53,6 +54,7 @@ class Subscribing:
         self._tenants = tenants
         self._questions = StreamQuestions()
         self._refusals = Refusals()
+        self._held: HeldRefusals[CallError] = HeldRefusals()
         self._feeds: Feeds | None = None
         self._current: dict[tuple[str, str], OpenStream] = {}
         """By tenant and name."""
@@ -73,6 +75,10 @@ class Subscribing:
             first = await _first(call)
         if first is None:
             return
+        asked = _question(call, first)
+        answer = self._held.answer(asked)
+        if answer is not None:
+            raise answer.again()
         topic = ""
         subscriber: Subscriber | None = None
         try:
@@ -83,10 +89,10 @@ class Subscribing:
             await subscriber.serve()
         except PlatformEventsError as error:
             failure = call_error(error, SUBSCRIPTION_INTERNAL, topic)
-            await self._hold_back(call, topic, subscriber, failure)
+            await self._hold_back(call, asked, topic, subscriber, failure)
             raise failure from error
         except CallError as error:
-            await self._hold_back(call, topic, subscriber, error)
+            await self._hold_back(call, asked, topic, subscriber, error)
             raise
         finally:
             if subscriber is not None:
@@ -192,15 +198,21 @@ class Subscribing:
             self._look_later()
 
     async def _hold_back(
-        self, call: Call, topic: str, subscriber: Subscriber | None, failure: CallError
+        self,
+        call: Call,
+        asked: Hashable,
+        topic: str,
+        subscriber: Subscriber | None,
+        failure: CallError,
     ) -> None:
         """Wait before a refusal that is not the first: some clients ask again at once, for ever."""
         is_refused = subscriber is None and failure.code is not SUBSCRIPTION_INTERNAL
         if is_refused and not self._is_draining:
             session = call.session
             delay = self._refusals.delay((session.tenant, session.principal, topic[:100]))
-            async with self._until_draining():
-                await asyncio.sleep(delay)
+            with self._held.holding(asked, failure.again()):
+                async with self._until_draining():
+                    await asyncio.sleep(delay)
 
     @asynccontextmanager
     async def _until_draining(self) -> AsyncIterator[None]:
@@ -228,6 +240,13 @@ async def _first(call: Call) -> bytes | None:
             return await call.read()
     except TimeoutError:
         raise CallError(FETCH_INVALID, "No FetchRequest came.") from None
+
+
+def _question(call: Call, first: bytes) -> Hashable:
+    """Return what a call asks for, and who does: the answer to the same is the same, for a while."""
+    session = call.session
+    metadata = call.metadata("pe-start-time"), call.metadata("pe-on-expired")
+    return session.tenant, session.principal, hashlib.sha256(first).digest(), *metadata
 
 
 def _start(call: Call, request: Any) -> StartPoint:

@@ -1,0 +1,1 @@
+"""How the Pub/Sub API service does: it in one process, clients in others."""
