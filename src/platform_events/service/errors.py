@@ -41,6 +41,7 @@ class Code:
 
 
 HEADERS_INVALID = Code("service.auth.headers.invalid", StatusCode.UNAUTHENTICATED)
+AUTH_ERROR = Code("service.auth.error", StatusCode.UNAUTHENTICATED)
 UNAVAILABLE = Code("service.unavailable", StatusCode.UNAVAILABLE)
 """Not of a Subscribe: the Java sample goes on at LATEST after it, and loses events (tried)."""
 INTERNAL = Code("service.internal.error", StatusCode.INTERNAL)

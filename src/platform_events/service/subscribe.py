@@ -243,7 +243,7 @@ async def _first(call: Call) -> bytes | None:
 
 
 def _question(call: Call, first: bytes) -> Hashable:
-    """Return what a call asks for, and who does: the answer to the same is the same, for a while."""
+    """Return what a call asks for, and who does: the same has the same answer, for a while."""
     session = call.session
     metadata = call.metadata("pe-start-time"), call.metadata("pe-on-expired")
     return session.tenant, session.principal, hashlib.sha256(first).digest(), *metadata
