@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from platform_events.service.access import Access, Session
     from platform_events.service.errors import Code
 
-_CHECK_EVERY = 2.0
+_CHECK_EVERY = 1.0
 """Seconds between two looks at whether the callers of streams may still do what they do."""
 _logger = logging.getLogger("platform_events.service")
 

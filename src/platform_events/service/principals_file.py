@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from platform_events.service.principals import Principal, Principals
 
-REREAD_EVERY = 5.0
-"""Seconds between two looks at the file."""
+REREAD_EVERY = 2.0
+"""Seconds between two looks at the file. Reading a thousand principals takes some seconds more, and
+streams have to end within 10 s."""
 _WIDTH = 10_000
 """Columns after which a line is broken, that is, never."""
 _logger = logging.getLogger("platform_events.service")
