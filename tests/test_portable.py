@@ -46,6 +46,7 @@ VALUES: dict[str, Any] = {
         ("after", "column", "end", "limit", "line", "lost", "offset", "partition", "size"), 7
     ),
     "start": 3,
+    "trailers": {"pe-verdict": "EXPIRED"},
 }
 """By the names of what constructors take; everything else takes a text."""
 WAYS: list[Callable[[Any], Any]] = [

@@ -357,6 +357,10 @@ class TestRefusals:
         monkeypatch.setattr(
             type(served.subscribing), "_begin", lambda *a: (judged.append(1), begin(*a))[1]
         )
+        delays = iter([0.0])
+        monkeypatch.setattr(
+            served.subscribing._refusals, "delay", lambda who: next(delays, PATIENCE)
+        )
         held = served.subscribing._held._held
         # The first is not held back.
         waiting = [Subscribed(client, TOPIC, 5, CUSTOM, b"12345") for _ in range(MOST_HELD + 1)]

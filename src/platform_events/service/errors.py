@@ -10,6 +10,7 @@ from grpc import StatusCode
 from platform_events.errors import (
     BrokerError,
     ClosedError,
+    PortableError,
     StreamDeletedError,
     StreamRecreatedError,
     UnknownSchemaError,
@@ -67,7 +68,7 @@ PUBLISH_TOPIC_EMPTY = Code("publish.topic.validation.empty", StatusCode.INVALID_
 CANNOT_PUBLISH = Code("publish.topic.cannot.publish", StatusCode.INVALID_ARGUMENT)
 
 
-class CallError(Exception):
+class CallError(PortableError):
     """A call fails for a reason that its caller is told.
 
     Args:
