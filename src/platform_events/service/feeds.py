@@ -12,6 +12,7 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from itertools import groupby
 from operator import methodcaller
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
@@ -22,7 +23,7 @@ from platform_events.kafka.live import LiveReader
 from platform_events.kafka.reader import MAX_BATCH, Batch
 from platform_events.service.blocks import Block, BlockEncoder
 from platform_events.service.turns import PLACES, Turns
-from platform_events.service.windows import Place
+from platform_events.service.windows import AHEAD_BYTES, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -84,7 +85,7 @@ class Reading:
         self._is_total = stream.identity.partitions == 1
         self._encoder = BlockEncoder(stream.path, tenant.catalog)
         self._left: Batch | None = None
-        """What was read and could not be encoded yet."""
+        """What was read and is not encoded yet."""
         self._is_out_of_range = False
         self._is_doubtful = False
         """Whether the cluster has to be asked what has become of the topic."""
@@ -114,9 +115,12 @@ class Reading:
         batch = self._left
         if batch is None:
             batch = self._reader.read(MAX_BATCH, _SLICE if self.reads_by_itself else 0.0)
-        blocks = self._encode(batch)
-        self._is_out_of_range = bool(batch.out_of_range)
-        self._is_doubtful = self._is_out_of_range or batch.topic_missing
+        self._left = batch
+        first, rest = _split(batch)
+        blocks = self._encode(first)
+        self._left = rest
+        self._is_out_of_range = bool(first.out_of_range)
+        self._is_doubtful = self._is_out_of_range or first.topic_missing
         return Fed(blocks, self._place(), is_lost=False)
 
     def call_when_ready(self, callback: Callable[[], None]) -> bool:
@@ -159,11 +163,23 @@ class Reading:
         except BrokerError:
             # Whole again: what was encoded before is not handed out.
             position.move(before)
-            self._left = batch
             raise
-        self._left = None
         position.reach_ends(batch.ends)
         return blocks
+
+
+def _split(batch: Batch) -> tuple[Batch, Batch | None]:
+    """Return what of a batch a window takes at a time, and the rest.
+
+    Few bytes that were compressed can be hundreds of megabytes.
+    """
+    records = batch.records
+    size = 0
+    for count, record in enumerate(records, 1):
+        size += len(record.value() or b"")
+        if size >= AHEAD_BYTES and count < len(records):
+            return Batch(records[:count]), replace(batch, records=records[count:])
+    return batch, None
 
 
 class FedStream(Protocol):
