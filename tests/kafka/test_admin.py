@@ -83,6 +83,18 @@ def test_a_client_that_timed_out_is_replaced(settings: Settings) -> None:
         assert admin.log_ends(topic, 1) == [0]
 
 
+def test_who_asked_a_client_that_another_thread_replaced_may_ask_again(settings: Settings) -> None:
+    topic = settings.namespace.topic("A__e")
+    with Admin(settings) as admin:
+        admin.create(topic, 1, 1, {})
+        admin.await_topic(topic)
+        moving(admin, KafkaError(KafkaError._DESTROY))
+        with pytest.raises(BrokerTimeoutError) as caught:
+            admin.log_ends(topic, 1)
+        assert caught.value.retriable
+        assert admin.log_ends(topic, 1) == [0]
+
+
 def test_a_topic_that_was_deleted_is_not_waited_for_long(settings: Settings) -> None:
     topic = settings.namespace.topic("A__e")
     with Admin(settings) as admin:

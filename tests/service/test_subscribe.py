@@ -508,6 +508,22 @@ class Company:
 
 
 class TestCompany:
+    def test_a_window_of_large_events_has_few_of_them(
+        self, client: Client, bus: EventBus, served: Served
+    ) -> None:
+        """They take next to nothing in Kafka, which is what the reader's own memory is bound by."""
+        bus.publish_many(A, [{"n": n, "text": "x" * 100_000} for n in range(200)])
+
+        async def kept() -> int:
+            (stream,) = served.subscribing._streams
+            return sum(window._bytes[-1] - window._bytes[0] for window in stream._windows)
+
+        with subscribed(client, TOPIC, 10) as subscription:
+            for _ in range(20):
+                subscription.take(10, 10)
+                assert served.run(kept()) <= windows_module.MOST_BYTES
+        assert numbers(bus, subscription.events) == list(range(200))
+
     def test_who_comes_while_others_read_misses_and_repeats_nothing(
         self, client: Client, bus: EventBus, monkeypatch: pytest.MonkeyPatch
     ) -> None:

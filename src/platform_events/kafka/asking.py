@@ -133,6 +133,11 @@ class AdminConnection:
         except KafkaException as exception:
             self._live().poll(0)
             error = kafka_error(exception)
+            if error.code() == KafkaError._DESTROY:
+                # Another thread got no answer, and renewed the client that this one had asked.
+                raise BrokerTimeoutError(
+                    f"{doing}: the cluster gave no answers; try again"
+                ) from exception
             if error.code() == KafkaError._TIMED_OUT:
                 self._health.is_up = False
                 self._renew()

@@ -38,6 +38,9 @@ _OF_THE_BUS = [ID, *(name for name, _ in fixed_headers("", "", "A" * 22))]
 """The names of the headers of an event without any of its publisher's own."""
 _COUNT = len(_OF_THE_BUS)
 _OVERHEAD = 700
+ENOUGH_BYTES = 1024 * 1024
+"""Of encoded events that are handed over together. Few bytes that were compressed can be hundreds of
+megabytes."""
 """Bytes of a block besides its events (measured)."""
 _OF_EVENT = 16
 """Bytes of an event besides its encoding."""
@@ -111,7 +114,8 @@ class BlockEncoder:
             run: what the records have in common.
             records: which follow each other in one partition, the last one first. Each is taken
                 out once it is encoded, and freed: a batch of their headers is much to a garbage
-                collector. What is left is what comes after a schema that could not be asked for.
+                collector. What is left comes after enough for one block, or after a schema that
+                could not be asked for.
         """
         self.failure = None
         known = self.writers.known
@@ -121,7 +125,7 @@ class BlockEncoder:
         writer: _Writer | None = None
         alike: RecordHeaders | None = None
         """What the bus wrote into the record before, besides the event ID: mostly the same."""
-        while records:
+        while records and end < ENOUGH_BYTES:
             record = records[-1]
             headers: RecordHeaders = record.headers() or ()
             offset, payload = record.offset(), record.value()

@@ -21,7 +21,7 @@ from platform_events.bus.position import Position
 from platform_events.errors import BrokerError
 from platform_events.kafka.live import LiveReader
 from platform_events.kafka.reader import MAX_BATCH, Batch
-from platform_events.service.blocks import Block, BlockEncoder
+from platform_events.service.blocks import ENOUGH_BYTES, Block, BlockEncoder
 from platform_events.service.turns import PLACES, Turns
 from platform_events.service.windows import Place
 
@@ -117,13 +117,11 @@ class Reading:
         if not self._runs:
             self._take(self._reader.read(MAX_BATCH, _SLICE if self.reads_by_itself else 0.0))
         blocks = self._encode()
-        if self._runs:
-            assert self._encoder.failure is not None
-            if not blocks:
-                raise self._encoder.failure
-        else:
+        if not self._runs:
             self._position.reach_ends(self._ends)
             self._ends = {}
+        elif not blocks and self._encoder.failure is not None:
+            raise self._encoder.failure
         return Fed(blocks, self._place(), is_lost=False)
 
     def call_when_ready(self, callback: Callable[[], None]) -> bool:
@@ -162,14 +160,16 @@ class Reading:
         self._runs.extend(runs)
 
     def _encode(self) -> list[Block]:
-        """Encode what was taken, up to a record whose schema cannot be asked for."""
+        """Encode enough of what was taken, up to a record whose schema cannot be asked for."""
         blocks: list[Block] = []
-        while self._runs:
+        size = 0
+        while self._runs and size < ENOUGH_BYTES:
             partition, records = self._runs[0]
             last = records[0]
             block = self._encoder.encode(self._position.run(partition), records)
             if block is not None:
                 blocks.append(block)
+                size += block.size
             if records:
                 # Up to the one that is left; what lies between was no event.
                 self._position.cross(partition, records[-1].offset())

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
-
-from grpc_health.v1 import health_pb2
+from typing import TYPE_CHECKING
 
 from platform_events.errors import PlatformEventsError
-from platform_events.service.messages import SERVICE
 
 if TYPE_CHECKING:
     from platform_events.process_health import ProcessHealth
+    from platform_events.service.health import HealthChecks
     from platform_events.service.tenants import Tenants
 
 _LOOK_EVERY = 5.0
@@ -29,13 +27,13 @@ class Readiness:
     Args:
         tenants: are asked.
         tenant: the one whose catalog is looked at.
-        servicer: gRPC's health servicer.
+        checks: gRPC's.
     """
 
-    def __init__(self, tenants: Tenants, tenant: str, servicer: Any) -> None:
+    def __init__(self, tenants: Tenants, tenant: str, checks: HealthChecks) -> None:
         self._tenants = tenants
         self._tenant = tenant
-        self._servicer = servicer
+        self._checks = checks
 
     async def watch(self, health: ProcessHealth) -> None:
         """Say to `health` what is in the way, and log it, until cancelled.
@@ -44,7 +42,6 @@ class Readiness:
             ConfigurationError: a property of the user's is not accepted.
             AuthenticationError, AuthorizationError: the cluster has refused for 30 s.
         """
-        await self._tell(health.obstacle)
         tenant = await self._tenants.named(self._tenant)
         while True:
             failure: PlatformEventsError | None = None
@@ -55,19 +52,13 @@ class Readiness:
             obstacle = failure.line if failure else ""
             if obstacle != health.obstacle:
                 health.obstacle = obstacle
-                await self._tell(obstacle)
+                self._checks.tell(is_serving=not obstacle)
                 if failure:
                     _logger.warning("not ready: %s", obstacle)
                 else:
                     _logger.info("ready")
             health.raise_if_refused(failure)
             await asyncio.sleep(_LOOK_AGAIN if failure else _LOOK_EVERY)
-
-    async def _tell(self, obstacle: str) -> None:
-        statuses = health_pb2.HealthCheckResponse
-        status = statuses.NOT_SERVING if obstacle else statuses.SERVING
-        for service in ("", SERVICE):
-            await self._servicer.set(service, status)
 
 
 async def beat(health: ProcessHealth) -> None:

@@ -18,6 +18,7 @@ from platform_events.errors import ServiceError
 from platform_events.metrics.meters import METERS
 from platform_events.process_health import ProcessHealth
 from platform_events.service.handlers import PubSub
+from platform_events.service.health import HealthChecks
 from platform_events.service.listener import address_of
 from platform_events.service.messages import POOL, SERVICE
 from platform_events.service.readiness import Readiness, beat
@@ -117,14 +118,14 @@ class ServiceThread:
     async def _serve(self) -> None:
         server = grpc.aio.server(options=_OPTIONS)
         server.add_generic_rpc_handlers([self.api.handlers])
-        servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
-        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+        checks = HealthChecks()
+        health_pb2_grpc.add_HealthServicer_to_server(checks, server)
         _add_reflection(server)
         for port in self._ports:
             _take(port, server)
         await server.start()
         self._started.set()
-        readiness = Readiness(self._tenants, self._tenant, servicer)
+        readiness = Readiness(self._tenants, self._tenant, checks)
         watching = asyncio.create_task(readiness.watch(self.health))
         beating = asyncio.create_task(beat(self.health))
         stopping = asyncio.create_task(self._stop.wait())
@@ -135,7 +136,7 @@ class ServiceThread:
         finally:
             watching.cancel()
             self.health.obstacle = "it is stopping"
-            await servicer.enter_graceful_shutdown()
+            checks.tell(is_serving=False)
             await self._drain(server)
             beating.cancel()
             self._tenants.close()
