@@ -159,7 +159,7 @@ class _Reader:
 
 
 def _drive(readers: Sequence[_Reader], *, asks: bool) -> None:
-    """Take what comes until nothing is owed to any, or, if they ask for more, until each is done."""
+    """Take what comes until nothing is owed to any, or, if they ask for more, all are done."""
     with selectors.DefaultSelector() as selector:
         for reader in readers:
             selector.register(reader.connection.socket, selectors.EVENT_READ, reader)
