@@ -290,13 +290,15 @@ def read_alone(target: dict[str, Any], positions: list[int], end: int) -> dict[s
         thread.start()
     ready.wait(_PATIENCE)
     _meet("ready")
+    watch = Stopwatch()
     go.set()
     for thread in threads:
         thread.join()
+    took = watch.read()
     _meet("done")
     if failures:
         raise failures[0]
-    return {"peak": read_vitals(os.getpid()).peak}
+    return {"peak": read_vitals(os.getpid()).peak, "cpu": took.cpu}
 
 
 def _read_one(
