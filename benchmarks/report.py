@@ -28,6 +28,13 @@ from benchmarks.payloads import payload_rows
 from benchmarks.plots import plot_race, plot_scaling
 from benchmarks.race import DEFAULT_OUTPUT
 from benchmarks.runner import ROOT
+from benchmarks.service.tables import (
+    publishing_rows,
+    reading_rows,
+    replay_rows,
+    service_delay_rows,
+    service_upkeep_rows,
+)
 from benchmarks.sharing import sharing_rows
 from benchmarks.tables import budget_rows, goal_rows, latency_rows, race_rows, scaling_rows
 from benchmarks.workers.tables import delay_rows, handling_rows, upkeep_rows
@@ -71,6 +78,7 @@ def main(results_file: Path, docs: Path) -> None:
         "budgets",
         "scaling",
         "workers",
+        "service",
     } - results.keys()
     missing |= {*CHANNEL_PARTS} - results.get("channels", {}).keys()
     if missing or results["quick"]:
@@ -123,6 +131,20 @@ def _parts(results: dict[str, Any]) -> dict[str, str]:
         "handling_wait": handling_rows(results["workers"]["handling"], "wait").to_markdown(),
         "handling_delay": delay_rows(results["workers"]["delay"]).to_markdown(),
         "worker_upkeep": upkeep_rows(results["workers"]).to_markdown(),
+        **_service_parts(results["service"]),
+    }
+
+
+def _service_parts(service: dict[str, Any]) -> dict[str, str]:
+    loads = service["load"].values()
+    return {
+        "service_started": service["started"],
+        "service_load": f"{min(loads):g} to {max(loads):g}" if loads else "not known",
+        "service_reading": reading_rows(service["subscribing"]).to_markdown(),
+        "service_replays": replay_rows(service["replays"]).to_markdown(),
+        "service_publishing": publishing_rows(service["publishing"]).to_markdown(),
+        "service_delay": service_delay_rows(service["delay"], service["refusals"]).to_markdown(),
+        "service_upkeep": service_upkeep_rows(service).to_markdown(),
     }
 
 

@@ -24,9 +24,9 @@ class ServiceScale:
 
     def __init__(self, quick: bool) -> None:
         self.reads = (
-            Reads(stream=30_000, one=10_000, each=10_000, rounds=1)
+            Reads(stream=30_000, one=10_000, each=10_000, rounds=1, replays=1)
             if quick
-            else Reads(stream=300_000, one=100_000, each=50_000, rounds=5)
+            else Reads(stream=300_000, one=100_000, each=50_000, rounds=5, replays=3)
         )
         self.publishing = (20_000, 1) if quick else (100_000, 5)
         """Events of a turn, and turns of each way."""

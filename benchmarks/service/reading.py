@@ -40,6 +40,9 @@ class Reads:
     each: int
     """Events of each client on a hot stream."""
     rounds: int
+    """Turns of clients."""
+    replays: int
+    """Turns of replays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +261,7 @@ def measure_replays(stream: Filled, progress: Callable[[str], None]) -> dict[str
         MeasurementError: they could not be measured.
     """
     rates = {name: Samples() for name in ("service", "alone")}
+    cpu = {name: Samples() for name in rates}
     peaks: dict[str, list[float]] = {name: [] for name in rates}
     events = sum(stream.reads.stream - position for position in stream.positions)
 
@@ -271,8 +275,11 @@ def measure_replays(stream: Filled, progress: Callable[[str], None]) -> dict[str
                 "end": stream.reads.stream,
             }
             with _loads([("replay", job)]) as loads:
+                before = service.vitals.cpu
                 seconds, (found,) = finish(loads)
-                peaks["service"].append(service.vitals.peak)
+                after = service.vitals
+            cpu["service"].values.append((after.cpu - before) / events * 1e6)
+            peaks["service"].append(after.peak)
         check_sums(found["checksums"], stream.suffixes)
         return events / seconds
 
@@ -284,15 +291,17 @@ def measure_replays(stream: Filled, progress: Callable[[str], None]) -> dict[str
         }
         with _loads([("read_alone", job)]) as loads:
             seconds, (found,) = finish(loads)
+        cpu["alone"].values.append(found["cpu"] / events * 1e6)
         peaks["alone"].append(found["peak"])
         return events / seconds
 
-    for turn in range(stream.reads.rounds):
+    for turn in range(stream.reads.replays):
         for name, measure in (("alone", alone), ("service", replay)):
-            progress(f"service: {REPLAYS} replays {turn + 1}/{stream.reads.rounds}, {name}")
+            progress(f"service: {REPLAYS} replays {turn + 1}/{stream.reads.replays}, {name}")
             rates[name].record(measure)
     return {
         "events": events,
         "rates": {name: samples.to_json() for name, samples in rates.items()},
+        "cpu": {name: samples.to_json() for name, samples in cpu.items()},
         "peaks": peaks,
     }

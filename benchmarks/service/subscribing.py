@@ -159,7 +159,7 @@ class _Reader:
 
 
 def _drive(readers: Sequence[_Reader], *, asks: bool) -> None:
-    """Take what comes until nothing is owed to any; or until all have all, if they ask for more."""
+    """Take what comes until nothing is owed to any, or, if they ask for more, all are done."""
     with selectors.DefaultSelector() as selector:
         for reader in readers:
             selector.register(reader.connection.socket, selectors.EVENT_READ, reader)
@@ -290,13 +290,15 @@ def read_alone(target: dict[str, Any], positions: list[int], end: int) -> dict[s
         thread.start()
     ready.wait(_PATIENCE)
     _meet("ready")
+    watch = Stopwatch()
     go.set()
     for thread in threads:
         thread.join()
+    took = watch.read()
     _meet("done")
     if failures:
         raise failures[0]
-    return {"peak": read_vitals(os.getpid()).peak}
+    return {"peak": read_vitals(os.getpid()).peak, "cpu": took.cpu}
 
 
 def _read_one(

@@ -86,12 +86,16 @@ def replay_rows(replays: dict[str, Any]) -> Rows:
             label,
             f"{replays['events']:,}",
             *_range(replays["rates"][name]),
+            _middle(replays, "cpu", name),
             f"{max(replays['peaks'][name]):.0f} MB" if replays["peaks"][name] else "",
         )
         for name, label in _REPLAYS.items()
         if "rates" in replays
     ]
-    head = ("way", "events", "events/s (median)", "lowest to highest", "most memory")
+    head = (
+        "way", "events", "events/s (median)", "lowest to highest", "CPU (s per million)",
+        "most memory",
+    )  # fmt: skip
     return Rows("Replays at different positions", head, body or _failed(head))
 
 

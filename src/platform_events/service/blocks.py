@@ -39,7 +39,7 @@ _OF_THE_BUS = [ID, *(name for name, _ in fixed_headers("", "", "A" * 22))]
 _COUNT = len(_OF_THE_BUS)
 _OVERHEAD = 700
 ENOUGH_BYTES = 1024 * 1024
-"""Of encoded events that are handed over together. Few bytes that were compressed can be hundreds of
+"""Of encoded events that are handed over together. Few that were compressed can be hundreds of
 megabytes."""
 """Bytes of a block besides its events (measured)."""
 _OF_EVENT = 16
