@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from platform_events.service.access import Access, Session
     from platform_events.service.errors import Code
 
+_BEGUN_AFTER = 0.05
+"""Seconds after which a call that was let in is under way."""
 _logger = logging.getLogger("platform_events.service")
 
 
@@ -69,7 +71,8 @@ class Calls:
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def over(self) -> None:
-        """Return as soon as no call is under way."""
+        """Return as soon as no call is under way, once no more are let in."""
+        await asyncio.sleep(_BEGUN_AFTER)
         while self._under_way:
             await asyncio.wait(self._under_way)
 
