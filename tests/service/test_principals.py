@@ -278,6 +278,17 @@ class TestFollowing:
         assert "cannot be read" in errors[1]
         assert DIGEST.text not in caplog.text
 
+    def test_a_file_that_is_being_written_ends_nobody(self, tmp_path: Path) -> None:
+        file = tmp_path / "principals.yaml"
+        file.write_text(ONE)
+        followed = PrincipalsFile(file)
+        file.write_text("")
+        followed.look()
+        assert followed.principals
+        file.write_text("[]\n")
+        followed.look()
+        assert not followed.principals
+
     def test_one_that_is_wrong_from_the_start_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ServiceError):
             PrincipalsFile(tmp_path / "no.yaml")

@@ -132,12 +132,17 @@ def test_long_tokens_are_taken(settings: Settings) -> None:
 
 
 def test_many_calls_at_once_end_nobody_s_call(settings: Settings) -> None:
-    with running(settings) as (service, [address]), grpc.insecure_channel(address) as channel:
-        ask = channel.unary_unary(f"/{SERVICE}/GetTopic")
+    request = TopicRequest(topic_name="/event/None__e").SerializeToString()
+    apart = [("grpc.use_local_subchannel_pool", 1)]
+    with running(settings) as (service, [address]), ExitStack() as exits:
+        channels = [exits.enter_context(grpc.insecure_channel(address, apart)) for _ in range(6)]
         has_sent = threading.Event()
         service.loop.call_soon_threadsafe(has_sent.wait, PATIENCE)
-        request = TopicRequest(topic_name="/event/None__e").SerializeToString()
-        calls = [ask.future(request, metadata=METADATA, timeout=PATIENCE) for _ in range(5_000)]
+        calls = [
+            ask.future(request, metadata=METADATA, timeout=PATIENCE)
+            for ask in (one.unary_unary(f"/{SERVICE}/GetTopic") for one in channels)
+            for _ in range(900)
+        ]
         has_sent.set()
         codes = {call.code() for call in calls}
     assert codes == {grpc.StatusCode.NOT_FOUND}

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _CHECK_EVERY = 1.0
 """Seconds between two looks at whether the callers of streams may still do what they do."""
+_BEGUN_AFTER = 0.05
+"""Seconds after which a call that was let in is under way."""
 _logger = logging.getLogger("platform_events.service")
 
 
@@ -96,7 +98,8 @@ class Calls:
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def over(self) -> None:
-        """Return as soon as no call is under way."""
+        """Return as soon as no call is under way, once no more are let in."""
+        await asyncio.sleep(_BEGUN_AFTER)
         while self._under_way:
             await asyncio.wait(self._under_way)
 

@@ -111,6 +111,9 @@ class PrincipalsFile:
         """Take what the file says now."""
         try:
             data = _bytes_of(self._file)
+            if not data.strip():
+                # As it is for a moment while an editor writes it, which must end nobody's streams.
+                raise ServiceError(f"{self._file} is empty: write [] if nobody is to be let in")
             if data != self._data:
                 self.principals = read_principals(self._file, data)
                 self._data = data
