@@ -9,20 +9,25 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test clients faults check race compose-test k8s-test clean
+.PHONY: demo test e2e clients faults check race compose-test k8s-test clean
 
 demo: $(VENV)/.local
 	$(BIN)/platform-events demo
 
 # Dozens of brokers start in the tests, each in half the time with Java's cache.
-test faults: export JDK_JAVA_OPTIONS := -XX:AOTCache="$(CURDIR)/$(VENV)/java.cache" -Xlog:disable
+test e2e clients faults: export JDK_JAVA_OPTIONS := -XX:AOTCache="$(CURDIR)/$(VENV)/java.cache" -Xlog:disable
 
 test: $(VENV)/.dev
 	@$(MAKE) --no-print-directory -j 2 $(VENV)/java.cache $(VENV)/.compiled
-	$(BIN)/pytest -n 8 --dist worksteal
+	$(BIN)/pytest -n 8 --dist worksteal -m "not end_to_end"
 
-# Clients of the Pub/Sub API that others wrote. Without them tests/clients is skipped.
-clients: $(CLIENTS)/.installed
+e2e: $(VENV)/.dev
+	@$(MAKE) --no-print-directory -j 2 $(VENV)/java.cache $(VENV)/.compiled
+	$(BIN)/pytest -n 8 --dist worksteal -m end_to_end
+
+# Clients of the Pub/Sub API that others wrote.
+clients: $(VENV)/java.cache $(CLIENTS)/.installed
+	$(BIN)/pytest tests/clients
 
 faults: $(VENV)/java.cache
 	$(BIN)/pytest $(FAULTS)

@@ -18,6 +18,8 @@ from platform_events.kafka.admin import Admin
 from platform_events.kafka.transactions import TransactionalProducer
 from platform_events.settings import Settings
 
+pytestmark = pytest.mark.end_to_end
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path

@@ -26,6 +26,8 @@ from tests.service.pubsub import METADATA, PATIENCE
 from tests.service.test_soap import PYTHON
 from tests.support import ORDER, free_port, free_ports, wait_until
 
+pytestmark = pytest.mark.end_to_end
+
 if TYPE_CHECKING:
     from tests.demo.conftest import StartProgram
 

@@ -46,6 +46,8 @@ from platform_events.workers.status import list_subscriptions
 from tests.docs.pages import page
 from tests.support import KEYED, ORDER, delete_topic, load, produce_raw, wait_until
 
+pytestmark = pytest.mark.end_to_end
+
 TENANT = "shop"
 EVENT = "Order_Placed__e"
 ROWS = page("docs/operations.md").table("Access control")

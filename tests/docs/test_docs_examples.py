@@ -17,6 +17,8 @@ from platform_events.testing import KafkaBroker
 from tests.docs.pages import ROOT, Block, Page, all_pages
 from tests.docs.running import PageRun, assert_like, commands_of, console_steps
 
+pytestmark = pytest.mark.end_to_end
+
 PAGES = all_pages()
 FOLLOWED = "README.md"
 """Run by a test of its own, as a reader would."""

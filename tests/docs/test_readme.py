@@ -18,6 +18,8 @@ from tests.docs.pages import ROOT, Block, page
 from tests.docs.running import assert_like, commands_of
 from tests.support import free_port
 
+pytestmark = pytest.mark.end_to_end
+
 README = page("README.md")
 _TOP = [block for block in README.blocks if block.is_exempt]
 _TYPED = [block for block in README.blocks if not block.is_exempt]
@@ -234,7 +236,8 @@ def test_a_program_that_does_not_get_ready_fails_the_test(
 def test_everything_but_make_is_typed() -> None:
     assert [commands_of(block) for block in _TOP] == [
         ["make demo    # a real Kafka, real flights as events, subscribers that resume, channels",
-         "make test    # the tests, in under five minutes"]
+         "make test    # the tests, in under five minutes",
+         "make e2e     # whole programs, the examples, and every command of these pages"]
     ]  # fmt: skip
     for block in _TYPED:
         kind = (block.language, bool(block.title or block.addition), "output" in block.words)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from platform_events.testing import KafkaBroker
 from tests.nested import run_tests, share_broker
+
+pytestmark = pytest.mark.end_to_end
 
 BILLING = Path(__file__).parents[2] / "examples" / "billing"
 

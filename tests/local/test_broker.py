@@ -27,6 +27,8 @@ from platform_events.kafka.local.artifacts import find_runtime
 from platform_events.kafka.local.network import BrokerProbe
 from tests.support import free_port
 
+pytestmark = pytest.mark.end_to_end
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 

@@ -14,6 +14,8 @@ import pytest
 from platform_events.errors import LocalBrokerError
 from platform_events.kafka.local import LocalKafka
 
+pytestmark = pytest.mark.end_to_end
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -21,6 +21,8 @@ from platform_events.testing.desk import ask_for_broker
 from platform_events.testing.embedded import ProxiedKafka
 from platform_events.testing.sharing import RunBroker, make_broker
 
+pytestmark = pytest.mark.end_to_end
+
 if TYPE_CHECKING:
     from pathlib import Path
 
