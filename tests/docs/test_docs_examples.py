@@ -27,7 +27,7 @@ _SHOWN = {"text", ""}
 _WRITTEN = {"dockerfile", "xml"}
 _LANGUAGES = {"python", "yaml", "json", *_WRITTEN, *_SHELLS, *_SHOWN}
 _EXEMPT = (
-    r"make [a-z]+",
+    r"make [a-z0-9]+",
     r"pip install .+",
     r"git clone .+",
     r"cd \S+",

@@ -236,7 +236,7 @@ def test_a_program_that_does_not_get_ready_fails_the_test(
 def test_everything_but_make_is_typed() -> None:
     assert [commands_of(block) for block in _TOP] == [
         ["make demo    # a real Kafka, real flights as events, subscribers that resume, channels",
-         "make test    # the tests, in under five minutes",
+         "make test    # the tests, some six minutes on two cores",
          "make e2e     # whole programs, the examples, and every command of these pages"]
     ]  # fmt: skip
     for block in _TYPED:
