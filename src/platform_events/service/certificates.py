@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from platform_events.errors import ServiceError
+from platform_events.service.whole_files import replace_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -205,14 +205,5 @@ def _write(pair: _Pair, file: Path, key_file: Path) -> None:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    _replace(key_file, key, 0o600)
-    _replace(file, pair.certificate.public_bytes(serialization.Encoding.PEM), 0o644)
-
-
-def _replace(path: Path, data: bytes, mode: int) -> None:
-    """Write a file of which others see the old content or the new."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(data)
-    partial.replace(path)
+    replace_file(key_file, key, 0o600)
+    replace_file(file, pair.certificate.public_bytes(serialization.Encoding.PEM), 0o644)

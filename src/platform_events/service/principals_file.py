@@ -15,6 +15,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from platform_events.errors import PlatformEventsError, ServiceError, UsageError
 from platform_events.service.credentials import SecretDigest
 from platform_events.service.principals import read_principals
+from platform_events.service.whole_files import replace_file
 from platform_events.wording import suggest
 
 if TYPE_CHECKING:
@@ -186,14 +187,8 @@ def _replace(file: Path, data: bytes) -> None:
     Raises:
         ServiceError: it cannot be written.
     """
-    partial = file.with_name(f"{file.name}.partial")
     try:
-        partial.unlink(missing_ok=True)
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        partial.replace(file)
+        replace_file(file, data, 0o600)
     except OSError as error:
         raise ServiceError(f"{file} cannot be written ({error.strerror})") from None
 
