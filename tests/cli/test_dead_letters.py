@@ -274,6 +274,7 @@ def test_a_subscription_that_is_not_there(billing: Any, command: str) -> None:
         (["list", "billing", "--since", "soon"], "'soon' is neither an age such as 15m"),
         (["list", "billing", "--until", "2024-01-31"], "needs a time zone"),
         (["redrive", "billing", "--rate", "0"], "--rate"),
+        (["redrive", "billing", "--rate", "nan"], "--rate"),
         (["redrive", "billing", "--max", "0"], "--max"),
     ],
 )

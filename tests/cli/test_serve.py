@@ -147,6 +147,8 @@ def test_options_come_from_the_environment(
         (["--tls-cert", "a.pem", "--tls-key", "b"], 1, "SERVICE: a.pem cannot be read"),
         (["--public-url", "events.example.com"], 2, "is not of the form https://host:port"),
         (["--drain-timeout", "-1"], 2, "--drain-timeout"),
+        (["--drain-timeout", "nan"], 2, "--drain-timeout"),
+        (["--drain-timeout", "inf"], 2, "--drain-timeout"),
         (["--grpc-port", "70000"], 2, "--grpc-port"),
     ],
 )

@@ -174,6 +174,17 @@ def _parse_moment(text: str) -> datetime | None:
     return _parse_time(text) if _DATE.match(text) else None
 
 
+class FiniteRange(click.FloatRange):
+    """A range of numbers without infinity and what is not a number, which Python reads too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
+
+
 def parse_seconds(text: str) -> float:
     """Read a span of time in seconds.
 

@@ -10,6 +10,7 @@ from platform_events.cli.arguments import (
     CONTEXT_SETTINGS,
     Command,
     CommandGroup,
+    FiniteRange,
     json_option,
     parse_moment,
 )
@@ -160,7 +161,7 @@ def show(connection: Connection, owner: str, letter: str, as_json: bool) -> None
 @_filters
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     metavar="N",
     help="Ask for N in a second at most.",
 )

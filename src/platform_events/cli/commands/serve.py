@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from platform_events.cli.arguments import Command
+from platform_events.cli.arguments import Command, FiniteRange
 from platform_events.cli.long_running import answering_probes, begin_long_run, collect_rarely
 from platform_events.cli.serving import (
     GRPC,
@@ -119,7 +119,7 @@ _LOOK_EVERY = 0.2
 @click.option(
     "--drain-timeout",
     metavar="SECONDS",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=10.0,
     show_default=True,
     envvar="PLATFORM_EVENTS_SERVE_DRAIN_TIMEOUT",
