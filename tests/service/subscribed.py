@@ -15,6 +15,10 @@ from platform_events.payloads.codec import PayloadDecoder
 from platform_events.service.messages import EARLIEST, FetchRequest, FetchResponse
 from tests.service.pubsub import METADATA, Client, failure
 
+A, KEYED, CHANNEL = "A__e", "Keyed__e", "All__chn"
+TOPIC = f"/event/{A}"
+INVALID = grpc.StatusCode.INVALID_ARGUMENT
+
 Refusal = tuple[grpc.StatusCode, str, dict[str, Any]]
 
 
@@ -120,3 +124,8 @@ def payloads(bus: EventBus, events: list[Any]) -> list[dict[str, Any]]:
 def numbers(bus: EventBus, events: list[Any]) -> list[int]:
     """Return their field `n`."""
     return [int(payload["n"]) for payload in payloads(bus, events)]
+
+
+def publish(bus: EventBus, count: int, first: int = 0, name: str = A) -> None:
+    results = bus.publish_many(name, [{"n": n} for n in range(first, first + count)])
+    assert all(result.replay_id for result in results)
